@@ -1,0 +1,31 @@
+"""chainrule: run backpropagation on any computation, and see where every gradient comes from.
+
+    >>> import chainrule as cr
+    >>> f = cr.formula("(a+b)*(b+c)")
+    >>> y = f(a=-1, b=3, c=4)
+    >>> y.item(), cr.explain(y, "b").gradient.item()
+    (14.0, 9.0)
+"""
+
+from importlib.metadata import version
+
+import numpy as _np
+
+from chainrule import errors, ops
+from chainrule.autodiff.check import check
+from chainrule.formula import Formula, formula
+from chainrule.graph import Graph
+from chainrule.ops import *
+from chainrule.ops import linalg, random
+from chainrule.shapes import bool_ as bool
+from chainrule.shapes import float32, float64, int32, int64
+from chainrule.tensor import Tensor, enable_grad, no_grad, tensor
+from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, trace, value_and_grad, vjp
+
+__version__ = "0.1.0"
+
+e = _np.e
+pi = _np.pi
+inf = _np.inf
+nan = _np.nan
+newaxis = None

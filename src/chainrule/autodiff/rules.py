@@ -1,0 +1,150 @@
+"""From the one rule that a primitive declares, both directions for one node.
+
+=============  ==================================  =============================================
+kind           pull (reverse)                      push (forward)
+=============  ==================================  =============================================
+`Pointwise`    scale by each partial, un-broadcast scale by each partial, add
+`Linear`       its transpose                       the operation itself on the tangents
+`Custom`       its ``vjp``                         its ``jvp``
+=============  ==================================  =============================================
+
+All of it builds nodes, so what comes out is a graph that can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule.errors import GraphError
+from chainrule.node import Node, apply
+from chainrule.ops.arithmetic import negative, scale
+from chainrule.ops.cast import astype
+from chainrule.ops.create import zeros_like
+from chainrule.ops.move import broadcast_to, sum_to
+from chainrule.primitive import Custom, Discrete, Linear, Partial, Pointwise, Primitive
+
+
+def pull(node: Node, g: Node, wanted: Sequence[bool]) -> list[Node | None]:
+    """Pull the upstream gradient ``g`` of ``node`` back to its inputs.
+
+    Args:
+        node: has a primitive and inputs.
+        g: ∂result/∂node, shaped as ``node``.
+        wanted: for which inputs.
+
+    Returns:
+        For each input its contribution to ∂result/∂input, or None where that is zero or not wanted.
+    """
+    op, xs = _op(node), node.inputs
+    if issubclass(op, Pointwise):
+        partials = op.partials(node, *xs, **node.params)
+        return [
+            _fit(_scaled(g, partial), x) if want else None
+            for partial, x, want in zip(partials, xs, wanted, strict=True)
+        ]
+    if issubclass(op, Linear):
+        return [
+            _fit(op.transpose(g, i, *xs, **node.params), x) if want and is_linear_in(op, i) else None
+            for i, (x, want) in enumerate(zip(xs, wanted, strict=True))
+        ]
+    if issubclass(op, Custom):
+        pulled = op.vjp(g, node, *xs, **node.params)
+        return [
+            _fit(_resolve(c, x), x) if want else None
+            for c, x, want in zip(pulled, xs, wanted, strict=True)
+        ]
+    if issubclass(op, Discrete):
+        return [None] * len(xs)
+    raise _no_rule(op)
+
+
+def push(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    """Push tangents of the inputs (None for zero) forward through ``node``."""
+    op, xs = _op(node), node.inputs
+    if all(t is None for t in tangents) or issubclass(op, Discrete):
+        return None
+    if issubclass(op, Pointwise):
+        partials = op.partials(node, *xs, **node.params)
+        terms = [_scaled(t, p) for t, p in zip(tangents, partials, strict=True) if t is not None]
+        total = add_all([t for t in terms if t is not None])
+        return None if total is None else broadcast_to(total, node.shape)
+    if issubclass(op, Linear):
+        return _push_linear(op, node, tangents)
+    if issubclass(op, Custom):
+        return op.jvp(tuple(tangents), node, *xs, **node.params)
+    raise _no_rule(op)
+
+
+def _push_linear(op: type[Linear], node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    xs = node.inputs
+    live = [i for i, t in enumerate(tangents) if t is not None and is_linear_in(op, i)]
+    if not live:
+        return None
+    if op.joint:
+        inputs = [
+            (tangents[i] if i in live else zeros_like(x)) if is_linear_in(op, i) else x
+            for i, x in enumerate(xs)
+        ]
+        return apply(op, tuple(inputs), node.params)
+    terms = [apply(op, tuple(tangents[i] if j == i else x for j, x in enumerate(xs)), node.params) for i in live]
+    return add_all(terms)
+
+
+def add_all(terms: Sequence[Node]) -> Node | None:
+    """Sum from left to right; None for no terms."""
+    total: Node | None = None
+    for term in terms:
+        total = term if total is None else total + term
+    return total
+
+
+def is_linear_in(op: type[Linear], i: int) -> bool:
+    """Whether ``op`` is linear in input ``i``."""
+    return op.linear is None or i in op.linear
+
+
+def _scaled(g: Node, partial: Partial) -> Node | None:
+    if callable(partial):
+        partial = partial()
+    if partial is None:
+        return None
+    if isinstance(partial, float):
+        return g if partial == 1.0 else negative(g) if partial == -1.0 else g * partial
+    return scale(g, partial)
+
+
+def _resolve(contribution: Partial, x: Node) -> Node | None:
+    value = contribution() if callable(contribution) else contribution
+    if isinstance(value, float):
+        raise GraphError(f"a vjp gave the number {value} where it should give a node like {x!r}")
+    return value
+
+
+def _fit(contribution: Node | None, x: Node) -> Node | None:
+    """Undo broadcasting and promotion, so that the gradient has the input's own shape and dtype."""
+    if contribution is None:
+        return None
+    if contribution.shape != x.shape:
+        contribution = sum_to(contribution, x.shape)
+    return contribution if contribution.dtype is x.dtype else astype(contribution, x.dtype)
+
+
+def local_partials(node: Node) -> tuple[Any, ...]:
+    """Local derivatives of a pointwise node, resolved: nodes, numbers, or None for zero."""
+    op = _op(node)
+    if not issubclass(op, Pointwise):
+        raise GraphError(f"{op.name} is not pointwise: its local derivative is not one number an element")
+    return tuple(p() if callable(p) else p for p in op.partials(node, *node.inputs, **node.params))
+
+
+def _op(node: Node) -> type[Primitive]:
+    if node.op is None:
+        raise GraphError(f"{node!r} is a leaf: it has no rule")
+    return node.op
+
+
+def _no_rule(op: type[Primitive]) -> GraphError:
+    return GraphError(
+        f"{op.name} has no derivative rule", fix="derive it from Pointwise, Linear, Custom or Discrete"
+    )

@@ -1,0 +1,144 @@
+"""Every exception that chainrule raises on purpose.
+
+An error says what was got and what was expected, how to mend it, and the user's own line::
+
+    ShapeError: matmul: cannot multiply (32, 784) by (128, 784): ...
+      Fix: transpose the right operand: a @ b.mT has shape (32, 128).
+      At:  train.py:41  logits = x @ self.weight
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import Any
+
+_INTERNAL = ("chainrule", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of the user's program: ``file``, ``line`` (from 1) and its ``text``."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        short = self.file.replace("\\", "/").rsplit("/", 1)[-1]
+        return f"{short}:{self.line}  {self.text}".rstrip()
+
+
+def is_internal(globals_: Mapping[str, Any]) -> bool:
+    """Whether a frame with these globals belongs to chainrule or NumPy rather than to the user."""
+    return str(globals_.get("__name__", "")).partition(".")[0] in _INTERNAL
+
+
+def user_position(depth: int = 1) -> tuple[CodeType, int] | None:
+    """Return code object and instruction offset of the innermost frame outside chainrule.
+
+    Cheap enough to call for every node: the line number is worked out only by :func:`source_of`.
+    """
+    frame: FrameType | None = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and is_internal(frame.f_globals):
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti)
+
+
+def source_of(position: tuple[CodeType, int] | None) -> Source | None:
+    """Turn what :func:`user_position` returned into file, line and text."""
+    if position is None:
+        return None
+    code, offset = position
+    line = code.co_firstlineno
+    for start, stop, number in code.co_lines():
+        if start <= offset < stop and number is not None:
+            line = number
+    text = linecache.getline(code.co_filename, line).strip()
+    return Source(code.co_filename, line, text)
+
+
+class ChainruleError(Exception):
+    """Base of every error that chainrule raises on purpose.
+
+    Args:
+        message: what was got and what was expected.
+        fix: what to write instead.
+        source: the user's line; found on the call stack when omitted.
+
+    Attributes:
+        message, fix, source: the three parts, so that a program need not parse the text.
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None, source: Source | None = None) -> None:
+        self.message = message
+        self.fix = fix
+        self.source = source if source is not None else source_of(user_position(2))
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.fix:
+            lines.append(f"  Fix: {self.fix}")
+        if self.source is not None:
+            lines.append(f"  At:  {self.source}")
+        return "\n".join(lines)
+
+
+class ShapeError(ChainruleError, ValueError):
+    """Shapes do not fit the operation."""
+
+
+class AxisError(ChainruleError, IndexError, ValueError):
+    """An axis or index lies outside the array."""
+
+
+class DTypeError(ChainruleError, TypeError):
+    """A dtype does not fit the operation, or two dtypes do not promote."""
+
+
+class ArgumentError(ChainruleError, ValueError):
+    """An argument that is neither a shape, an axis nor a dtype has an impossible value."""
+
+
+class OperandError(ChainruleError, TypeError):
+    """Something that is not an array was used as one."""
+
+
+class GradientError(ChainruleError, RuntimeError):
+    """A gradient was asked for that does not exist or is not defined as asked."""
+
+
+class TracedValueError(ChainruleError, RuntimeError):
+    """A program asked for the number in a tensor that is only being traced."""
+
+
+class ImmutableError(ChainruleError, TypeError):
+    """A program tried to change a tensor in place."""
+
+
+class NotSupportedError(ChainruleError, TypeError):
+    """NumPy asked chainrule for something that it does not provide."""
+
+
+class StructureError(ChainruleError, ValueError):
+    """Two nested structures of arrays differ in shape (keys, lengths or types)."""
+
+
+class FormulaError(ChainruleError, ValueError):
+    """A formula cannot be read; the message points at the character."""
+
+
+class DataError(ChainruleError, ValueError):
+    """A data set is missing or is not what it claims to be."""
+
+
+class DivergenceError(ChainruleError, ArithmeticError):
+    """Training has left the finite numbers."""
+
+
+class GraphError(ChainruleError, RuntimeError):
+    """A graph breaks its own rules; this is a defect of chainrule or of a user-written primitive."""

@@ -1,0 +1,80 @@
+"""The way in: from a computed tensor to its explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule.errors import ArgumentError
+from chainrule.explain import mistakes
+from chainrule.explain.explanation import Explanation
+from chainrule.explain.sweep import Sweep
+from chainrule.node import Node, is_differentiable
+
+
+def explain(y: Any, wrt: Node | str | Sequence[Node | str] | None = None) -> Explanation:
+    """Say where a gradient comes from: every node and edge, the chain rule with numbers, every path.
+
+    Args:
+        y: a tensor with one element and its graph, such as a loss, or a formula called with values.
+        wrt: a tensor in its graph, leaf or not, or the name of one; several in a list; without it every
+            variable, that is every leaf that requires a gradient.
+
+    Returns:
+        An `Explanation`: ``print`` it, or read ``.gradient``, ``.paths``, ``.nodes``, ``.latex``,
+        ``.to_dict()``.
+
+    Raises:
+        OperandError: ``y`` is not a tensor, or ``wrt`` neither a tensor nor a name.
+        GradientError: ``y`` is not one floating number or depends on nothing that requires a gradient, or
+            ``wrt`` is a constant.
+        ArgumentError: ``y`` does not depend on ``wrt``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> why = explain(cr.formula("(a+b)*(b+c)")(a=-1, b=3, c=4), "b")
+        >>> why.gradient.item(), [path.product for path in why.paths]
+        (9.0, [7.0, 2.0])
+
+    Source: Bauer, Computational Graphs and Rounding Error, SIAM J. Numer. Anal. 11(1), 1974, 87-96,
+    DOI 10.1137/0711010 (a derivative as a sum over paths).
+    """
+    result = mistakes.check_result(y)
+    sweep = Sweep(result)
+    if wrt is None:
+        return Explanation(sweep, tuple(sweep.variables))
+    wanted: list[Any] = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
+    if not wanted:
+        raise ArgumentError("explain: wrt is empty", fix="cr.explain(y) explains all variables")
+    return Explanation(sweep, tuple(dict.fromkeys(_find(sweep, w) for w in wanted)))
+
+
+def _find(sweep: Sweep, wrt: Any) -> Node:
+    if isinstance(wrt, Node):
+        if wrt not in sweep.index:
+            raise mistakes.not_in_graph(wrt, _variables(sweep))
+        node, name = wrt, sweep.names.get(wrt, "")
+    elif isinstance(wrt, str):
+        found = [n for n, name in sweep.names.items() if name == wrt]
+        if not found:
+            raise mistakes.not_in_graph(wrt, _variables(sweep))
+        _require_single(sweep, wrt)
+        node, name = found[0], wrt
+    else:
+        raise mistakes.not_a_name(wrt)
+    if not is_differentiable(node) or (node.op is not None and not node.inputs):
+        raise mistakes.cannot_vary(node, name)
+    return node
+
+
+def _variables(sweep: Sweep) -> list[str]:
+    return [sweep.names[v] for v in sweep.variables]
+
+
+def _require_single(sweep: Sweep, name: str) -> None:
+    same = sum(node.name == name for node in sweep.origin)
+    if same > 1:
+        raise ArgumentError(
+            f"explain: {same} tensors of this computation are called '{name}'",
+            fix="pass the tensor itself: cr.explain(y, x)",
+        )

@@ -1,0 +1,71 @@
+"""An explanation as a fragment of HTML for notebooks. Text of the user enters escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from chainrule.explain import text
+from chainrule.explain.numbers import value_text
+
+if TYPE_CHECKING:
+    from chainrule.explain.explanation import Derivation, Explanation
+
+_VALUE = "color:light-dark(#0a5aa6,#7fc1ff)"
+_GRADIENT = "color:light-dark(#a8430a,#ffb27a)"
+_BAR = "background:light-dark(#b4500b,#f0883e)"
+_CELL = "text-align:left;padding:2px 12px"
+
+
+def write(explanation: Explanation) -> str:
+    """A table of the nodes, the chain rule, and the paths with bars."""
+    shown = explanation.derivations_shown(text.MOST_VARIABLES)
+    rules = "".join(f"<div>{_rule(explanation, d)}</div>" for d in shown)
+    paths = "".join(_paths(explanation, d) for d in shown if text.is_worth_paths(d))
+    return f'<div class="chainrule-explanation">{_nodes(explanation)}{rules}{paths}</div>'
+
+
+def _nodes(explanation: Explanation) -> str:
+    named = [n for n in explanation.nodes if n.name]
+    rows = "".join(
+        f'<tr><th style="{_CELL}">{escape(n.name)}</th>'
+        f'<td style="{_CELL}">{escape(explanation.expression(n.index))}</td>'
+        f'<td style="{_CELL};{_VALUE}">{escape(value_text(n.value))}</td>'
+        f'<td style="{_CELL};{_GRADIENT}">{"" if n.gradient is None else escape(value_text(n.gradient))}</td></tr>'
+        for n in named[: text.MOST_NODES]
+    )
+    left_out = len(named) - text.MOST_NODES
+    if left_out > 0:
+        rows += f'<tr><td colspan="4" style="{_CELL}">… and {left_out:,} more nodes</td></tr>'
+    result = escape(explanation.result)
+    head = "".join(
+        f'<th style="{_CELL};{style}">{label}</th>'
+        for label, style in (("node", ""), ("is", ""), ("value", _VALUE), (f"gradient ∂{result}/∂node", _GRADIENT))
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _rule(explanation: Explanation, d: Derivation) -> str:
+    steps = [
+        text.derivative(explanation.result, d.variable),
+        text.rule_in_letters(explanation, d),
+        text.rule_in_numbers(explanation, d),
+    ]
+    left = " = ".join(escape(step) for step in steps if step)
+    return f'{left} = <b style="{_GRADIENT}">{escape(value_text(d.gradient))}</b>'
+
+
+def _paths(explanation: Explanation, d: Derivation) -> str:
+    rows = ""
+    for path in d.paths.listed[: text.MOST_PATHS]:
+        share = d.share(path) or 0.0
+        bar = f'<div style="{_BAR};height:8px;width:{120 * share:.0f}px"></div>'
+        cells = (text.route(explanation, path), text.product_text(path), text.share_of(d, path))
+        rows += "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in cells)
+        rows += f'<td style="{_CELL}">{bar if text.share_of(d, path) else ""}</td></tr>'
+    others = text.others_row(d, text.MOST_PATHS)
+    if others:
+        rows += "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in others) + "</tr>"
+    notes = "".join(f"<div>{escape(note)}</div>" for note in text.remarks(d))
+    heading = escape(text.paths(explanation, d)[0])
+    return f"<div>{heading}</div><table><tbody>{rows}</tbody></table>{notes}"

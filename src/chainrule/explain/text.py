@@ -1,0 +1,269 @@
+"""An explanation as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chainrule.explain.numbers import (
+    Value,
+    count_text,
+    factor_text,
+    number_text,
+    share_text,
+    value_text,
+)
+from chainrule.explain.sweep import Edge, ExplainedNode
+
+if TYPE_CHECKING:
+    from chainrule.explain.explanation import Derivation, Explanation
+    from chainrule.explain.paths import Path
+
+MOST_NODES = 60
+MOST_VARIABLES = 12
+MOST_TERMS = 8
+MOST_PATHS = 10
+MOST_LETTERS = 12
+
+
+def write(explanation: Explanation) -> str:
+    """The whole explanation: what it says in one line, both passes, the chain rule, the paths."""
+    shown = explanation.derivations_shown(MOST_VARIABLES)
+    blocks = [headline(explanation), forward(explanation), backward(explanation, shown)]
+    blocks += [paths(explanation, d) for d in shown if is_worth_paths(d)]
+    blocks.append(modes(explanation))
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def is_worth_paths(d: Derivation) -> bool:
+    """Whether the paths say more than the chain rule does."""
+    return d.paths.count != 1 or bool(d.paths.listed and len(d.paths.listed[0].edges) > 1)
+
+
+def headline(explanation: Explanation) -> list[str]:
+    """``f = 14, ∂f/∂b = 9``."""
+    parts = [f"{explanation.result} = {number_text(explanation.value)}"]
+    if len(explanation.wrt) == 1:
+        (d,) = explanation.derivations
+        parts.append(f"{derivative(explanation.result, d.variable)} = {value_text(d.gradient)}")
+    return [", ".join(parts)]
+
+
+def derivative(of: str, by: str) -> str:
+    """``∂f/∂b``."""
+    return f"∂{of}/∂{by}"
+
+
+def forward(explanation: Explanation) -> list[str]:
+    """Every value, with the local derivatives that are known at once."""
+    nodes = [n for n in explanation.nodes if n.name]
+    lines = ["Forward: every node's value, and its local derivatives"]
+    left, right = [], []
+    for node in nodes[:MOST_NODES]:
+        steps = [node.name, explanation.expression(node.index), explanation.substituted(node.index)]
+        value = value_text(node.value)
+        steps += [value] if steps[-1] != value else []
+        left.append(" = ".join(step for step in steps if step))
+        right.append(locals_text(explanation, node.index))
+    width = max(len(x) for x, y in zip(left, right, strict=True) if len(x) <= 44) if left else 0
+    lines += [f"  {x.ljust(width)}   {y}".rstrip() for x, y in zip(left, right, strict=True)]
+    return lines + _more(len(nodes) - MOST_NODES, "nodes")
+
+
+def locals_text(explanation: Explanation, i: int) -> str:
+    """``∂f/∂x = y = 7, ∂f/∂y = x = 2``: the local derivatives of a node."""
+    node = explanation.nodes[i]
+    symbols = explanation.symbols(i) if node.edges else ()
+    parts: list[str] = []
+    for edge in node.edges[:MOST_TERMS]:
+        if edge.local is None:
+            return in_words(node)
+        steps = [local_name(explanation, edge), symbols[edge.slot], value_text(edge.local)]
+        parts.append(" = ".join(dict.fromkeys(step for step in steps if step)))
+    return ", ".join(parts) + (", …" if len(node.edges) > MOST_TERMS else "")
+
+
+def in_words(node: ExplainedNode) -> str:
+    """What stands for the local derivative of a node that maps arrays to arrays."""
+    return f"({node.op} carries gradients back by its own rule)"
+
+
+def local_name(explanation: Explanation, edge: Edge) -> str:
+    """``∂x/∂b``; with the number of the use where the node uses the same input more than once."""
+    user, used = explanation.named(edge.node), explanation.named(edge.input)
+    if not explanation.is_repeated(edge):
+        return derivative(user, used)
+    return f"({derivative(user, used)}){_use(explanation, edge)}"
+
+
+def _use(explanation: Explanation, edge: Edge) -> str:
+    same = [e for e in explanation.nodes[edge.node].edges if e.input == edge.input]
+    return str(same.index(edge) + 1).translate(_LOWERED)
+
+
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def backward(explanation: Explanation, shown: Sequence[Derivation]) -> list[str]:
+    """The chain rule for each variable, in letters and in numbers."""
+    lines = ["Backward: upstream gradient times local derivative, added where a variable is used more than once"]
+    for d in shown:
+        left = f"  {derivative(explanation.result, d.variable)}"
+        steps = [rule_in_letters(explanation, d), rule_in_numbers(explanation, d), value_text(d.gradient)]
+        steps = [step for step in steps if step]
+        lines.append(" = ".join([left, *dict.fromkeys(steps)]))
+    return lines + _more(len(explanation.wrt) - len(shown), "variables")
+
+
+def rule_in_letters(explanation: Explanation, d: Derivation) -> str:
+    """``∂f/∂x·∂x/∂b + ∂f/∂y·∂y/∂b``."""
+    last = len(explanation.nodes) - 1
+    terms: list[str] = []
+    for edge in d.terms[:MOST_TERMS]:
+        local = local_name(explanation, edge)
+        if edge.node == last:
+            terms.append("" if len(d.terms) == 1 else _direct(local, d))
+        else:
+            terms.append(f"{derivative(explanation.result, explanation.named(edge.node))}·{local}")
+    return " + ".join(t for t in terms if t) + _omitted(d)
+
+
+def _direct(local: str, d: Derivation) -> str:
+    """The part that does not pass any other node; the same letters would otherwise mean the whole."""
+    return local if local.startswith("(") else f"({local} direct)"
+
+
+def _omitted(d: Derivation) -> str:
+    more = len(d.terms) - MOST_TERMS
+    return f" + … ({count_text(more)} more terms)" if more > 0 else ""
+
+
+def rule_in_numbers(explanation: Explanation, d: Derivation) -> str:
+    """``7·1 + 2·1``; "" where arrays take part."""
+    last = len(explanation.nodes) - 1
+    terms: list[str] = []
+    for edge in d.terms[:MOST_TERMS]:
+        upstream = explanation.nodes[edge.node].gradient
+        if not isinstance(edge.local, float) or not isinstance(upstream, float):
+            return _array_terms(explanation, d)
+        first = not terms
+        if edge.node == last:
+            terms.append(number_text(edge.local) if first else factor_text(edge.local))
+        else:
+            left = number_text(upstream) if first else factor_text(upstream)
+            terms.append(f"{left}·{factor_text(edge.local)}")
+    return " + ".join(terms) + _omitted(d)
+
+
+def _array_terms(explanation: Explanation, d: Derivation) -> str:
+    if len(d.terms) < 2:
+        return ""
+    parts = [f"[{value_text(edge.contribution)}]" for edge in d.terms[:MOST_TERMS]]
+    return " + ".join(parts) + _omitted(d)
+
+
+def paths(explanation: Explanation, d: Derivation) -> list[str]:
+    """The listed paths with factors, product and share, and what the others add up to."""
+    count = "more than 10³⁰⁰" if d.paths.count is None else count_text(d.paths.count)
+    noun = "path" if d.paths.count == 1 else "paths"
+    lines = [f"{count} {noun} from {explanation.result} to {d.variable}"]
+    shown = d.paths.listed[:MOST_PATHS]
+    rows = [(route(explanation, p), product_text(p), share_of(d, p)) for p in shown]
+    others = others_row(d, MOST_PATHS)
+    if others:
+        rows.append(others)
+    if len(rows) > 1:
+        rows.append(("sum", f"{value_text(d.paths.total)}{'' if d.agrees else ' — not the gradient'}", ""))
+    widths = [max((len(row[k]) for row in rows if len(row[k]) <= 48), default=0) for k in (0, 1)]
+    lines += [f"  {a.ljust(widths[0])}   {b.ljust(widths[1])}   {c}".rstrip() for a, b, c in rows]
+    return lines + [f"  {note}" for note in remarks(d)]
+
+
+def route(explanation: Explanation, path: Path, most: int = MOST_LETTERS) -> str:
+    """``f ← x ← b``, with uses marked where a node uses the next one more than once."""
+    names = [explanation.named(path.nodes[0])]
+    for edge in path.edges[:most] if len(path.edges) > 2 * most else path.edges:
+        names.append(_stop(explanation, edge))
+    if len(path.edges) > 2 * most:
+        names.append(f"… {count_text(len(path.edges) - 2 * most)} nodes …")
+        names += [_stop(explanation, edge) for edge in path.edges[-most:]]
+    return " ← ".join(names)
+
+
+def _stop(explanation: Explanation, edge: Edge) -> str:
+    used = explanation.named(edge.input)
+    return f"{used}{_use(explanation, edge)}" if explanation.is_repeated(edge) else used
+
+
+def product_text(path: Path, most: int = MOST_LETTERS) -> str:
+    """``7·1 = 7``; for arrays the sum over the path alone."""
+    if not isinstance(path.product, float):
+        return value_text(path.product)
+    factors = [f for f in path.factors if isinstance(f, float)]
+    if len(factors) < 2 or len(factors) != len(path.factors) or len(factors) > 2 * most:
+        return number_text(path.product)
+    first, *others = factors
+    return f"{'·'.join([number_text(first), *map(factor_text, others)])} = {number_text(path.product)}"
+
+
+def share_of(d: Derivation, path: Path) -> str:
+    """``77.8 %``; "" where shares say nothing."""
+    share = d.share(path)
+    return "" if share is None or d.paths.count == 1 else share_text(share)
+
+
+def others_row(d: Derivation, most: int) -> tuple[str, str, str] | None:
+    """The paths that are not shown, as one row: how many and their sum."""
+    shown: list[Value] = [p.product for p in d.paths.listed[most:]]
+    if not shown and (d.paths.count is not None and d.paths.count <= len(d.paths.listed)):
+        return None
+    rest = d.paths.rest
+    for product in shown:
+        rest = rest + product
+    left = "all others"
+    if d.paths.count is not None:
+        more = d.paths.count - min(most, len(d.paths.listed))
+        left = f"{count_text(more)} other path{'s' if more > 1 else ''}"
+    return left, value_text(rest), ""
+
+
+def remarks(d: Derivation) -> list[str]:
+    """What a reader of the paths has to know beside them."""
+    notes: list[str] = []
+    if d.cancels:
+        notes.append("Paths of both signs cancel; shares are of the sum of their sizes.")
+    if not d.agrees:
+        notes.append(
+            f"The gradient is {value_text(d.gradient)}: where gradients that meet add up to exactly 0, an infinite "
+            "local derivative behind them is not multiplied (strong zeros)."
+            if _is_strange(d.paths.total)
+            else f"The gradient is {value_text(d.gradient)}: so many numbers of such different sizes round differently."
+        )
+    return notes
+
+
+def _is_strange(value: Value) -> bool:
+    return "not finite" in value_text(value) or value_text(value) in ("NaN", "∞", "−∞")
+
+
+def modes(explanation: Explanation) -> list[str]:
+    """What all gradients cost in either mode."""
+    reverse, forward = explanation.modes.reverse, explanation.modes.forward
+    if forward.sweeps < 2:
+        return []
+    lines = [
+        f"Reverse mode: 1 sweep, {count_text(reverse.products)} products of upstream and local, "
+        f"all {count_text(len(explanation.variables))} gradients.",
+    ]
+    detail = ""
+    if forward.nonzero_products is not None and forward.nonzero_products != forward.products:
+        detail = f" ({count_text(forward.nonzero_products)} without those that are zero)"
+    lines.append(
+        f"Forward mode: {count_text(forward.sweeps)} sweeps, one for each number, "
+        f"{count_text(forward.products)} products{detail}."
+    )
+    return lines
+
+
+def _more(count: int, noun: str) -> list[str]:
+    return [f"  … and {count_text(count)} more {noun}"] if count > 0 else []

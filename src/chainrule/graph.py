@@ -1,0 +1,210 @@
+"""Graphs of nodes: from inputs to outputs, verified, rebuilt, evaluated, printed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import GraphError, OperandError, ShapeError
+from chainrule.node import Node, Operand, ancestors, apply, as_array, as_node, by_index, evaluate
+from chainrule.primitive import Array
+from chainrule.shapes import Spec
+
+
+class Graph:
+    """A computation from inputs to outputs.
+
+    Args:
+        inputs: nodes that stand for the arguments, in order.
+        outputs: nodes that are the results, in order.
+
+    Example:
+        >>> import chainrule as cr
+        >>> graph = cr.trace(lambda a, b: a * b, 2.0, 3.0)
+        >>> print(graph)
+        graph(a: float64[], b: float64[]):
+          y = multiply(a, b): float64[]
+          return y
+    """
+
+    __slots__ = ("inputs", "nodes", "outputs")
+
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        reached = ancestors(self.outputs)
+        known = set(reached)
+        unused = [n for n in self.inputs if n not in known]
+        self.nodes: tuple[Node, ...] = tuple(sorted({*reached, *unused}, key=by_index))
+        """Every node, inputs and constants included, in topological order."""
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def constants(self) -> tuple[Node, ...]:
+        """Leaves that are not inputs."""
+        given = set(self.inputs)
+        return tuple(n for n in self.nodes if n.is_leaf and n not in given)
+
+    def verify(self) -> Graph:
+        """Check every rule of a graph and return it.
+
+        Raises:
+            GraphError: a node precedes its inputs, disagrees with its shape rule, or has no value.
+        """
+        given, seen = set(self.inputs), set[Node]()
+        for node in self.nodes:
+            if any(x not in seen for x in node.inputs):
+                raise GraphError(f"{node!r} comes before one of its inputs")
+            if node.op is None:
+                if node.value is None and node not in given:
+                    raise GraphError(f"{node!r} has no value and is not an input of the graph")
+            elif node.inputs or node not in given:
+                shape, dtype = node.op.infer(*node.inputs, **node.params)
+                if (shape, dtype) != (node.shape, node.dtype):
+                    raise GraphError(f"{node!r} disagrees with its shape rule: {Spec(shape, dtype)}")
+            seen.add(node)
+        return self
+
+    def rebuild(self, *arguments: Operand[Node], skip: str = "") -> tuple[Any, ...]:
+        """Build the graph again on other inputs: plain values and tensors compute at once.
+
+        Args:
+            arguments: one for each input.
+            skip: name of a one-input primitive whose nodes are left out, replaced by their input.
+        """
+        self._require_arity(len(arguments))
+        new: dict[Node, Node] = {
+            node: as_node(value) for node, value in zip(self.inputs, arguments, strict=True)
+        }
+        for node in self.nodes:
+            if node in new:
+                continue
+            if node.op is None:
+                new[node] = node
+            elif node.op.name == skip:
+                new[node] = new[node.inputs[0]]
+            else:
+                new[node] = apply(node.op, tuple(new[x] for x in node.inputs), node.params, node.name)
+        return tuple(new[node] for node in self.outputs)
+
+    def evaluate(self, *arguments: Any) -> tuple[Array, ...]:
+        """Compute the outputs with NumPy, forgetting each intermediate after its last use."""
+        self._require_arity(len(arguments))
+        values: dict[Node, Any] = {}
+        for node, argument in zip(self.inputs, arguments, strict=True):
+            values[node] = self._fit(node, argument)
+        uses = {node: 0 for node in self.nodes}
+        for node in self.nodes:
+            for x in node.inputs:
+                uses[x] += 1
+        kept = set(self.outputs)
+        for node in self.nodes:
+            if node in values:
+                continue
+            if node.op is None:
+                values[node] = node.value
+                continue
+            values[node] = evaluate(node.op, [values[x] for x in node.inputs], node.params)
+            for x in node.inputs:
+                uses[x] -= 1
+                if not uses[x] and x not in kept:
+                    del values[x]
+        return tuple(np.asarray(values[node]) for node in self.outputs)
+
+    def _require_arity(self, got: int) -> None:
+        if got != len(self.inputs):
+            names = ", ".join(n.name or f"#{i}" for i, n in enumerate(self.inputs)) or "none"
+            raise OperandError(f"expected {len(self.inputs)} arguments ({names}), got {got}", fix="pass one each")
+
+    @staticmethod
+    def _fit(node: Node, argument: Any) -> Array:
+        array = argument.array() if isinstance(argument, Node) else as_array(argument, None, copy=False)
+        weak = type(argument) in (float, int) and node.dtype.kind == "f"
+        if weak:
+            array = array.astype(node.dtype)
+        if (array.shape, array.dtype) != (node.shape, node.dtype):
+            raise ShapeError(
+                f"argument {node.name or ''}: expected {node.spec}, got {Spec(array.shape, array.dtype)}",
+                fix="trace the function again for this shape and dtype",
+            )
+        return array
+
+    def names(self) -> dict[Node, str]:
+        """A distinct, readable name for every node: the user's where there is one."""
+        taken: set[str] = set()
+        inputs, outputs = set(self.inputs), set(self.outputs)  # `in` a tuple would compare nodes by ==
+        result: dict[Node, str] = {}
+        for node in (*self.inputs, *self.nodes, *self.outputs):
+            if node in result:
+                continue
+            base = node.name
+            if base is None and node.is_leaf and node.value is not None and node.size == 1:
+                result[node] = format_scalar(node.value)
+                continue
+            letters = "abcdefgh" if node in inputs else "y" if node in outputs else "tuvwxz"
+            name = base or letters[0]
+            choices = itertools.chain(
+                () if base else letters, (f"{name}{i}" for i in itertools.count(1))
+            )
+            while name in taken:
+                name = next(choices)
+            taken.add(name)
+            result[node] = name
+        return result
+
+    def __str__(self) -> str:
+        names = self.names()
+        head = ", ".join(f"{names[n]}: {n.spec}" for n in self.inputs)
+        lines = [f"graph({head}):"]
+        inputs = set(self.inputs)
+        for node in self.nodes:
+            if node in inputs:
+                continue
+            if node.op is None:
+                if node.size != 1:
+                    lines.append(f"  {names[node]} = constant: {node.spec}")
+                continue
+            arguments = [names[x] for x in node.inputs]
+            arguments += [f"{key}={value}" for key, value in node.params.items()]
+            lines.append(f"  {names[node]} = {node.op.name}({', '.join(arguments)}): {node.spec}")
+        lines.append("  return " + ", ".join(names[n] for n in self.outputs))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes: {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph as JSON-ready data."""
+        names = self.names()
+        ids = {node: i for i, node in enumerate(self.nodes)}
+        inputs = set(self.inputs)
+        return {
+            "inputs": [ids[n] for n in self.inputs],
+            "outputs": [ids[n] for n in self.outputs],
+            "nodes": [
+                {
+                    "id": ids[n],
+                    "name": names[n],
+                    "op": n.op.name if n.op else "input" if n in inputs else "constant",
+                    "inputs": [ids[x] for x in n.inputs],
+                    "params": {key: str(value) for key, value in n.params.items()},
+                    "shape": list(n.shape),
+                    "dtype": n.dtype.name,
+                }
+                for n in self.nodes
+            ],
+        }
+
+
+def format_scalar(value: Any) -> str:
+    """Shortest text that gives the number back."""
+    number = np.asarray(value).reshape(())[()]
+    if number.dtype.kind == "f" and float(number).is_integer() and abs(float(number)) < 1e16:
+        return str(int(number)) if number or not np.signbit(number) else "-0"
+    return str(number)
+

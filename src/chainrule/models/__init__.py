@@ -1,0 +1,6 @@
+"""Models that are ready to use, and recipes that train them."""
+
+from chainrule.models.digits import Recipe, digits_classifier
+from chainrule.models.mlp import mlp
+
+__all__ = ["Recipe", "digits_classifier", "mlp"]

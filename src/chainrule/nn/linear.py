@@ -1,0 +1,197 @@
+"""Layers that give weighted sums of all their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from chainrule.nn.init import Initializer, he_normal
+from chainrule.nn.module import Module
+from chainrule.node import as_node
+from chainrule.ops.matmul import matmul
+from chainrule.shapes import FLOATS, as_dtype, as_int, float32, require_dtype
+from chainrule.tensor import Tensor, tensor
+
+
+class Linear(Module):
+    """``y = x @ weight + bias``.
+
+    Args:
+        in_features: size of the last axis of ``x``.
+        out_features: size of the last axis of ``y``.
+        key: for the weights, from ``cr.random.key``; biases start at 0.
+        bias: whether there is one.
+        initializer: ``(key, shape, dtype) -> weights``.
+        dtype: float32 or float64.
+
+    Attributes:
+        weight: shape ``(in_features, out_features)``.
+        bias: shape ``(out_features,)``, or None.
+
+    Raises:
+        ArgumentError: a size below 1.
+        DTypeError: ``dtype`` is not floating.
+
+    Example:
+        >>> layer = Linear(2, 3, key=cr.random.key(0))
+        >>> layer(np.ones((5, 2), np.float32)).shape
+        (5, 3)
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        key: Tensor,
+        bias: bool = True,
+        initializer: Initializer = he_normal,
+        dtype: Any = float32,
+    ) -> None:
+        self._set_weights(
+            _size("Linear", "in_features", in_features),
+            _size("Linear", "out_features", out_features),
+            key,
+            bias,
+            initializer,
+            _floating(dtype),
+        )
+
+    def _set_weights(
+        self, fan_in: int, fan_out: int, key: Tensor, bias: bool, initializer: Initializer, dtype: Any
+    ) -> None:
+        weight = initializer(key, (fan_in, fan_out), dtype)
+        self.weight = tensor(weight, dtype=dtype, requires_grad=True, name="weight")
+        zeros = np.zeros(fan_out, dtype)
+        self.bias = tensor(zeros, requires_grad=True, name="bias") if bias else None
+
+    @property
+    def in_features(self) -> int:
+        """Size of the last axis of the input."""
+        return self.weight.shape[0]
+
+    @property
+    def out_features(self) -> int:
+        """Size of the last axis of the output."""
+        return self.weight.shape[1]
+
+    def __call__(self, x: Any) -> Tensor:
+        """Apply the layer.
+
+        Args:
+            x: shape ``(*batch, in_features)``, floats.
+
+        Returns:
+            Shape ``(*batch, out_features)``.
+
+        Raises:
+            ShapeError: the last axis of ``x`` has another size.
+            DTypeError: ``x`` does not hold floats.
+        """
+        x = _features(type(self).__name__, x)
+        if x.shape[-1] != self.weight.shape[0]:
+            raise _wrong_size(type(self).__name__, x, self.weight.shape[0])
+        y = matmul(x, self.weight)
+        return y if self.bias is None else y + self.bias
+
+
+class Dense(Linear):
+    """A `Linear` layer that learns its input size from the first input, and an activation.
+
+    Until then it has no parameters, and whatever asks for them raises an error: call the model once
+    before it is differentiated or trained.
+
+    Args:
+        out_features: size of the last axis of the output.
+        activation: applied to the weighted sums, such as ``cr.relu``; None for none.
+        key, bias, initializer, dtype: as for `Linear`.
+
+    Example:
+        >>> layer = Dense(3, cr.tanh, key=cr.random.key(0))
+        >>> layer(np.ones((5, 2), np.float32)).shape
+        (5, 3)
+        >>> layer.weight.shape
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        out_features: int,
+        activation: Callable[[Any], Any] | None = None,
+        *,
+        key: Tensor,
+        bias: bool = True,
+        initializer: Initializer = he_normal,
+        dtype: Any = float32,
+    ) -> None:
+        if activation is not None and (not callable(activation) or isinstance(activation, type)):
+            raise ArgumentError(
+                f"Dense: activation must be a function of one tensor, got {activation!r}",
+                fix="pass the function itself: cr.tanh",
+            )
+        size = _size("Dense", "out_features", out_features)
+        self.activation = activation
+        self._waiting: tuple[Any, ...] | None = (size, key, bias, initializer, _floating(dtype))
+
+    def tree_children(self) -> list[tuple[str, Any]]:
+        if self._waiting is not None:
+            raise GradientError(
+                "this Dense layer has no parameters yet: it learns its input size from the first input",
+                fix="call the model once before it is differentiated or trained: model(x[:1]); or use "
+                "cr.nn.Linear(in_features, out_features, key=key)",
+            )
+        return super().tree_children()
+
+    def __call__(self, x: Any) -> Tensor:
+        if self._waiting is not None:
+            x = _features("Dense", x)
+            self._set_weights(_size("Dense", "the last axis of its first input", x.shape[-1]), *self._waiting)
+            self._waiting = None
+        y = super().__call__(x)
+        return y if self.activation is None else self.activation(y)
+
+    def __repr__(self) -> str:
+        if self._waiting is None:
+            return super().__repr__()
+        return f"Dense(waits for its first input, out_features={self._waiting[0]})"
+
+
+def _features(name: str, x: Any) -> Any:
+    node = as_node(x)
+    if node.dtype not in FLOATS:
+        raise DTypeError(
+            f"{name}: expected floats, got {node.spec}",
+            fix="convert the input: x.astype(np.float32), scaled to about -1 .. 1",
+        )
+    if not node.shape:
+        raise ShapeError(f"{name}: expected (*batch, features), got one number", fix="pass an array: x[None]")
+    return node
+
+
+def _wrong_size(name: str, x: Any, expected: int) -> ShapeError:
+    if x.shape[0] == expected and x.ndim == 2:
+        fix = "transpose the input: x.mT"
+    elif x.ndim > 2 and int(np.prod(x.shape[1:])) == expected:
+        fix = f"flatten each example: x.reshape(-1, {expected})"
+    else:
+        fix = f"pass an array of shape (*batch, {expected}), or make the layer with in_features={x.shape[-1]}"
+    return ShapeError(f"{name}: expected {expected} features on the last axis, got shape {x.shape}", fix=fix)
+
+
+def _size(name: str, what: str, value: Any) -> int:
+    size = as_int(name, what, value)
+    if size < 1:
+        raise ArgumentError(f"{name}: {what} must be at least 1, got {size}", fix="pass a positive int")
+    return size
+
+
+def _floating(dtype: Any) -> Any:
+    chosen = as_dtype(dtype)
+    require_dtype("weights", chosen, FLOATS)
+    return chosen

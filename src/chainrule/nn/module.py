@@ -1,0 +1,244 @@
+"""The base of all layers and models: a plain Python class whose tensors are its parameters."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule import trees
+from chainrule.errors import GradientError, NotSupportedError, StructureError
+from chainrule.node import Node
+from chainrule.ops.create import zeros_like
+from chainrule.shapes import FLOATS, Shape
+
+
+class Module:
+    """A plain class: assign attributes in ``__init__``, compute in ``__call__``.
+
+    Floating tensors among its attributes are parameters, modules among them are children; both may sit in
+    lists, tuples and dictionaries. All else (numbers, strings, functions, integer tensors) is static.
+
+    A module is a tree like a dictionary of arrays, so ``cr.value_and_grad(loss)(model, x, y)``
+    differentiates with respect to the whole model and returns the gradient as a module of the same
+    class; ``loss.backward()`` works as well. Nothing about a module is global: what a layer needs besides
+    its input (a key for random numbers, whether it is being trained) is an argument of its call.
+
+    A parameter belongs in one place: a gradient for the whole model would count a shared one twice, so
+    optimizers refuse it.
+
+    Example:
+        >>> class Scale(cr.nn.Module):
+        ...     def __init__(self):
+        ...         self.factor = cr.tensor(3.0, requires_grad=True)
+        ...
+        ...     def __call__(self, x):
+        ...         return self.factor * x
+        >>> value, gradient = cr.value_and_grad(lambda model, x: model(x))(Scale(), 2.0)
+        >>> gradient.factor.item()
+        2.0
+    """
+
+    _replaced: frozenset[str] = frozenset()
+    """Paths of parameters whose place something else has taken, such as numbers from ``map_leaves``."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = type(self).__name__
+        raise NotSupportedError(
+            f"{name} cannot be called: it does not say what it computes",
+            fix=f"define {name}.__call__(self, x)"
+            + (", which is forward under another name" if hasattr(self, "forward") else ""),
+        )
+
+    def tree_children(self) -> list[tuple[str, Any]]:
+        """Parameters and child modules with their paths, in the order of the attributes."""
+        return [
+            part for name, value in vars(self).items() for part in _parts(value, name, self._replaced)
+        ]
+
+    def tree_rebuild(self, children: list[Any]) -> Any:
+        """A copy with other parameters and child modules; static attributes stay the same objects."""
+        new = object.__new__(type(self))
+        given = iter(children)
+        for name, value in vars(self).items():
+            vars(new)[name] = _replace(value, name, self._replaced, given)
+        vars(new).pop("_replaced", None)
+        if not all(map(_is_part, children)):
+            pairs = zip(self.tree_children(), children, strict=True)
+            new._replaced = frozenset(path for (path, _), child in pairs if not _is_part(child))
+        return new
+
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter by its path, such as ``layers.0.weight``.
+
+        Raises:
+            StructureError: two parameters have the same path.
+
+        Example:
+            >>> model = cr.nn.Linear(2, 3, key=cr.random.key(0))
+            >>> {path: p.shape for path, p in model.parameters().items()}
+            {'weight': (2, 3), 'bias': (3,)}
+        """
+        paths, leaves = trees.paths(self), trees.leaves(self)
+        if len(set(paths)) < len(paths):
+            twice = next(path for path in paths if paths.count(path) > 1)
+            raise StructureError(
+                f"two parameters have the path {twice!r}", fix="use dictionary keys without dots"
+            )
+        return dict(zip(paths, leaves, strict=True))
+
+    def named_modules(self) -> dict[str, Module]:
+        """The module itself under ``""`` and every module inside by its path."""
+        found: dict[str, Module] = {"": self}
+        for name, child in self._modules():
+            for path, module in child.named_modules().items():
+                found[f"{name}.{path}" if path else name] = module
+        return found
+
+    def gradients(self) -> Any:
+        """What ``loss.backward()`` left in ``.grad``, as a module of the same class.
+
+        Parameters that the loss does not depend on have zeros.
+
+        Raises:
+            GradientError: no parameter has a gradient.
+
+        Example:
+            >>> model = cr.nn.Linear(2, 1, key=cr.random.key(0))
+            >>> model(np.ones((4, 2), np.float32)).sum().backward()
+            >>> model.gradients().bias.tolist()
+            [4.0]
+        """
+        parameters, structure = trees.flatten(self)
+        found = [getattr(p, "grad", None) for p in parameters]
+        if all(g is None for g in found):
+            raise GradientError(
+                f"no parameter of this {type(self).__name__} has a gradient",
+                fix="call loss.backward() on a loss that is computed with this very model; a model that an "
+                "optimizer returns starts without gradients",
+            )
+        pairs = zip(found, parameters, strict=True)
+        return trees.unflatten(structure, [zeros_like(p) if g is None else g for g, p in pairs])
+
+    def summary(self) -> Summary:
+        """Every parameter with its shape and size, and their total.
+
+        Example:
+            >>> print(cr.nn.Linear(2, 3, key=cr.random.key(0)).summary())
+            parameter  of      shape   dtype    count
+            weight     Linear  (2, 3)  float32      6
+            bias       Linear  (3,)    float32      3
+            total                                   9
+        """
+        modules = self.named_modules()
+        rows: list[Row] = []
+        for path, value in self.parameters().items():
+            owner = max((p for p in modules if not p or path.startswith(f"{p}.")), key=len)
+            kind = type(modules[owner]).__name__
+            rows.append(Row(path, kind, value.shape, value.dtype.name, value.size))
+        return Summary(tuple(rows))
+
+    def _modules(self) -> Iterator[tuple[str, Module]]:
+        for name, value in vars(self).items():
+            for path, part in _parts(value, name, self._replaced):
+                if isinstance(part, Module):
+                    yield path, part
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={_show(value)}" for name, value in vars(self).items() if name[0] != "_"]
+        line = f"{type(self).__name__}({', '.join(shown)})"
+        if len(line) <= 100 and "\n" not in line:
+            return line
+        return f"{type(self).__name__}(\n{_indent(shown)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parameter: its path, the class of the module that owns it, shape, dtype and number of elements."""
+
+    path: str
+    module: str
+    shape: Shape
+    dtype: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The parameters of a module. ``print(summary)`` shows a table."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of elements of all parameters."""
+        return sum(row.count for row in self.rows)
+
+    @property
+    def text(self) -> str:
+        """The table, one line for each parameter."""
+        head = ("parameter", "of", "shape", "dtype", "count")
+        cells = [(r.path, r.module, str(r.shape), r.dtype, f"{r.count:,}") for r in self.rows]
+        table = [head, *cells, ("total", "", "", "", f"{self.total:,}")]
+        widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+        return "\n".join(
+            "  ".join([*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])])
+            for row in table
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.text)}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        rows = [
+            {"path": r.path, "module": r.module, "shape": list(r.shape), "dtype": r.dtype, "count": r.count}
+            for r in self.rows
+        ]
+        return {"parameters": rows, "total": self.total}
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, Module) or (isinstance(value, Node) and value.dtype in FLOATS)
+
+
+def _parts(value: Any, path: str, replaced: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Parameters and modules in an attribute, looked for in lists, tuples and dictionaries too."""
+    if _is_part(value) or path in replaced:
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _parts(item, f"{path}.{key}", replaced)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _parts(item, f"{path}.{i}", replaced)
+
+
+def _replace(value: Any, path: str, replaced: frozenset[str], given: Iterator[Any]) -> Any:
+    """``value`` with the parameters and modules that :func:`_parts` finds taken from ``given``."""
+    if _is_part(value) or path in replaced:
+        return next(given)
+    if isinstance(value, dict):
+        return {key: _replace(item, f"{path}.{key}", replaced, given) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_replace(item, f"{path}.{i}", replaced, given) for i, item in enumerate(value)]
+        if isinstance(value, list):
+            return items
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return value
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Node):
+        return str(value.spec)
+    if isinstance(value, (list, tuple)) and any(isinstance(item, Module) for item in value):
+        return f"[\n{_indent([_show(item) for item in value])}]"
+    return getattr(value, "__name__", None) or repr(value)
+
+
+def _indent(items: list[str]) -> str:
+    return "".join("    " + item.replace("\n", "\n    ") + ",\n" for item in items)

@@ -1,0 +1,497 @@
+"""Immutable nodes: the one thing that a computation is made of.
+
+A node knows its output (a value, or only shape and dtype while a program is traced) and how it came
+about: a primitive and its inputs. It knows nothing of who uses it. Nodes are numbered as they are
+made, so ascending ``index`` is a topological order and no traversal needs recursion.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any, Protocol, TypeAlias, TypeVar, Union
+
+import numpy as np
+
+from chainrule.errors import (
+    DTypeError,
+    OperandError,
+    ShapeError,
+    Source,
+    TracedValueError,
+    source_of,
+    user_position,
+)
+from chainrule.primitive import REGISTRY, Array, Primitive
+from chainrule.shapes import (
+    DTYPES,
+    FLOATS,
+    DType,
+    Shape,
+    Spec,
+    as_dtype,
+    bool_,
+    float64,
+    int64,
+    mixed_kinds,
+)
+
+N = TypeVar("N", bound="Node")
+ArrayLike: TypeAlias = Union["np.ndarray[Any, Any]", np.generic, float, int, bool, Sequence[Any]]
+Operand: TypeAlias = Union[N, ArrayLike]
+Params: TypeAlias = Mapping[str, Any]
+
+_NO_PARAMS: Params = {}
+_next_index = itertools.count().__next__
+_recording: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_recording", default=True)
+
+
+def _operator(name: str, reflected: bool = False) -> Any:
+    """The method of a node for a Python operator with two operands."""
+
+    def method(self: Node, other: Any) -> Any:
+        op = REGISTRY[name]
+        if isinstance(other, Node):
+            return apply(op, (self, other))
+        kind = type(other)
+        if (kind is float or kind is int) and self.dtype.kind == "f":
+            number = constant(other, self.dtype)
+            return apply(op, (number, self) if reflected else (self, number))
+        try:
+            pair = as_nodes(name, other, self) if reflected else as_nodes(name, self, other)
+        except OperandError:
+            return NotImplemented
+        return apply(op, pair)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+def _unary_operator(name: str) -> Any:
+    """The method of a node for a Python operator with one operand."""
+
+    def method(self: Node) -> Any:
+        return apply(REGISTRY[name], (self,))
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+class Node:
+    """One value of a computation. Never changed once made.
+
+    Attributes:
+        op: the primitive that gave it; None for an input or a constant.
+        inputs: nodes it was computed from; empty if nothing needs to be remembered.
+        params: static parameters of ``op``.
+        shape, dtype: of the output.
+        value: the output; None while a program is only traced.
+        tracked: whether derivatives flow through it.
+        index: creation number; inputs have smaller ones.
+        name: what the user or a formula calls it, if anything.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_position",
+        "dtype",
+        "index",
+        "inputs",
+        "name",
+        "op",
+        "params",
+        "shape",
+        "tracked",
+        "value",
+    )
+    __array_priority__ = 1000.0
+
+    def __init__(
+        self,
+        op: type[Primitive] | None,
+        inputs: tuple[Node, ...],
+        params: Params,
+        shape: Shape,
+        dtype: DType,
+        value: Any,
+        tracked: bool,
+        name: str | None,
+        position: tuple[CodeType, int] | None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.shape = shape
+        self.dtype = dtype
+        self.value = value
+        self.tracked = tracked
+        self.name = name
+        self._position = position
+        self.index = _next_index()
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        total = 1
+        for n in self.shape:
+            total *= n
+        return total
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype."""
+        return Spec(self.shape, self.dtype)
+
+    @property
+    def source(self) -> Source | None:
+        """The user's line that made this node."""
+        return source_of(self._position)
+
+    @property
+    def position(self) -> tuple[CodeType, int] | None:
+        """Where in the user's program it was made, unresolved (see :func:`errors.source_of`)."""
+        return self._position
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is an input, a parameter or a constant."""
+        return self.op is None
+
+    def array(self) -> Array:
+        """The value as an array that cannot be written to.
+
+        Raises:
+            TracedValueError: there is no value, since the program is only being traced.
+        """
+        if self.value is None:
+            raise no_value(self, "its numbers")
+        view = np.asarray(self.value).view()
+        view.flags.writeable = False
+        return view
+
+    def __repr__(self) -> str:
+        what = self.op.name if self.op else "input" if self.value is None else "constant"
+        label = f" {self.name}" if self.name else ""
+        return f"<{type(self).__name__}{label} = {what}: {self.spec}>"
+
+    __hash__ = object.__hash__
+
+    __add__ = _operator("add")
+    __radd__ = _operator("add", reflected=True)
+    __sub__ = _operator("subtract")
+    __rsub__ = _operator("subtract", reflected=True)
+    __mul__ = _operator("multiply")
+    __rmul__ = _operator("multiply", reflected=True)
+    __truediv__ = _operator("divide")
+    __rtruediv__ = _operator("divide", reflected=True)
+    __floordiv__ = _operator("floor_divide")
+    __rfloordiv__ = _operator("floor_divide", reflected=True)
+    __mod__ = _operator("remainder")
+    __rmod__ = _operator("remainder", reflected=True)
+    __pow__ = _operator("power")
+    __rpow__ = _operator("power", reflected=True)
+    __and__ = _operator("logical_and")
+    __rand__ = _operator("logical_and", reflected=True)
+    __or__ = _operator("logical_or")
+    __ror__ = _operator("logical_or", reflected=True)
+    __xor__ = _operator("logical_xor")
+    __rxor__ = _operator("logical_xor", reflected=True)
+    __lt__ = _operator("less")
+    __le__ = _operator("less_equal")
+    __gt__ = _operator("greater")
+    __ge__ = _operator("greater_equal")
+    __eq__ = _operator("equal")
+    __ne__ = _operator("not_equal")
+    __neg__ = _unary_operator("negative")
+    __abs__ = _unary_operator("abs")
+    __invert__ = _unary_operator("logical_not")
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self._single("a truth value"))
+
+    def __float__(self) -> float:
+        return float(self._single("a Python float"))
+
+    def __int__(self) -> int:
+        return int(self._single("a Python int"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind != "i":
+            raise DTypeError(
+                f"expected an integer tensor as an index, got {self.dtype.name}", fix="int(x) rounds down"
+            )
+        return int(self._single("an index"))
+
+    def _single(self, wanted: str) -> Any:
+        if self.value is None:
+            raise no_value(self, wanted)
+        if self.size != 1:
+            raise ShapeError(
+                f"{wanted} needs exactly one element, got shape {self.shape}",
+                fix="reduce first, with .sum(), .mean(), .any() or .all(), or pick one element by index",
+            )
+        return np.asarray(self.value).reshape(())[()]
+
+
+def no_value(node: Node, wanted: str) -> TracedValueError:
+    """The error for asking a traced node for its numbers."""
+    return TracedValueError(
+        f"{wanted} was asked of a tensor that is only being traced ({node.spec}): it has no value yet",
+        fix="inside a traced function choose with cr.where(condition, a, b) instead of if, and keep NumPy "
+        "and float() outside",
+        source=None,
+    )
+
+
+# The class of new nodes. The layer that users see puts its own subclass here, so that whatever is
+# built from plain numbers, inside rules too, has the methods that users expect.
+_node_type: type[Node] = Node
+
+
+def set_node_type(cls: type[Node]) -> None:
+    """Make every node built from now on an instance of ``cls``."""
+    global _node_type
+    _node_type = cls
+    _scalars.clear()
+
+
+class _Silent(threading.local):
+    """A context for each thread in which NumPy does not warn of inf and nan.
+
+    Entering one takes 0.1 us, ``np.errstate`` ten times that.
+    """
+
+    def __init__(self) -> None:
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+
+
+_silent = _Silent()
+
+
+def evaluate(op: type[Primitive], values: Iterable[Any], params: Params = _NO_PARAMS) -> Any:
+    """Run a primitive's NumPy evaluation; inf and nan come out as values, not as warnings."""
+    try:
+        if params:
+            return _silent.run(op.evaluate, *values, **params)
+        return _silent.run(op.evaluate, *values)
+    except RuntimeError as error:
+        if "cannot enter context" not in str(error):
+            raise
+        # A user-written primitive that calls chainrule while it is evaluated: the context is entered.
+        return op.evaluate(*values, **params)
+
+
+def apply(
+    op: type[Primitive], inputs: tuple[Node, ...], params: Params = _NO_PARAMS, name: str | None = None
+) -> Any:
+    """Make the node ``op(*inputs)``; compute its value at once unless an input has none.
+
+    Inputs are remembered only where a derivative or a trace needs them.
+    """
+    tracked = traced = False
+    for x in inputs:
+        if x.tracked:
+            tracked = True
+        if x.value is None:
+            traced = True
+    if tracked and not _recording.get():
+        tracked = False
+    shape, dtype = op.infer(*inputs, **params)
+    value = None if traced else evaluate(op, [x.value for x in inputs], params)
+    if tracked or traced:
+        return _node_type(op, inputs, params, shape, dtype, value, tracked, name, user_position(2))
+    return _node_type(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
+
+
+def leaf(
+    value: Any, *, dtype: DType | None = None, tracked: bool = False, name: str | None = None, copy: bool = True
+) -> Any:
+    """A node that holds ``value``. Arrays are copied, so later changes to them cannot reach the graph."""
+    array = as_array(value, dtype, copy)
+    held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
+    return _node_type(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
+
+
+def symbol(spec: Spec, name: str | None = None) -> Any:
+    """An input without a value, from which a program is traced."""
+    return _node_type(None, (), _NO_PARAMS, spec.shape, as_dtype(spec.dtype), None, True, name, None)
+
+
+def as_array(value: Any, dtype: DType | None, copy: bool) -> Array:
+    try:
+        array = np.array(value, dtype=dtype, copy=True if copy else None)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise OperandError(
+            f"cannot make an array of {type(value).__name__}: {error}",
+            fix="pass numbers in nested lists of equal lengths, or a NumPy array",
+        ) from None
+    if array.dtype not in DTYPES:
+        if array.dtype == object or array.dtype.kind in "USVMm":
+            raise OperandError(
+                f"expected numbers, got {type(value).__name__} ({array.dtype})",
+                fix="pass numbers, nested lists of numbers, or a NumPy array of numbers",
+            )
+        if array.dtype.kind in "fiu" and array.dtype.itemsize < 4:
+            raise DTypeError(
+                f"dtype {array.dtype.name} is not supported", fix="convert first: array.astype('float32')"
+            )
+        return array.astype(as_dtype(array.dtype.name.replace("uint", "int")))
+    return array
+
+
+_scalars: dict[tuple[type, DType, Any], Node] = {}
+
+
+def constant(value: Any, dtype: DType | None = None) -> Any:
+    """A constant node. Python scalars are shared: there is one node for each number and dtype."""
+    kind = type(value)
+    if kind is not float and kind is not int and kind is not bool:
+        return leaf(value, dtype=dtype)
+    if dtype is None:
+        dtype = float64 if kind is float else bool_ if kind is bool else int64
+    if not value and kind is float and str(value) == "-0.0":
+        return leaf(_scalar(value, dtype))
+    key = (kind, dtype, value)
+    known = _scalars.get(key)
+    if known is None:
+        known = leaf(_scalar(value, dtype))
+        if len(_scalars) < 4096 and value == value:
+            _scalars[key] = known
+    return known
+
+
+def _scalar(value: float | int | bool, dtype: DType) -> Any:
+    try:
+        return dtype.type(value)
+    except OverflowError:
+        raise OperandError(f"{value} does not fit {dtype.name}", fix="use a float or a wider dtype") from None
+
+
+def as_node(value: Any) -> Any:
+    """A node for any operand: nodes stay, everything else becomes a constant."""
+    return value if isinstance(value, Node) else constant(value)
+
+
+def as_nodes(name: str, *values: Any) -> tuple[Any, ...]:
+    """Nodes for operands that are combined; Python scalars take the dtype of the arrays beside them.
+
+    Raises:
+        DTypeError: a Python float beside integers, or a bool beside numbers.
+    """
+    weak = [type(v) in (float, int, bool) for v in values]
+    strong = [v if isinstance(v, Node) else None if w else leaf(v) for v, w in zip(values, weak, strict=True)]
+    dtype = max(
+        (v.dtype for v in strong if v is not None), key=lambda d: (d.kind == "f", d.itemsize), default=None
+    )
+    if dtype is None and any(type(v) is float for v in values):
+        dtype = float64
+    return tuple(
+        s if s is not None else constant(v, _weak_dtype(name, v, dtype))
+        for s, v in zip(strong, values, strict=True)
+    )
+
+
+def _weak_dtype(name: str, value: Any, dtype: DType | None) -> DType | None:
+    if dtype is None or dtype.kind == "f" and type(value) is not bool:
+        return dtype
+    fits = {bool: "b", int: "i", float: "f"}[type(value)]
+    if fits != dtype.kind:
+        raise mixed_kinds(name, dtype, {"b": bool_, "i": int64, "f": float64}[fits])
+    return dtype
+
+
+def is_recording() -> bool:
+    """Whether nodes remember their inputs."""
+    return _recording.get()
+
+
+@contextmanager
+def recording(on: bool) -> Iterator[None]:
+    """Within this context nodes remember their inputs (True) or forget them (False)."""
+    token = _recording.set(on)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def is_differentiable(node: Node) -> bool:
+    """Whether derivatives can flow through ``node``: it is tracked and floating."""
+    return node.tracked and node.dtype in FLOATS
+
+
+def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
+    """All nodes from which ``outputs`` are computed, themselves included, inputs first.
+
+    Nodes made before number ``since`` are left out, and not looked behind.
+    """
+    seen: set[Node] = set()
+    stack = [n for n in outputs if n.index >= since]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        stack.extend(x for x in node.inputs if x.index >= since)
+    return sorted(seen, key=by_index)
+
+
+def by_index(node: Node) -> int:
+    return node.index
+
+
+class Unary(Protocol):
+    """A public function of one operand."""
+
+    __name__: str
+
+    def __call__(self, x: Operand[N], /) -> N: ...
+
+
+class Binary(Protocol):
+    """A public function of two operands, which broadcast."""
+
+    __name__: str
+
+    def __call__(self, x: Operand[N], y: Operand[N], /) -> N: ...
+
+
+def unary(op: type[Primitive]) -> Unary:
+    """The public function of a primitive with one input; its docstring is the primitive's."""
+
+    def function(x: Any, /) -> Any:
+        return apply(op, (x if isinstance(x, Node) else constant(x),))
+
+    return _publish(function, op)
+
+
+def binary(op: type[Primitive]) -> Binary:
+    """The public function of a primitive with two inputs; its docstring is the primitive's."""
+
+    def function(x: Any, y: Any, /) -> Any:
+        if isinstance(x, Node) and isinstance(y, Node):
+            return apply(op, (x, y))
+        return apply(op, as_nodes(op.name, x, y))
+
+    return _publish(function, op)
+
+
+def _publish(function: Any, op: type[Primitive]) -> Any:
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = op.__doc__
+    function.__module__ = op.__module__
+    return function

@@ -1,0 +1,176 @@
+"""The primitives of indexing: reading, adding and setting the elements that an index selects.
+
+Reading is linear and its transpose adds: where an index names a place twice, both gradients arrive there.
+Setting keeps the last write, in row-major order of the selection, so only that one gets a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.node import Node, apply, constant
+from chainrule.ops.compare import where
+from chainrule.ops.selection import (
+    ARRAY,
+    FULL,
+    Index,
+    Slice,
+    as_numpy,
+    flat_places,
+    layout,
+    require_in_range,
+)
+from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
+from chainrule.shapes import INTS, NUMBERS, DType, Shape, broadcast, count, promote, require_dtype
+
+
+def _selected_shape(name: str, index: Index, shape: Shape, arrays: Sequence[HasSpec]) -> Shape:
+    for array in arrays:
+        require_dtype(f"{name}: indices", array.dtype, INTS)
+    return layout(name, index, shape, arrays).shape
+
+
+def _require_broadcast(name: str, values: Shape, selected: Shape) -> None:
+    if values != selected and broadcast(name, values, selected) != selected:
+        raise ShapeError(
+            f"{name}: values of shape {values} do not broadcast to the {selected} that the index selects",
+            fix=f"reduce or reshape the values to {selected}",
+        )
+
+
+def _get(x: Any, *arrays: Any, index: Index) -> Any:
+    try:
+        return x[as_numpy(index, arrays)]
+    except IndexError:
+        require_in_range("getitem", index, np.shape(x), map(np.asarray, arrays))
+        raise
+
+
+@register
+class GetItem(Linear):
+    """The elements that an index selects. Inputs: the array, then the index's integer arrays."""
+
+    name, label, latex = "getitem", "[i]", r"{0}_{{[\cdot]}}"
+    evaluate = staticmethod(_get)
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        return _selected_shape(cls.name, params["index"], xs[0].shape, xs[1:]), xs[0].dtype
+
+    @staticmethod
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
+        return apply(ScatterAdd, (g, *xs[1:]), {"index": params["index"], "shape": xs[0].shape})
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        for shape, arrays, index in _example_indices():
+            yield Example((rng.normal(size=shape), *arrays), {"index": index})
+
+
+def _scatter_add(g: Any, *arrays: Any, index: Index, shape: Shape) -> Array:
+    out = np.zeros(shape, g.dtype)
+    if not arrays:
+        out[as_numpy(index, ())] = g
+        return out
+    places = flat_places("scatter_add", index, shape, tuple(map(np.asarray, arrays)))
+    # One flat array of places: NumPy's fast path, which adds in row-major order whatever the strides.
+    np.add.at(out.reshape(-1), places.ravel(), np.broadcast_to(g, places.shape).ravel())
+    return out
+
+
+@register
+class ScatterAdd(Linear):
+    """Zeros with values added at the places that an index selects: the transpose of `getitem`."""
+
+    name, label, latex = "scatter_add", "+[i]", r"\operatorname{{scatter}} {0}"
+    evaluate = staticmethod(_scatter_add)
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        require_dtype(cls.name, xs[0].dtype, NUMBERS)
+        selected = _selected_shape(cls.name, params["index"], params["shape"], xs[1:])
+        _require_broadcast(cls.name, xs[0].shape, selected)
+        return params["shape"], xs[0].dtype
+
+    @staticmethod
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
+        return apply(GetItem, (g, *xs[1:]), {"index": params["index"]})
+
+    @classmethod
+    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
+        selected = layout(cls.name, params["index"], shape, xs[1:]).shape
+        return Cost(additions=count(selected) if xs[1:] else 0, bytes=moved_bytes(xs, shape, dtype))
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        for shape, arrays, index in _example_indices():
+            selected = layout(cls.name, index, shape, arrays).shape
+            yield Example((rng.normal(size=selected), *arrays), {"index": index, "shape": shape})
+
+
+def _set(x: Any, values: Any, *arrays: Any, index: Index) -> Array:
+    out = np.array(x)
+    if not arrays:
+        out[as_numpy(index, ())] = values
+        return out
+    places = flat_places("index_set", index, out.shape, tuple(map(np.asarray, arrays)))
+    # NumPy promises no order of writing in general; over one flat array it writes in sequence.
+    out.reshape(-1)[places.ravel()] = np.broadcast_to(values, places.shape).ravel()
+    return out
+
+
+@register
+class IndexSet(Linear):
+    """A copy of an array with other values at the places that an index selects; the last write stays."""
+
+    name, label, latex = "index_set", "[i]=", r"{0}_{{[\cdot] = {1}}}"
+    linear = (0, 1)
+    evaluate = staticmethod(_set)
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        x, values, *arrays = xs
+        promote(cls.name, x.dtype, values.dtype)
+        selected = _selected_shape(cls.name, params["index"], x.shape, arrays)
+        _require_broadcast(cls.name, values.shape, selected)
+        return x.shape, x.dtype
+
+    @staticmethod
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
+        arrays = xs[2:]
+        if i == 0:
+            return apply(IndexSet, (g, constant(0, g.dtype), *arrays), params)
+        picked = apply(GetItem, (g, *arrays), params)
+        return where(_last_writes(g.shape, arrays, params["index"]), picked, 0) if arrays else picked
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        for shape, arrays, index in _example_indices():
+            selected = layout(cls.name, index, shape, arrays).shape
+            for values in (selected, selected[1:]):
+                yield Example((rng.normal(size=shape), rng.normal(size=values), *arrays), {"index": index})
+
+
+def _last_writes(shape: Shape, arrays: tuple[Node, ...], index: Index) -> Node:
+    """Where, among the places that are selected, no later one is the same: each write leaves its number."""
+    selected = layout("index_set", index, shape, arrays).shape
+    number = constant(np.arange(count(selected)).reshape(selected))
+    left = apply(IndexSet, (constant(np.zeros(shape, np.int64)), number, *arrays), {"index": index})
+    return apply(GetItem, (left, *arrays), {"index": index}) == number
+
+
+def _example_indices() -> Iterable[tuple[Shape, tuple[Array, ...], Index]]:
+    """Shapes, integer arrays and indices on which the three primitives are tested."""
+    twice = np.array([2, 0, -1, 2])
+    yield (5,), (), (-2,)
+    yield (4, 5), (), (Slice(None, None, -2), None, Slice(1, -1))
+    yield (2, 3, 4), (), (..., Slice(5, 1), 0)
+    yield (3, 2), (twice,), (ARRAY,)
+    yield (2, 3, 4), (np.array([[0, 1], [1, -1]]), np.array([2, 2])), (ARRAY, FULL, ARRAY)
+    yield (2, 3, 4), (np.array([0, 2, 0]),), (1, ARRAY, Slice(None, None, 3))
+    yield (3, 4), (np.zeros((0, 2), np.int64),), (..., ARRAY, None)
+    yield (3,), (np.array(1),), (ARRAY,)

@@ -1,0 +1,284 @@
+"""What a primitive declares, the kinds of derivative rule, and the registry.
+
+A primitive is a class that is never instantiated: the class is the operation. It states its shape
+rule, its NumPy evaluation, its cost, how it is written, and its derivative **once**, in one of three
+kinds from which both modes follow (:mod:`chainrule.autodiff.rules` derives them):
+
+=============  ==========================================================================
+`Pointwise`    elementwise with broadcasting; ``partials(y, *xs)`` gives one local
+               derivative for each input
+`Linear`       linear in some inputs; ``transpose(g, i, *xs)`` pulls ``g`` back to input i
+`Custom`       the few others; ``jvp`` and ``vjp``
+`Discrete`     no derivative at all (indices, comparisons over axes, random bits)
+=============  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+
+from chainrule.errors import GraphError
+from chainrule.shapes import (
+    FLOATS,
+    NUMBERS,
+    DType,
+    Shape,
+    broadcast,
+    count,
+    promote,
+    require_dtype,
+)
+
+if TYPE_CHECKING:
+    from chainrule.graph import Node
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Partial: TypeAlias = "Node | float | Callable[[], Node | float] | None"
+"""A local derivative: a node, a number, a function that builds it when it is wanted, or None for zero."""
+
+
+class HasSpec(Protocol):
+    """Anything with a shape and a dtype: a node, an array, a `Spec`."""
+
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def dtype(self) -> DType: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Work of one evaluation. ``bytes`` counts each input and the output once.
+
+    Attributes:
+        multiplications: scalar multiplications and divisions.
+        additions: scalar additions, subtractions and comparisons.
+        transcendentals: calls of exp, log, sin, ... for one element each.
+        bytes: bytes read and written.
+    """
+
+    multiplications: int = 0
+    additions: int = 0
+    transcendentals: int = 0
+    bytes: int = 0
+
+    @property
+    def flops(self) -> int:
+        """Multiplications, additions and transcendentals, one each."""
+        return self.multiplications + self.additions + self.transcendentals
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.multiplications + other.multiplications,
+            self.additions + other.additions,
+            self.transcendentals + other.transcendentals,
+            self.bytes + other.bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PerElement:
+    """Cost of a pointwise primitive for one element of its output."""
+
+    multiplications: int = 0
+    additions: int = 0
+    transcendentals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Open interval from which tests draw an input; kinks and poles lie outside."""
+
+    low: float
+    high: float
+
+    def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
+        return np.asarray(rng.uniform(self.low, self.high, shape))
+
+
+@dataclass(frozen=True)
+class Example:
+    """Inputs and parameters on which the tests of every primitive run.
+
+    Attributes:
+        inputs: arrays; floating inputs are differentiated.
+        params: static parameters.
+    """
+
+    inputs: tuple[Array, ...]
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Primitive:
+    """Base of all primitives. Subclasses set the class attributes and override the rules.
+
+    Attributes:
+        name: unique; as the public function is called.
+        label: short name or sign for drawings and text, such as ``×``.
+        latex: format string with ``{0}``, ``{1}`` for the inputs.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    latex: ClassVar[str] = ""
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        """Shape and dtype of the output. Raises typed errors for inputs that do not fit."""
+        raise GraphError(f"{cls.name}: no shape rule", fix="define infer()")
+
+    evaluate: ClassVar[Callable[..., Any]]
+    """NumPy evaluation: arrays in, array out; pure, and never in place."""
+
+    @classmethod
+    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
+        """Work of one evaluation; unless overridden only bytes are moved."""
+        return Cost(bytes=moved_bytes(xs, shape, dtype))
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        """Inputs for the tests of every primitive; at least one."""
+        raise GraphError(f"{cls.name}: no examples for its tests", fix="define examples()")
+
+
+def moved_bytes(xs: Sequence[HasSpec], shape: Shape, dtype: DType) -> int:
+    """Bytes of all inputs and of the output, each once."""
+    read = sum(count(x.shape) * x.dtype.itemsize for x in xs)
+    return read + count(shape) * dtype.itemsize
+
+
+class Pointwise(Primitive):
+    """Elementwise, with broadcasting. ``partials`` is the whole derivative.
+
+    Attributes:
+        accepts: dtypes of the inputs after promotion.
+        result: dtype of the output; None for that of the inputs.
+        domain: where tests draw the inputs, one interval for all or one each.
+    """
+
+    accepts: ClassVar[tuple[DType, ...]] = FLOATS
+    result: ClassVar[DType | None] = None
+    arity: ClassVar[int] = 1
+    domain: ClassVar[Interval | tuple[Interval, ...]] = Interval(-2.0, 2.0)
+    per_element: ClassVar[PerElement] = PerElement()
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        first = xs[0]
+        shape, dtype = first.shape, first.dtype
+        for x in xs[1:]:
+            if x.dtype is not dtype:
+                dtype = promote(cls.name, dtype, x.dtype)
+            if x.shape != shape:
+                shape = broadcast(cls.name, *(each.shape for each in xs))
+        if dtype not in cls.accepts:
+            require_dtype(cls.name, dtype, cls.accepts)
+        return shape, cls.result or dtype
+
+    @staticmethod
+    def partials(y: Node, *xs: Any, **params: Any) -> tuple[Partial, ...]:
+        """Local derivatives, one for each input, in terms of the output and the inputs."""
+        raise NotImplementedError
+
+    @classmethod
+    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
+        n, per = count(shape), cls.per_element
+        return Cost(
+            n * per.multiplications,
+            n * per.additions,
+            n * per.transcendentals,
+            moved_bytes(xs, shape, dtype),
+        )
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        domains = cls.domain if isinstance(cls.domain, tuple) else (cls.domain,) * cls.arity
+        for shapes in _EXAMPLE_SHAPES[len(domains)]:
+            yield Example(tuple(d.sample(rng, s) for d, s in zip(domains, shapes, strict=True)))
+
+
+_EXAMPLE_SHAPES: dict[int, tuple[tuple[Shape, ...], ...]] = {
+    1: (((),), ((3, 4),), ((0, 2),)),
+    2: (((), ()), ((3, 4), (3, 4)), ((3, 1), (4,)), ((0, 2), (2,))),
+    3: (((), (), ()), ((3, 4), (3, 4), (3, 4)), ((3, 1), (4,), ())),
+}
+
+
+class Linear(Primitive):
+    """Linear in the inputs listed in ``linear``.
+
+    Attributes:
+        linear: indices of those inputs; None for all of them.
+        joint: True if linear in all of them together (sum, concatenate), False if in each while the
+            others are held (matmul).
+    """
+
+    linear: ClassVar[tuple[int, ...] | None] = (0,)
+    joint: ClassVar[bool] = True
+
+    @staticmethod
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
+        """Pull ``g``, shaped as the output, back to input ``i``."""
+        raise NotImplementedError
+
+
+class Custom(Primitive):
+    """Both rules written out."""
+
+    @staticmethod
+    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
+        """Push tangents (None for zero) forward."""
+        raise NotImplementedError
+
+    @staticmethod
+    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
+        """Pull ``g`` back to each input."""
+        raise NotImplementedError
+
+
+class Discrete(Primitive):
+    """No derivative: integer or boolean results, and random numbers."""
+
+
+REGISTRY: dict[str, type[Primitive]] = {}
+P = TypeVar("P", bound=type[Primitive])
+
+
+def register(primitive: P) -> P:
+    """Class decorator: enter a primitive into the registry under its name.
+
+    Raises:
+        GraphError: the name is taken, or a required attribute is missing.
+    """
+    for attribute in ("name", "label", "evaluate"):
+        if not hasattr(primitive, attribute):
+            raise GraphError(f"primitive {primitive.__name__} lacks {attribute!r}", fix=f"set {attribute}")
+    known = REGISTRY.get(primitive.name)
+    if known is not None and known.__qualname__ != primitive.__qualname__:
+        raise GraphError(f"primitive name {primitive.name!r} is taken by {known}", fix="choose another name")
+    REGISTRY[primitive.name] = primitive
+    return primitive
+
+
+__all__ = [
+    "NUMBERS",
+    "REGISTRY",
+    "Array",
+    "Cost",
+    "Custom",
+    "Discrete",
+    "Example",
+    "HasSpec",
+    "Interval",
+    "Linear",
+    "Partial",
+    "PerElement",
+    "Pointwise",
+    "Primitive",
+    "moved_bytes",
+    "register",
+]

@@ -1,0 +1,203 @@
+"""Shape and dtype arithmetic: broadcasting, promotion, axes. Pure functions of tuples and dtypes.
+
+Semantics follow the Python array API standard, version 2024.12
+(https://data-apis.org/array-api/2024.12/API_specification/): five dtypes, promotion only within one
+kind, Python scalars take the array's dtype.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, AxisError, DTypeError, ShapeError
+
+DType: TypeAlias = "np.dtype[Any]"
+Shape: TypeAlias = "tuple[int, ...]"
+
+float32: DType = np.dtype(np.float32)
+float64: DType = np.dtype(np.float64)
+int32: DType = np.dtype(np.int32)
+int64: DType = np.dtype(np.int64)
+bool_: DType = np.dtype(np.bool_)
+
+FLOATS = (float32, float64)
+INTS = (int32, int64)
+NUMBERS = (*FLOATS, *INTS)
+DTYPES = (*NUMBERS, bool_)
+
+_BY_NAME: dict[str, DType] = {d.name: d for d in DTYPES}
+
+
+class Spec(NamedTuple):
+    """What is known of an array before it is computed."""
+
+    shape: Shape
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}{list(self.shape)}"
+
+
+def as_dtype(dtype: Any) -> DType:
+    """Return one of the five dtypes, from a dtype, a NumPy type, a name, or Python's float, int, bool."""
+    if dtype is float:
+        return float64
+    if dtype is int:
+        return int64
+    if dtype is bool:
+        return bool_
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise DTypeError(
+            f"dtype {name} is not supported: expected one of {', '.join(_BY_NAME)}",
+            fix="convert first, for example array.astype(np.float64)",
+        )
+    return found
+
+
+def promote(name: str, *dtypes: DType) -> DType:
+    """The common dtype of arrays: float32 with float64, or int32 with int64; kinds do not mix."""
+    result = dtypes[0]
+    for other in dtypes[1:]:
+        if other is result or other == result:
+            continue
+        if result.kind != other.kind:
+            raise mixed_kinds(name, result, other)
+        result = result if result.itemsize >= other.itemsize else other
+    return result
+
+
+def mixed_kinds(name: str, left: DType, right: DType) -> DTypeError:
+    """The error for two arrays whose dtypes have no common dtype in the standard."""
+    wide = max((d for d in (left, right) if d.kind == "f"), key=lambda d: d.itemsize, default=None)
+    if wide is None:
+        narrow, target = (left, right) if left.kind == "b" else (right, left)
+        fix = f"convert the {narrow.name} operand: x.astype(cr.{target.name})"
+    elif "b" in (left.kind, right.kind):
+        fix = f"select with cr.where(mask, x, 0), or convert the mask: mask.astype(cr.{wide.name})"
+    else:
+        narrow = left if right.kind == "f" else right
+        fix = f"convert the {narrow.name} operand: x.astype(cr.{wide.name})"
+    return DTypeError(
+        f"{name}: cannot combine {left.name} with {right.name}: arrays of different kinds do not promote",
+        fix=fix,
+    )
+
+
+def require_dtype(name: str, dtype: DType, allowed: Sequence[DType]) -> None:
+    """Raise :class:`DTypeError` unless ``dtype`` is allowed."""
+    if dtype in allowed:
+        return
+    wants = " or ".join(d.name for d in allowed)
+    raise DTypeError(
+        f"{name}: expected {wants}, got {dtype.name}", fix=f"convert first: x.astype(cr.{allowed[-1].name})"
+    )
+
+
+def broadcast(name: str, *shapes: Shape) -> Shape:
+    """Broadcast shapes from the right; sizes must be equal or 1."""
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    rank = max(len(s) for s in shapes)
+    result: list[int] = []
+    for axis in range(-rank, 0):
+        size = 1
+        for shape in shapes:
+            n = shape[axis] if len(shape) >= -axis else 1
+            if n == 1 or n == size:
+                continue
+            if size != 1:
+                raise _no_broadcast(name, shapes, axis, size, n)
+            size = n
+        result.append(size)
+    return tuple(result)
+
+
+def _no_broadcast(name: str, shapes: tuple[Shape, ...], axis: int, left: int, right: int) -> ShapeError:
+    listed = " with ".join(str(s) for s in shapes)
+    fix = "make the two sizes equal, or 1"
+    a, b = shapes[0], shapes[-1]
+    if len(a) != len(b):
+        short, long = (a, b) if len(a) < len(b) else (b, a)
+        if len(short) and short[-1] == long[0]:
+            new = (*short, *(1 for _ in range(len(long) - len(short))))
+            fix = f"add axes on the right: reshape {short} to {new}"
+    elif a[::-1] == b:
+        fix = "transpose one operand: x.mT"
+    return ShapeError(
+        f"{name}: cannot broadcast {listed}: axis {axis} has sizes {left} and {right}",
+        fix=fix,
+    )
+
+
+def as_int(name: str, what: str, value: SupportsIndex) -> int:
+    """Return ``value`` as an int; floats and others are refused, with the argument's name."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentError(f"{name}: {what} must be an integer, got {value!r}", fix="pass an int") from None
+
+
+def as_shape(name: str, shape: Any) -> Shape:
+    """Return a shape given as an int or a sequence of ints, each at least 0."""
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    result = tuple(as_int(name, "each size of shape", n) for n in sizes)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if any(n < 0 for n in result):
+        raise ShapeError(f"{name}: sizes must not be negative, got {result}", fix="pass sizes of 0 or more")
+    return result
+
+
+def normalize_axis(name: str, axis: SupportsIndex, rank: int) -> int:
+    """Return ``axis`` as 0 .. rank-1."""
+    number = as_int(name, "axis", axis)
+    if -rank <= number < rank:
+        return number % rank
+    limits = f"-{rank} .. {rank - 1}" if rank else "none: the array is 0-dimensional"
+    raise AxisError(
+        f"{name}: axis {number} is out of range for {rank} dimensions",
+        fix=f"valid axes: {limits}",
+    )
+
+
+def normalize_axes(name: str, axis: Any, rank: int) -> tuple[int, ...]:
+    """Return ``axis`` (None, an int or a tuple) as sorted, distinct axes; None means all of them."""
+    if axis is None:
+        return tuple(range(rank))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(normalize_axis(name, a, rank) for a in given)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if len(set(axes)) != len(axes):
+        raise AxisError(f"{name}: axis {axis!r} names an axis twice", fix="name each axis once")
+    return tuple(sorted(axes))
+
+
+def reduce_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
+    """Shape after reducing ``axes``."""
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def sum_axes(shape: Shape, target: Shape) -> tuple[int, ...]:
+    """Axes of ``shape`` along which ``target`` was broadcast to give it."""
+    extra = len(shape) - len(target)
+    return (
+        *range(extra),
+        *(i + extra for i, n in enumerate(target) if n == 1 and shape[i + extra] != 1),
+    )
+
+
+def count(shape: Shape) -> int:
+    """Number of elements."""
+    total = 1
+    for n in shape:
+        total *= n
+    return total

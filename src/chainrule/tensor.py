@@ -1,0 +1,559 @@
+"""The eager door: tensors that compute at once, remember how, and run backward."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.autodiff.reverse import leaf_gradients
+from chainrule.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    ImmutableError,
+    OperandError,
+    ShapeError,
+)
+from chainrule.node import (
+    ArrayLike,
+    Node,
+    Operand,
+    as_node,
+    constant,
+    is_differentiable,
+    leaf,
+    no_value,
+    recording,
+    set_node_type,
+)
+from chainrule.numpy_protocol import call_function, call_ufunc
+from chainrule.primitive import Array
+from chainrule.shapes import FLOATS, Shape, as_dtype, bool_, float64, int64
+
+_ELSEWHERE = {
+    "data": "detach()",
+    "dim": "ndim",
+    "view": "reshape(...)",
+    "unsqueeze": "expand_dims(axis)",
+    "permute": "permute_dims(axes)",
+    "t": "mT",
+    "float": "astype(cr.float32)",
+    "double": "astype(cr.float64)",
+    "long": "astype(cr.int64)",
+    "int": "astype(cr.int32)",
+    "to": "astype(dtype)",
+    "type": "astype(dtype)",
+    "cpu": "numpy()",
+    "cuda": "numpy() (everything runs on the CPU)",
+    "copy": "itself: tensors never change",
+    "clone": "itself: tensors never change",
+    "zero_": "cr.zeros_like(x)",
+    "add_": "x + y",
+    "sub_": "x - y",
+    "mul_": "x * y",
+    "fill": "cr.full_like(x, value)",
+    "grad_fn": "op and .inputs",
+}
+
+
+class Tensor(Node):
+    """An array that remembers how it was computed. Made by :func:`tensor`; never changed in place.
+
+    Attributes:
+        shape, dtype, ndim, size: as in NumPy.
+        grad: after ``y.backward()``, ∂y/∂x summed over all calls so far; None before.
+        requires_grad: whether gradients flow to or through it.
+        name: a name for messages and drawings.
+    """
+
+    __slots__ = ("_grad", "_retain")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it (a leaf) or through it (a result)."""
+        return is_differentiable(self)
+
+    def requires_grad_(self, on: bool = True) -> Tensor:
+        """Ask for gradients of this leaf, or stop asking; returns the tensor.
+
+        Raises:
+            GradientError: it is the result of a computation.
+            DTypeError: it does not hold floats.
+        """
+        if not self.is_leaf or self.value is None:
+            raise GradientError(
+                "requires_grad_: only leaves can be asked for gradients; this one was computed by "
+                f"{self.op.name if self.op else 'a trace'}",
+                fix="detach it first: x.detach().requires_grad_(), or read its gradient with x.retain_grad()",
+            )
+        if on:
+            _require_floating(self.dtype.name, self.dtype in FLOATS)
+        self.tracked = on
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """∂y/∂x, summed over the calls of ``y.backward()`` so far; set it to None to start anew."""
+        found: Tensor | None = getattr(self, "_grad", None)
+        if found is None and self.tracked and not self.is_leaf and not getattr(self, "_retain", False):
+            warnings.warn(
+                "the gradient of a computed tensor is not kept: call x.retain_grad() before backward()",
+                UserWarning,
+                stacklevel=2,
+            )
+        return found
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):  # pyright: ignore[reportUnnecessaryIsInstance]
+            got = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ShapeError(f"grad: expected a tensor of shape {self.shape} or None, got {got}", fix="x.grad = None")
+        self._grad = value
+
+    def retain_grad(self) -> Tensor:
+        """Keep the gradient of this computed tensor too when ``backward`` passes it; returns the tensor."""
+        if not self.requires_grad:
+            raise GradientError(
+                "retain_grad: no gradient flows through this tensor",
+                fix="give a tensor that it is computed from requires_grad=True",
+            )
+        self._retain = True
+        return self
+
+    def backward(self, gradient: Operand[Tensor] | None = None, *, create_graph: bool = False) -> None:
+        """Add ∂self/∂x to ``x.grad`` of every leaf x that requires a gradient.
+
+        May be called as often as you like: nothing is freed, and gradients accumulate.
+
+        Args:
+            gradient: ∂L/∂self, of this tensor's shape; may be left out if it holds one number.
+            create_graph: whether the gradients can be differentiated again.
+
+        Raises:
+            GradientError: not one number and no ``gradient``, or nothing before it requires a gradient.
+            ShapeError: ``gradient`` has another shape.
+
+        Example:
+            >>> x = tensor(3.0, requires_grad=True)
+            >>> (x * x).backward()
+            >>> x.grad.item()
+            6.0
+        """
+        self._require_gradient()
+        seed = self._seed(gradient)
+        found = leaf_gradients(self, seed, _is_retained, record=create_graph)
+        for node, delta in found.items():
+            if node.op is None or _is_retained(node):
+                assert isinstance(node, Tensor) and isinstance(delta, Tensor)
+                known: Tensor | None = getattr(node, "_grad", None)
+                with recording(create_graph):
+                    node._grad = delta if known is None else known + delta
+
+    def _require_gradient(self) -> None:
+        if self.dtype not in FLOATS:
+            raise GradientError(
+                f"backward: the result is {self.dtype.name}, which has no derivative",
+                fix="call backward on a float32 or float64 result; integer and boolean operations cut the path",
+            )
+        if not self.tracked:
+            raise GradientError(
+                "backward: this tensor does not depend on any tensor that requires a gradient",
+                fix="make a leaf with cr.tensor(data, requires_grad=True); no_grad, detach, .numpy(), float() and "
+                "integer dtypes cut the path",
+            )
+        if self.value is None:
+            raise no_value(self, "backward()")
+
+    def _seed(self, gradient: Operand[Tensor] | None) -> Tensor:
+        if gradient is None:
+            if self.size != 1:
+                raise GradientError(
+                    f"backward: the result has shape {self.shape}; a gradient starts from one number",
+                    fix="reduce with .sum() or .mean(), or pass gradient=, an array of this shape",
+                )
+            return constant(1.0, self.dtype) if not self.shape else ops.ones_like(self)
+        seed: Any = as_node(gradient)
+        if seed.dtype != self.dtype and not isinstance(gradient, Node):
+            seed = seed.astype(self.dtype)
+        if seed.shape != self.shape or seed.dtype != self.dtype:
+            raise ShapeError(
+                f"backward: gradient is {seed.spec}, expected {self.spec}",
+                fix=f"pass an array of shape {self.shape} and dtype {self.dtype.name}",
+            )
+        return seed
+
+    def detach(self) -> Tensor:
+        """The same values as a new leaf, cut off from how they were computed."""
+        return ops.stop_gradient(self) if self.value is None else leaf(self.value, copy=False)
+
+    def numpy(self) -> Array:
+        """The values as a NumPy array that cannot be written to (no copy)."""
+        return self.array()
+
+    def item(self) -> Any:
+        """The one value as a Python number."""
+        return self._single("item()").item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self.array().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.value is None:
+            raise no_value(self, "a NumPy array")
+        if self.requires_grad:
+            raise GradientError(
+                "a NumPy array was asked of a tensor that requires a gradient: the gradient would be lost there",
+                fix="x.numpy() if that is what you want; or use the chainrule function, cr.tanh(x) for example",
+            )
+        return np.array(self.array(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return call_function(func, args, kwargs)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> ModuleType:
+        import chainrule
+
+        return chainrule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return np.array(self.array()).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    @property
+    def device(self) -> str:
+        """Where the values are."""
+        return "cpu"
+
+    def to_device(self, device: str, /) -> Tensor:
+        """The tensor itself: there is only the CPU."""
+        if device != "cpu":
+            raise ArgumentError(f"to_device: unknown device {device!r}", fix='the only device is "cpu"')
+        return self
+
+    def __reduce__(self) -> Any:
+        return (_restore, (np.array(self.array()), self.requires_grad and self.is_leaf, self.name))
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return leaf(self.array(), tracked=self.tracked and self.is_leaf, name=self.name)
+
+    def __repr__(self) -> str:
+        if self.value is None:
+            return f"tensor(<traced>, shape={self.shape}, dtype={self.dtype.name})"
+        text = np.array2string(self.array(), separator=", ", prefix="tensor(", floatmode="maxprec")
+        if not self.shape:
+            text = str(self.item())
+        if not self.size:
+            text += f", shape={self.shape}"
+        if self.dtype not in (float64, int64, bool_):
+            text += f", dtype={self.dtype.name}"
+        return f"tensor({text}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name in _ELSEWHERE:
+            raise AttributeError(f"a chainrule tensor has no .{name}: use .{_ELSEWHERE[name]}".replace(".cr.", "cr."))
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise OperandError("len() of a 0-dimensional tensor", fix="x.size is 1")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise OperandError("a 0-dimensional tensor cannot be iterated over", fix="x.item() gives the number")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ImmutableError(
+            "tensors never change, so x[i] = v is not possible",
+            fix="y = x.at[i].set(v) gives a new tensor; .add(v) and .multiply(v) likewise",
+        )
+
+    @property
+    def at(self) -> At:
+        """Places to change in a copy: ``x.at[i].set(v)``, ``x.at[i].add(v)``."""
+        return At(self)
+
+    def __matmul__(self, other: Operand[Tensor]) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: ArrayLike) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self.array() == value))
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        if self.ndim > 2:
+            raise ShapeError(
+                f"T: expected at most 2 axes, got shape {self.shape}",
+                fix="x.mT swaps the last two axes, x.permute_dims(axes) any",
+            )
+        return ops.transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """With the last two axes swapped."""
+        return ops.matrix_transpose(self)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Converted to ``dtype``."""
+        return ops.astype(self, dtype)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """In another shape; sizes as arguments or as one tuple."""
+        return ops.reshape(self, _unpack(shape))
+
+    def permute_dims(self, *axes: Any) -> Tensor:
+        """With the axes in another order."""
+        return ops.permute_dims(self, _unpack(axes))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """With the axes in another order, reversed by default."""
+        return ops.transpose(self, _unpack(axes) if axes else None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """With two axes exchanged."""
+        return ops.swapaxes(self, axis1, axis2)
+
+    def expand_dims(self, axis: int = 0) -> Tensor:
+        """With a new axis of size 1."""
+        return ops.expand_dims(self, axis=axis)
+
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
+        """Without axes of size 1."""
+        return ops.squeeze(self, axis)
+
+    def flatten(self) -> Tensor:
+        """With one axis."""
+        return ops.reshape(self, (-1,))
+
+    ravel = flatten
+
+    def broadcast_to(self, *shape: Any) -> Tensor:
+        """Repeated to ``shape``."""
+        return ops.broadcast_to(self, _unpack(shape))
+
+    def sum(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Sum over ``axis``."""
+        return ops.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Mean over ``axis``."""
+        return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Product over ``axis``."""
+        return ops.prod(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Maximum over ``axis``."""
+        return ops.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Minimum over ``axis``."""
+        return ops.min(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """Variance over ``axis``."""
+        return ops.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """Standard deviation over ``axis``."""
+        return ops.std(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """Running sum along ``axis``."""
+        return ops.cumsum(self, axis=axis)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        """Index of the maximum along ``axis``."""
+        return ops.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        """Index of the minimum along ``axis``."""
+        return ops.argmin(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Whether all are true along ``axis``."""
+        return ops.all(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        """Whether any is true along ``axis``."""
+        return ops.any(self, axis=axis, keepdims=keepdims)
+
+    def exp(self) -> Tensor:
+        """Exponential."""
+        return ops.exp(self)
+
+    def log(self) -> Tensor:
+        """Natural logarithm."""
+        return ops.log(self)
+
+    def sqrt(self) -> Tensor:
+        """Square root."""
+        return ops.sqrt(self)
+
+    def tanh(self) -> Tensor:
+        """Hyperbolic tangent."""
+        return ops.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        """``1 / (1 + e**-x)``."""
+        return ops.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        """``max(x, 0)``."""
+        return ops.relu(self)
+
+    def abs(self) -> Tensor:
+        """Absolute value."""
+        return ops.abs(self)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Limited to ``min .. max``."""
+        return ops.clip(self, min, max)
+
+
+def _is_retained(node: Node) -> bool:
+    return getattr(node, "_retain", False)
+
+
+class At:
+    """Places of a tensor, to be changed in a copy."""
+
+    __slots__ = ("_index", "_tensor")
+
+    def __init__(self, tensor: Tensor, index: Any = None) -> None:
+        self._tensor = tensor
+        self._index = index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self._tensor, (index,))
+
+    def _place(self) -> Any:
+        if self._index is None:
+            raise ArgumentError("at: no index was given", fix="write x.at[i].set(v)")
+        return self._index[0]
+
+    def get(self) -> Tensor:
+        """The values there."""
+        return ops.getitem(self._tensor, self._place())
+
+    def set(self, value: Operand[Tensor]) -> Tensor:
+        """A copy with ``value`` there. If an index occurs twice, the last value stays."""
+        return ops.index_set(self._tensor, self._place(), value)
+
+    def add(self, value: Operand[Tensor]) -> Tensor:
+        """A copy with ``value`` added there. If an index occurs twice, both are added."""
+        return ops.index_add(self._tensor, self._place(), value)
+
+    def multiply(self, value: Operand[Tensor]) -> Tensor:
+        """A copy with the values there multiplied by ``value``; each index may occur once."""
+        return self.set(self.get() * value)
+
+
+def tensor(
+    data: Any, dtype: Any = None, requires_grad: bool = False, *, name: str | None = None
+) -> Tensor:
+    """Make a tensor from numbers.
+
+    Args:
+        data: a number, nested lists of numbers, a NumPy array, or a tensor; copied.
+        dtype: one of the five dtypes; without it Python floats become float64, ints int64, and arrays
+            keep theirs.
+        requires_grad: whether ``backward`` collects a gradient for it.
+        name: for messages and drawings.
+
+    Raises:
+        OperandError: not numbers, or ragged lists.
+        DTypeError: an unknown dtype, or ``requires_grad`` with integers or booleans.
+
+    Example:
+        >>> tensor([1.0, 2.0]).sum().item()
+        3.0
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, Node):
+        data = data.array()
+    elif isinstance(data, (list, tuple)):
+        data = _plain(data)  # pyright: ignore[reportUnknownArgumentType]
+    made: Tensor = leaf(data, dtype=wanted, name=name)
+    if requires_grad:
+        _require_floating(made.dtype.name, made.dtype in FLOATS)
+        made.tracked = True
+    return made
+
+
+def _plain(data: Sequence[Any]) -> Sequence[Any]:
+    """Nested lists with the tensors in them replaced by their values."""
+    return [
+        _plain(x) if isinstance(x, (list, tuple)) else x.array() if isinstance(x, Node) else x  # pyright: ignore[reportUnknownArgumentType]
+        for x in data
+    ]
+
+
+def _require_floating(name: str, ok: bool) -> None:
+    if not ok:
+        raise DTypeError(
+            f"requires_grad: only float32 and float64 tensors have gradients, got {name}",
+            fix="pass floats, cr.tensor(3.0), or dtype=cr.float64",
+        )
+
+
+def _restore(values: Array, requires_grad: bool, name: str | None) -> Tensor:
+    return tensor(values, requires_grad=requires_grad, name=name)
+
+
+def _unpack(sizes: tuple[Any, ...]) -> Any:
+    return sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+
+
+def no_grad() -> Any:
+    """Context manager and decorator: inside, nothing is remembered for ``backward``.
+
+    Example:
+        >>> w = tensor(1.0, requires_grad=True)
+        >>> with no_grad():
+        ...     y = w * 2
+        >>> y.requires_grad
+        False
+    """
+    return recording(False)
+
+
+def enable_grad() -> Any:
+    """Context manager and decorator: inside ``no_grad``, remember again."""
+    return recording(True)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether ``x`` is a tensor."""
+    return isinstance(x, Tensor)
+
+
+set_node_type(Tensor)
+
+__all__ = ["At", "Shape", "Tensor", "enable_grad", "is_tensor", "no_grad", "tensor"]
