@@ -95,7 +95,9 @@ def test_cost_counts_the_bytes_it_moves(op, example):
     xs = leaves(example)
     shape, dtype = op.infer(*xs, **example.params)
     cost = op.cost(xs, shape, dtype, **example.params)
-    moved = sum(np.asarray(x).nbytes for x in example.inputs) + int(np.prod(shape, dtype=int)) * dtype.itemsize
+    moved = (
+        sum(np.asarray(x).nbytes for x in example.inputs) + int(np.prod(shape, dtype=int)) * dtype.itemsize
+    )
     assert cost.bytes == moved
     assert min(cost.multiplications, cost.additions, cost.transcendentals) >= 0
 
@@ -148,7 +150,9 @@ def test_second_order(op, example):
         given = iter(tracked)
         return apply(op, tuple(next(given) if x.tracked else x for x in xs), example.params)
 
-    cr.check(lambda *at: cr.vjp(f, *at)[1](u), *[x.array() for x in wrt], tolerance=1e-6, samples=12).require()
+    cr.check(
+        lambda *at: cr.vjp(f, *at)[1](u), *[x.array() for x in wrt], tolerance=1e-6, samples=12
+    ).require()
 
 
 @everywhere

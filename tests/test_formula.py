@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import math
-import time
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ from chainrule.primitive import REGISTRY
 
 def value(text: str, /, **values: float) -> float:
     return cr.formula(text)(**values).item()
+
+
+def gradient(x: cr.Tensor) -> float:
+    assert x.grad is not None
+    return x.grad.item()
 
 
 def definitions(text: str) -> dict[str, str]:
@@ -76,6 +82,7 @@ def definitions(text: str) -> dict[str, str]:
         ("1\N{NO-BREAK SPACE}+\t1", 2),
         ("e^0", 1),
         ("log2(8) + log10(100) + ln(e) + log(e)", 7),
+        ("h() = 3", 3),
         ("max(1, 3, 2) - min(1, 3, 2)", 2),
         ("arcsin(1) - asin(1) + swish(0)", 0),
         ("clip(5, 0, 1) + sign(-3) + abs(-2)", 2),
@@ -140,6 +147,12 @@ def test_every_function(name: str):
     assert math.isfinite(result.item())
 
 
+def test_the_docstring_lists_every_function():
+    words = set(re.findall(r"[\w√σ]+", cr.formula.__doc__ or ""))
+    arcs = {name for name in FUNCTIONS if name.startswith("arc")}
+    assert set(FUNCTIONS) - arcs <= words
+
+
 # The graph and its letters
 
 
@@ -160,7 +173,7 @@ def test_the_formulas_of_article_002():
     }
     x = cr.tensor(1.0, requires_grad=True)
     cr.formula("g(x) = (4x+1)^2")(x).backward()
-    assert x.grad.item() == 40
+    assert gradient(x) == 40
     assert cr.formula("f(x) = 1")(5).item() == 1
     assert cr.formula("g(x) = x")(5).item() == 5
 
@@ -171,7 +184,7 @@ def test_a_variable_is_one_node_however_often_it_occurs():
     assert product.inputs[0] is product.inputs[1] is f.graph.inputs[0]
     x = cr.tensor(3.0, requires_grad=True)
     f(x).backward()
-    assert x.grad.item() == 7
+    assert gradient(x) == 7
 
 
 def test_every_number_is_a_node_of_its_own_and_has_no_letter():
@@ -227,7 +240,6 @@ def test_assigned_names_are_the_names_of_their_nodes():
         ("h(x) = a x + b", "h", ("x", "a", "b")),
         ("h(x, t) = x", "h", ("x", "t")),
         ("z = w x; h(x) = z^2", "h", ("x", "w")),
-        ("h() = 3", "h", ()),
         ("z = 2x; z", "z", ("x",)),
         ("z = x; f = z", "f", ("x",)),
         ("x", "f", ("x",)),
@@ -293,7 +305,7 @@ def test_tensors_are_used_as_they_are():
     b = cr.tensor(3.0, requires_grad=True, name="other")
     result = cr.formula("(a+b)*(b+c)")(-1, b, 4)
     result.backward()
-    assert b.grad.item() == 9
+    assert gradient(b) == 9
     assert any(node is b for node in result.inputs[0].inputs)
 
 
@@ -323,6 +335,12 @@ def test_a_formula_is_traced_and_differentiated_like_any_function():
             "expected rate, t; did you mean rate?",
         ),
         ((), {"q": 1}, "f(rate, t): there is no variable q", "expected rate, t"),
+        (
+            (),
+            {"e": 1},
+            "f(rate, t): there is no variable e",
+            "expected rate, t; e is the number 2.71828 in every formula",
+        ),
     ],
 )
 def test_wrong_values(args: tuple[float, ...], values: dict[str, float], message: str, fix: str):
@@ -331,7 +349,7 @@ def test_wrong_values(args: tuple[float, ...], values: dict[str, float], message
     assert (caught.value.message, caught.value.fix) == (message, fix)
 
 
-def test_names_that_run_together():
+def test_names_that_run_together_and_formulas_without_variables():
     with pytest.raises(cr.errors.ArgumentError) as caught:
         cr.formula("xy + 1")(x=2, y=3)
     assert caught.value.fix == "expected xy; xy is one name: a product is written x*y"
@@ -408,32 +426,20 @@ def test_repr():
 # Size
 
 
-def test_large_formulas_are_read_at_once():
-    start = time.perf_counter()
-    f = cr.formula("+".join(["x"] * 2500))
-    assert f(2).item() == 5000
-    nested = cr.formula("(" * 199 + "x" + ")" * 199)
-    assert nested(2).item() == 2
-    assert cr.formula("sin(" * 150 + "x" + ")" * 150)(0).item() == 0
-    assert cr.formula(f"{'0' * 500}1")().item() == 1
-    assert time.perf_counter() - start < 5
+def test_large_formulas_are_read():
+    assert value("+".join(["x"] * 2500), x=2) == 5000
+    assert value("(" * 200 + "x" + ")" * 200, x=2) == 2
+    assert value("sin(" * 199 + "x" + ")" * 199, x=0) == 0
+    assert value("0" * 999 + "1") == 1
 
 
 # Random trees, written down and read again
 
-LEAVES = st.sampled_from(["x", "y", "z", "e", "0", "1", "2", "3.5", "0.25"])
-OPERATIONS = {
-    "+": (1, np.add),
-    "-": (1, np.subtract),
-    "*": (2, np.multiply),
-    "/": (2, np.divide),
-    "^": (4, np.power),
-}
+OPERATIONS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power}
+LEVELS = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
 POINT = {"x": 1.5, "y": -0.75, "z": 3.0, "e": math.e}
-
-Tree = str | tuple[object, ...]
-trees: st.SearchStrategy[Tree] = st.recursive(
-    LEAVES,
+trees = st.recursive(
+    st.sampled_from([*POINT, "0", "1", "2", "3.5", "0.25"]),
     lambda inner: st.one_of(
         st.tuples(st.just("neg"), inner), st.tuples(st.sampled_from(list(OPERATIONS)), inner, inner)
     ),
@@ -441,63 +447,53 @@ trees: st.SearchStrategy[Tree] = st.recursive(
 )
 
 
-def write(tree: Tree, spaces: str, power: str) -> tuple[str, int]:
-    """The tree with as few parentheses as the language allows, and how tightly it binds."""
+def write(tree: Any, spaces: str = "") -> tuple[str, int]:
+    """The tree in Python, with as few parentheses as it allows, and how tightly it binds."""
     if isinstance(tree, str):
         return tree, 5
     sign, *operands = tree
-    parts = [write(operand, spaces, power) for operand in operands]
+    level = LEVELS[sign]
+    parts = [write(operand, spaces) for operand in operands]
     if sign == "neg":
-        return f"-{bracket(parts[0], 3)}", 3
-    level = OPERATIONS[sign][0]
-    left = bracket(parts[0], level + (sign == "^"))
-    right = bracket(parts[1], 3 if sign == "^" else level + 1)
-    return f"{left}{spaces}{power if sign == '^' else sign}{spaces}{right}", level
+        return f"-{bracket(*parts[0], level)}", level
+    left = bracket(*parts[0], level + (sign == "**"))
+    right = bracket(*parts[1], 3 if sign == "**" else level + 1)
+    return f"{left}{spaces}{sign}{spaces}{right}", level
 
 
-def bracket(part: tuple[str, int], level: int) -> str:
-    return part[0] if part[1] >= level else f"({part[0]})"
+def bracket(text: str, level: int, least: int) -> str:
+    return text if level >= least else f"({text})"
 
 
-def compute(tree: Tree) -> tuple[np.float64, bool]:
-    """The tree's value in Python, and whether it has variables; constants must be finite."""
+def python_tree(node: Any) -> Any:
+    """The tree that Python itself reads."""
+    match node:
+        case ast.UnaryOp():
+            return ("neg", python_tree(node.operand))
+        case ast.BinOp():
+            signs = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+            return (signs[type(node.op)], python_tree(node.left), python_tree(node.right))
+    return ast.unparse(node)
+
+
+def compute(tree: Any) -> tuple[np.float64, bool]:
+    """The tree's value by NumPy, and whether it has variables; trees with infinite constants are dropped."""
     if isinstance(tree, str):
         return np.float64(POINT.get(tree, tree)), tree in "xyz"
     sign, *operands = tree
     parts = [compute(operand) for operand in operands]
     numbers = [number for number, _ in parts]
-    result = -numbers[0] if sign == "neg" else OPERATIONS[sign][1](*numbers)
+    result = -numbers[0] if sign == "neg" else OPERATIONS[sign](*numbers)
     varies = any(varies for _, varies in parts)
     assume(varies or np.isfinite(result))
     return result, varies
 
 
-@given(trees, st.sampled_from(["", " "]), st.sampled_from(["^", "**"]))
-def test_a_random_tree_evaluates_like_python(tree: Tree, spaces: str, power: str):
+@given(trees, st.sampled_from(["", " "]), st.sampled_from(["**", "^"]))
+def test_a_random_tree_evaluates_as_in_python(tree: Any, spaces: str, power: str):
+    text, _ = write(tree, spaces)
+    assert python_tree(ast.parse(text, mode="eval").body) == tree
     with np.errstate(all="ignore"):
         expected, _ = compute(tree)
-    text, _ = write(tree, spaces, power)
-    f = cr.formula(text)
-    assert f.latex.count("{") == f.latex.count("}")
-    result = f(**{name: POINT[name] for name in f.variables}).item()
-    assert result == expected or (math.isnan(result) and math.isnan(expected))
-
-
-class Float64(ast.NodeTransformer):
-    """Python's numbers as float64, which divides by zero without an exception."""
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return ast.Call(ast.Name("float64", ast.Load()), [node], [])
-
-
-@given(trees)
-def test_python_reads_the_same_formula_alike(tree: Tree):
-    text, _ = write(tree, "", "**")
-    program = ast.fix_missing_locations(Float64().visit(ast.parse(text, mode="eval")))
-    numbers = {name: np.float64(number) for name, number in POINT.items()}
-    with np.errstate(all="ignore"):
-        compute(tree)
-        expected = eval(compile(program, "formula", "eval"), {"float64": np.float64, **numbers})
-    f = cr.formula(text)
-    result = f(**{name: POINT[name] for name in f.variables}).item()
-    assert result == expected or (math.isnan(result) and math.isnan(expected))
+    f = cr.formula(text.replace("**", power))
+    np.testing.assert_equal(f(**{name: POINT[name] for name in f.variables}).item(), expected)

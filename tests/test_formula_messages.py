@@ -106,11 +106,8 @@ def test_a_long_line_is_cut_around_the_caret():
 def test_an_error_names_the_line_of_the_program():
     with pytest.raises(cr.errors.FormulaError) as caught:
         cr.formula("3 +* 4")
-    assert str(caught.value).endswith(
-        '\n  At:  test_formula_messages.py:NUMBER  cr.formula("3 +* 4")'.replace(
-            "NUMBER", str(caught.value.source.line)
-        )
-    )
+    assert caught.value.source is not None
+    assert caught.value.source.text == 'cr.formula("3 +* 4")'
 
 
 # Limits

@@ -6,20 +6,53 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ChainruleError, GradientError, NotSupportedError
+from chainrule.errors import ChainruleError, DTypeError, GradientError, NotSupportedError
 
+NO_COUNTERPART = {
+    "bitwise_count",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
+    "copysign",
+    "fmod",
+    "frexp",
+    "gcd",
+    "heaviside",
+    "isnat",
+    "lcm",
+    "ldexp",
+    "left_shift",
+    "logaddexp2",
+    "modf",
+    "nextafter",
+    "right_shift",
+    "signbit",
+    "spacing",
+}
+ONLY_BOOLEANS = {
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "invert",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+}
 UFUNCS = sorted(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc))
 
 
 @pytest.mark.parametrize("name", UFUNCS)
 def test_every_ufunc_gives_a_tensor_or_a_typed_error(name):
     ufunc = getattr(np, name)
-    x = cr.tensor(np.full((2, 2), 0.5))
-    try:
-        result = ufunc(*[x] * ufunc.nin)
-    except ChainruleError as error:
-        assert error.fix
+    x = cr.tensor(np.full((2, 2), 1.5 if "cosh" in name else 0.5))
+    if name in NO_COUNTERPART | ONLY_BOOLEANS:
+        with pytest.raises(NotSupportedError if name in NO_COUNTERPART else DTypeError) as caught:
+            ufunc(*[x] * ufunc.nin)
+        assert caught.value.fix
         return
+    result = ufunc(*[x] * ufunc.nin)
     for part in result if isinstance(result, tuple) else (result,):
         assert isinstance(part, cr.Tensor)
         np.testing.assert_allclose(part.numpy(), ufunc(*[x.numpy()] * ufunc.nin), rtol=1e-14)
@@ -29,23 +62,31 @@ def public_functions():
     for space, label in ((np, "np"), (np.linalg, "np.linalg"), (np.fft, "np.fft")):
         for name in sorted(space.__all__):
             function = getattr(space, name)
-            if callable(function) and hasattr(function, "__wrapped__") or type(function).__name__ == "_ArrayFunctionDispatcher":
+            if type(function).__name__ == "_ArrayFunctionDispatcher":
                 yield pytest.param(function, id=f"{label}.{name}")
 
 
 def arguments(x):
     square = cr.tensor(np.array([[2.0, 0.5], [0.5, 1.0]]))
-    return [(square,), (square, square), (square, 1), (square, (1, 0)), ([square, square],), ((2, 2), square), (square, 0, 0)]
+    return [
+        (square,),
+        (square, square),
+        (square, 1),
+        (square, (1, 0)),
+        ([square, square],),
+        ((2, 2), square),
+        (square, 0, 0),
+    ]
 
 
-@pytest.mark.parametrize("function", public_functions())
+@pytest.mark.filterwarnings("ignore:`axes` should not be `None`:DeprecationWarning")  # of np.fft itself
+@pytest.mark.parametrize("function", list(public_functions()))
 def test_no_function_falls_back_to_objects(function):
     """Whatever NumPy function is called on a tensor: a result without objects, or an error."""
     for given in arguments(cr.tensor(np.eye(2))):
         try:
             result = function(*given)
-        except Exception as error:
-            assert not isinstance(error, RecursionError)
+        except (ChainruleError, TypeError, ValueError, IndexError, AttributeError):
             continue
         for part in result if isinstance(result, (tuple, list)) else (result,):
             assert getattr(part, "dtype", None) != object
@@ -83,7 +124,12 @@ def test_numpy_code_is_differentiable(ours, theirs, rng):
 
 def test_what_is_not_there_names_the_way_out():
     x = cr.tensor([1.0, 2.0])
-    for call in (lambda: np.fft.fft(x), lambda: np.heaviside(x, 0.5), lambda: np.median(x), lambda: np.add.accumulate(x)):
+    for call in (
+        lambda: np.fft.fft(x),
+        lambda: np.heaviside(x, 0.5),
+        lambda: np.median(x),
+        lambda: np.add.accumulate(x),
+    ):
         with pytest.raises(NotSupportedError) as caught:
             call()
         assert "x.numpy()" in caught.value.fix

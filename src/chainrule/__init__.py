@@ -1,31 +1,70 @@
 """chainrule: run backpropagation on any computation, and see where every gradient comes from.
 
-    >>> import chainrule as cr
-    >>> f = cr.formula("(a+b)*(b+c)")
-    >>> y = f(a=-1, b=3, c=4)
-    >>> y.item(), cr.explain(y, "b").gradient.item()
-    (14.0, 9.0)
+>>> import chainrule as cr
+>>> f = cr.formula("(a+b)*(b+c)")
+>>> y = f(a=-1, b=3, c=4)
+>>> y.item(), cr.explain(y, "b").gradient.item()
+(14.0, 9.0)
 """
 
 from importlib.metadata import version
 
 import numpy as _np
 
-from chainrule import errors, ops
+from chainrule import data, errors, models, nn, ops, optim, train
 from chainrule.autodiff.check import check
+from chainrule.explain import explain
 from chainrule.formula import Formula, formula
 from chainrule.graph import Graph
-from chainrule.ops import *
-from chainrule.ops import linalg, random
+from chainrule.ops import *  # noqa: F403
 from chainrule.shapes import bool_ as bool
 from chainrule.shapes import float32, float64, int32, int64
-from chainrule.tensor import Tensor, enable_grad, no_grad, tensor
+from chainrule.tensor import Tensor, asarray, enable_grad, no_grad, tensor
 from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, trace, value_and_grad, vjp
 
-__version__ = "0.1.0"
+__version__ = version("chainrule")
 
 e = _np.e
 pi = _np.pi
 inf = _np.inf
 nan = _np.nan
 newaxis = None
+
+__all__ = [
+    "Formula",
+    "Graph",
+    "Tensor",
+    "asarray",
+    "bool",
+    "check",
+    "data",
+    "e",
+    "enable_grad",
+    "errors",
+    "explain",
+    "float32",
+    "float64",
+    "formula",
+    "grad",
+    "hessian",
+    "hvp",
+    "inf",
+    "int32",
+    "int64",
+    "jacobian",
+    "jvp",
+    "models",
+    "nan",
+    "newaxis",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "pi",
+    "tensor",
+    "trace",
+    "train",
+    "value_and_grad",
+    "vjp",
+]
+__all__ += ops.__all__

@@ -61,9 +61,9 @@ class Dataset:
 def digits() -> Dataset:
     """1,797 handwritten digits, grey images of 8 × 8 pixels, 1,437 to train on and 360 to test on.
 
-    The split is the same everywhere and for ever: in the order that ``random.permutation(random.key(0), 1797)``
-    gives to the rows of the file, the first 1,437 are for training. Pixels run along rows from the top left;
-    0 is paper, 1 ink. The same writers wrote for both parts.
+    The split is the same everywhere and for ever: ``cr.random.permutation(cr.random.key(0), 1797)`` orders
+    the rows of the file, and the first 1,437 are for training. Pixels run along rows from the top left; 0 is
+    paper, 1 ink. The same writers wrote for both parts.
 
     Returns:
         ``train_x`` (1437, 64), ``test_x`` (360, 64), in 0 .. 1. The arrays cannot be written to.
@@ -111,7 +111,9 @@ def _table(packed: bytes) -> Array:
 
 
 def _broken(message: str) -> DataError:
-    return DataError(message, fix="install chainrule again: python -m pip install --force-reinstall chainrule")
+    return DataError(
+        message, fix="install chainrule again: python -m pip install --force-reinstall chainrule"
+    )
 
 
 def _require_examples(part: str, x: Any, y: Any, classes: int) -> None:
@@ -119,7 +121,9 @@ def _require_examples(part: str, x: Any, y: Any, classes: int) -> None:
         if not isinstance(array, np.ndarray) or array.dtype.kind != kind:
             got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
             wanted = "floats" if kind == "f" else "integers"
-            raise DataError(f"{name}: expected a NumPy array of {wanted}, got {got}", fix="convert it with astype")
+            raise DataError(
+                f"{name}: expected a NumPy array of {wanted}, got {got}", fix="convert it with astype"
+            )
     if y.shape != x.shape[:1] or not len(x):
         raise DataError(
             f"{part}_x has shape {x.shape}, {part}_y {y.shape}: expected one label for each example",
@@ -127,10 +131,14 @@ def _require_examples(part: str, x: Any, y: Any, classes: int) -> None:
         )
     if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
-        raise DataError(f"{part}_x is not finite in row {row}", fix="remove or replace nan and inf before training")
+        raise DataError(
+            f"{part}_x is not finite in row {row}", fix="remove or replace nan and inf before training"
+        )
     if y.min() < 0 or y.max() >= classes:
         wrong = int(y.min() if y.min() < 0 else y.max())
-        raise DataError(f"{part}_y has label {wrong}, but there are {classes} classes", fix="number classes from 0")
+        raise DataError(
+            f"{part}_y has label {wrong}, but there are {classes} classes", fix="number classes from 0"
+        )
 
 
 def batches(x: Any, y: Any, size: int, key: Any = None) -> Iterator[tuple[Array, Array]]:

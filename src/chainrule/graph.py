@@ -98,7 +98,7 @@ class Graph:
         values: dict[Node, Any] = {}
         for node, argument in zip(self.inputs, arguments, strict=True):
             values[node] = self._fit(node, argument)
-        uses = {node: 0 for node in self.nodes}
+        uses = dict.fromkeys(self.nodes, 0)
         for node in self.nodes:
             for x in node.inputs:
                 uses[x] += 1
@@ -119,7 +119,9 @@ class Graph:
     def _require_arity(self, got: int) -> None:
         if got != len(self.inputs):
             names = ", ".join(n.name or f"#{i}" for i, n in enumerate(self.inputs)) or "none"
-            raise OperandError(f"expected {len(self.inputs)} arguments ({names}), got {got}", fix="pass one each")
+            raise OperandError(
+                f"expected {len(self.inputs)} arguments ({names}), got {got}", fix="pass one each"
+            )
 
     @staticmethod
     def _fit(node: Node, argument: Any) -> Array:
@@ -148,9 +150,7 @@ class Graph:
                 continue
             letters = "abcdefgh" if node in inputs else "y" if node in outputs else "tuvwxz"
             name = base or letters[0]
-            choices = itertools.chain(
-                () if base else letters, (f"{name}{i}" for i in itertools.count(1))
-            )
+            choices = itertools.chain(() if base else letters, (f"{name}{i}" for i in itertools.count(1)))
             while name in taken:
                 name = next(choices)
             taken.add(name)
@@ -207,4 +207,3 @@ def format_scalar(value: Any) -> str:
     if number.dtype.kind == "f" and float(number).is_integer() and abs(float(number)) < 1e16:
         return str(int(number)) if number or not np.signbit(number) else "-0"
     return str(number)
-

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextvars
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from types import CodeType
-from typing import Any, Protocol, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
 import numpy as np
 
@@ -42,7 +42,7 @@ from chainrule.shapes import (
 
 N = TypeVar("N", bound="Node")
 ArrayLike: TypeAlias = Union["np.ndarray[Any, Any]", np.generic, float, int, bool, Sequence[Any]]
-Operand: TypeAlias = Union[N, ArrayLike]
+Operand: TypeAlias = N | ArrayLike
 Params: TypeAlias = Mapping[str, Any]
 
 _NO_PARAMS: Params = {}
@@ -57,7 +57,7 @@ def _operator(name: str, reflected: bool = False) -> Any:
         op = REGISTRY[name]
         if isinstance(other, Node):
             return apply(op, (self, other))
-        kind = type(other)
+        kind = cast(Any, type(other))
         if (kind is float or kind is int) and self.dtype.kind == "f":
             number = constant(other, self.dtype)
             return apply(op, (number, self) if reflected else (self, number))
@@ -185,37 +185,70 @@ class Node:
 
     __hash__ = object.__hash__
 
-    __add__ = _operator("add")
-    __radd__ = _operator("add", reflected=True)
-    __sub__ = _operator("subtract")
-    __rsub__ = _operator("subtract", reflected=True)
-    __mul__ = _operator("multiply")
-    __rmul__ = _operator("multiply", reflected=True)
-    __truediv__ = _operator("divide")
-    __rtruediv__ = _operator("divide", reflected=True)
-    __floordiv__ = _operator("floor_divide")
-    __rfloordiv__ = _operator("floor_divide", reflected=True)
-    __mod__ = _operator("remainder")
-    __rmod__ = _operator("remainder", reflected=True)
-    __pow__ = _operator("power")
-    __rpow__ = _operator("power", reflected=True)
-    __and__ = _operator("logical_and")
-    __rand__ = _operator("logical_and", reflected=True)
-    __or__ = _operator("logical_or")
-    __ror__ = _operator("logical_or", reflected=True)
-    __xor__ = _operator("logical_xor")
-    __rxor__ = _operator("logical_xor", reflected=True)
-    __lt__ = _operator("less")
-    __le__ = _operator("less_equal")
-    __gt__ = _operator("greater")
-    __ge__ = _operator("greater_equal")
-    __eq__ = _operator("equal")
-    __ne__ = _operator("not_equal")
-    __neg__ = _unary_operator("negative")
-    __abs__ = _unary_operator("abs")
-    __invert__ = _unary_operator("logical_not")
+    if TYPE_CHECKING:
 
-    def __pos__(self) -> Any:
+        def __add__(self, other: Any, /) -> Self: ...
+        def __radd__(self, other: Any, /) -> Self: ...
+        def __sub__(self, other: Any, /) -> Self: ...
+        def __rsub__(self, other: Any, /) -> Self: ...
+        def __mul__(self, other: Any, /) -> Self: ...
+        def __rmul__(self, other: Any, /) -> Self: ...
+        def __truediv__(self, other: Any, /) -> Self: ...
+        def __rtruediv__(self, other: Any, /) -> Self: ...
+        def __floordiv__(self, other: Any, /) -> Self: ...
+        def __rfloordiv__(self, other: Any, /) -> Self: ...
+        def __mod__(self, other: Any, /) -> Self: ...
+        def __rmod__(self, other: Any, /) -> Self: ...
+        def __pow__(self, other: Any, /) -> Self: ...
+        def __rpow__(self, other: Any, /) -> Self: ...
+        def __and__(self, other: Any, /) -> Self: ...
+        def __rand__(self, other: Any, /) -> Self: ...
+        def __or__(self, other: Any, /) -> Self: ...
+        def __ror__(self, other: Any, /) -> Self: ...
+        def __xor__(self, other: Any, /) -> Self: ...
+        def __rxor__(self, other: Any, /) -> Self: ...
+        def __lt__(self, other: Any, /) -> Self: ...
+        def __le__(self, other: Any, /) -> Self: ...
+        def __gt__(self, other: Any, /) -> Self: ...
+        def __ge__(self, other: Any, /) -> Self: ...
+        def __eq__(self, other: Any, /) -> Self: ...  # pyright: ignore
+        def __ne__(self, other: Any, /) -> Self: ...  # pyright: ignore
+        def __neg__(self) -> Self: ...
+        def __abs__(self) -> Self: ...
+        def __invert__(self) -> Self: ...
+
+    else:
+        __add__ = _operator("add")
+        __radd__ = _operator("add", reflected=True)
+        __sub__ = _operator("subtract")
+        __rsub__ = _operator("subtract", reflected=True)
+        __mul__ = _operator("multiply")
+        __rmul__ = _operator("multiply", reflected=True)
+        __truediv__ = _operator("divide")
+        __rtruediv__ = _operator("divide", reflected=True)
+        __floordiv__ = _operator("floor_divide")
+        __rfloordiv__ = _operator("floor_divide", reflected=True)
+        __mod__ = _operator("remainder")
+        __rmod__ = _operator("remainder", reflected=True)
+        __pow__ = _operator("power")
+        __rpow__ = _operator("power", reflected=True)
+        __and__ = _operator("logical_and")
+        __rand__ = _operator("logical_and", reflected=True)
+        __or__ = _operator("logical_or")
+        __ror__ = _operator("logical_or", reflected=True)
+        __xor__ = _operator("logical_xor")
+        __rxor__ = _operator("logical_xor", reflected=True)
+        __lt__ = _operator("less")
+        __le__ = _operator("less_equal")
+        __gt__ = _operator("greater")
+        __ge__ = _operator("greater_equal")
+        __eq__ = _operator("equal")
+        __ne__ = _operator("not_equal")
+        __neg__ = _unary_operator("negative")
+        __abs__ = _unary_operator("abs")
+        __invert__ = _unary_operator("logical_not")
+
+    def __pos__(self) -> Self:
         return self
 
     def __bool__(self) -> bool:
@@ -318,7 +351,12 @@ def apply(
 
 
 def leaf(
-    value: Any, *, dtype: DType | None = None, tracked: bool = False, name: str | None = None, copy: bool = True
+    value: Any,
+    *,
+    dtype: DType | None = None,
+    tracked: bool = False,
+    name: str | None = None,
+    copy: bool = True,
 ) -> Any:
     """A node that holds ``value``. Arrays are copied, so later changes to them cannot reach the graph."""
     array = as_array(value, dtype, copy)
@@ -358,7 +396,7 @@ _scalars: dict[tuple[type, DType, Any], Node] = {}
 
 def constant(value: Any, dtype: DType | None = None) -> Any:
     """A constant node. Python scalars are shared: there is one node for each number and dtype."""
-    kind = type(value)
+    kind = cast(Any, type(value))
     if kind is not float and kind is not int and kind is not bool:
         return leaf(value, dtype=dtype)
     if dtype is None:
@@ -406,7 +444,7 @@ def as_nodes(name: str, *values: Any) -> tuple[Any, ...]:
 
 
 def _weak_dtype(name: str, value: Any, dtype: DType | None) -> DType | None:
-    if dtype is None or dtype.kind == "f" and type(value) is not bool:
+    if dtype is None or (dtype.kind == "f" and type(value) is not bool):
         return dtype
     fits = {bool: "b", int: "i", float: "f"}[type(value)]
     if fits != dtype.kind:
@@ -420,7 +458,7 @@ def is_recording() -> bool:
 
 
 @contextmanager
-def recording(on: bool) -> Iterator[None]:
+def recording(on: bool) -> Generator[None]:
     """Within this context nodes remember their inputs (True) or forget them (False)."""
     token = _recording.set(on)
     try:
@@ -452,46 +490,3 @@ def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
 
 def by_index(node: Node) -> int:
     return node.index
-
-
-class Unary(Protocol):
-    """A public function of one operand."""
-
-    __name__: str
-
-    def __call__(self, x: Operand[N], /) -> N: ...
-
-
-class Binary(Protocol):
-    """A public function of two operands, which broadcast."""
-
-    __name__: str
-
-    def __call__(self, x: Operand[N], y: Operand[N], /) -> N: ...
-
-
-def unary(op: type[Primitive]) -> Unary:
-    """The public function of a primitive with one input; its docstring is the primitive's."""
-
-    def function(x: Any, /) -> Any:
-        return apply(op, (x if isinstance(x, Node) else constant(x),))
-
-    return _publish(function, op)
-
-
-def binary(op: type[Primitive]) -> Binary:
-    """The public function of a primitive with two inputs; its docstring is the primitive's."""
-
-    def function(x: Any, y: Any, /) -> Any:
-        if isinstance(x, Node) and isinstance(y, Node):
-            return apply(op, (x, y))
-        return apply(op, as_nodes(op.name, x, y))
-
-    return _publish(function, op)
-
-
-def _publish(function: Any, op: type[Primitive]) -> Any:
-    function.__name__ = function.__qualname__ = op.name
-    function.__doc__ = op.__doc__
-    function.__module__ = op.__module__
-    return function

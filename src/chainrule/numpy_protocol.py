@@ -40,7 +40,21 @@ _UFUNC_NAMES = {
     "matvec": "matmul",
     "vecmat": "matmul",
 }
-_REDUCERS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
+_COMPOSED: dict[str, Callable[..., Any]] = {
+    "deg2rad": lambda x: x * (np.pi / 180),
+    "radians": lambda x: x * (np.pi / 180),
+    "rad2deg": lambda x: x * (180 / np.pi),
+    "degrees": lambda x: x * (180 / np.pi),
+    "divmod": lambda x, y: (ops.floor_divide(x, y), ops.remainder(x, y)),
+}
+_REDUCERS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
 
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -55,8 +69,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: Mapping
         return _call(f"np.{name}.reduce", getattr(ops, _REDUCERS[name]), inputs, {"axis": 0, **given})
     if method != "__call__":
         raise _unsupported(f"np.{name}.{method}", name)
-    function = getattr(ops, _UFUNC_NAMES.get(name, name), None)
-    if function is None or _UFUNC_NAMES.get(name, name) not in ops.__all__:
+    ours = _UFUNC_NAMES.get(name, name)
+    function = _COMPOSED.get(name) or (getattr(ops, ours) if ours in ops.__all__ else None)
+    if function is None:
         raise _unsupported(f"np.{name}", name)
     return _call(f"np.{name}", function, inputs, given)
 
@@ -68,7 +83,9 @@ def call_function(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     adapted = _FUNCTIONS.get(func)
     if adapted is None:
         raise _unsupported(label, func.__name__)
-    given = {k: v for k, v in kwargs.items() if v is not np._NoValue and not (k in ("out", "dtype") and v is None)}  # pyright: ignore
+    given = {
+        k: v for k, v in kwargs.items() if v is not np._NoValue and not (k in ("out", "dtype") and v is None)
+    }  # pyright: ignore
     return _call(label, adapted, args, given)
 
 
@@ -106,7 +123,9 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
     """Variance and its like: NumPy says ``ddof``, the standard ``correction``."""
 
-    def reduce(a: Any, axis: Any = None, *, ddof: float = 0, correction: float | None = None, **kwargs: Any) -> Any:
+    def reduce(
+        a: Any, axis: Any = None, *, ddof: float = 0, correction: float | None = None, **kwargs: Any
+    ) -> Any:
         return function(a, axis=axis, correction=ddof if correction is None else correction, **kwargs)
 
     reduce.__name__ = function.__name__
@@ -133,7 +152,9 @@ def _axis_last(function: Callable[..., Any], default: Any) -> Callable[..., Any]
 
 def _pad(a: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0) -> Any:
     if mode != "constant":
-        raise NotSupportedError(f"np.pad(mode={mode!r}) with a tensor", fix='use mode="constant", or build it with cr.concat')
+        raise NotSupportedError(
+            f"np.pad(mode={mode!r}) with a tensor", fix='use mode="constant", or build it with cr.concat'
+        )
     return ops.pad(a, pad_width, value=constant_values)
 
 
@@ -207,7 +228,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.diagonal: ops.diagonal,
     np.tril: ops.tril,
     np.triu: ops.triu,
-    np.trace: ops.trace,
+    np.trace: ops.linalg.trace,
     np.where: ops.where,
     np.clip: _clip,
     np.round: ops.round,

@@ -105,8 +105,10 @@ class Optimizer:
         for i, (p, g) in enumerate(zip(nodes, gradient_nodes, strict=True)):
             if p.shape != g.shape or p.dtype not in FLOATS or g.dtype not in FLOATS:
                 raise _misfit(self.name, trees.paths(params)[i], p, g)
-        rows = list(zip(nodes, gradient_nodes, *(column.values() for column in kept), strict=True))
-        updates, moved = self._apply(state["updates"], rows)
+        rows = list(zip(nodes, gradient_nodes, *(map(as_node, c.values()) for c in kept), strict=True))
+        if any(node.shape != row[0].shape for row in rows for node in row[2:]):
+            raise self._foreign("arrays of other shapes than the parameters")
+        updates, moved = self._apply(as_node(state["updates"]), rows)
         fresh = {
             name: dict(zip(column, (row[i] for row in moved), strict=True))
             for i, (name, column) in enumerate(zip(self.kept, kept, strict=True), start=1)
@@ -117,17 +119,17 @@ class Optimizer:
         names = {"updates", *self.kept}
         if not isinstance(state, dict) or set(state) != names:  # pyright: ignore[reportUnnecessaryIsInstance]
             got = sorted(state) if isinstance(state, dict) else type(state).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise StructureError(
-                f"{self.name}: expected a state with {sorted(names)}, got {got}",
-                fix=f"state = {self.name}(...).init(params); update takes (gradients, state, params)",
-            )
+            raise self._foreign(f"{got} where {sorted(names)} are expected")
         columns = [state[kept] for kept in self.kept]
         if any(len(column) != count for column in columns):
-            raise StructureError(
-                f"{self.name}: the state is for {len(columns[0])} parameters, got {count}",
-                fix="make a state for these parameters: optimizer.init(params)",
-            )
+            raise self._foreign(f"{len(columns[0])} parameters where there are {count}")
         return columns
+
+    def _foreign(self, what: str) -> StructureError:
+        return StructureError(
+            f"{self.name}: the state does not belong to these parameters: it holds {what}",
+            fix="make it for them, state = optimizer.init(params); update takes (gradients, state, params)",
+        )
 
     def _apply(self, updates: Any, rows: Sequence[tuple[Any, ...]]) -> tuple[Any, list[list[Any]]]:
         """The formula for each row of nodes: on their arrays, unless they are only traced."""
@@ -281,7 +283,9 @@ def _unbias(beta: float, t: Any, p: Any) -> Any:
 def _above_zero(name: str, what: str, value: Any) -> float:
     number = _number(name, what, value)
     if not 0 < number < math.inf:
-        raise ArgumentError(f"{name}: {what} must be above 0 and finite, got {value!r}", fix=f"pass {what}=0.001")
+        raise ArgumentError(
+            f"{name}: {what} must be above 0 and finite, got {value!r}", fix=f"pass {what}=0.001"
+        )
     return number
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple, SupportsIndex, TypeAlias
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 
@@ -147,10 +147,14 @@ def as_int(name: str, what: str, value: SupportsIndex) -> int:
         raise ArgumentError(f"{name}: {what} must be an integer, got {value!r}", fix="pass an int") from None
 
 
+def as_sequence(value: Any) -> Sequence[Any]:
+    """``value`` itself if it is a tuple or list, else a tuple of it alone."""
+    return cast("Sequence[Any]", value) if isinstance(value, (tuple, list)) else (value,)
+
+
 def as_shape(name: str, shape: Any) -> Shape:
     """Return a shape given as an int or a sequence of ints, each at least 0."""
-    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    result = tuple(as_int(name, "each size of shape", n) for n in sizes)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    result = tuple(as_int(name, "each size of shape", n) for n in as_sequence(shape))
     if any(n < 0 for n in result):
         raise ShapeError(f"{name}: sizes must not be negative, got {result}", fix="pass sizes of 0 or more")
     return result
@@ -172,8 +176,7 @@ def normalize_axes(name: str, axis: Any, rank: int) -> tuple[int, ...]:
     """Return ``axis`` (None, an int or a tuple) as sorted, distinct axes; None means all of them."""
     if axis is None:
         return tuple(range(rank))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = tuple(normalize_axis(name, a, rank) for a in given)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    axes = tuple(normalize_axis(name, a, rank) for a in as_sequence(axis))
     if len(set(axes)) != len(axes):
         raise AxisError(f"{name}: axis {axis!r} names an axis twice", fix="name each axis once")
     return tuple(sorted(axes))

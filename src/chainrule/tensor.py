@@ -33,7 +33,7 @@ from chainrule.node import (
 )
 from chainrule.numpy_protocol import call_function, call_ufunc
 from chainrule.primitive import Array
-from chainrule.shapes import FLOATS, Shape, as_dtype, bool_, float64, int64
+from chainrule.shapes import FLOATS, as_dtype, as_sequence, bool_, float64, int64
 
 _ELSEWHERE = {
     "data": "detach()",
@@ -112,7 +112,9 @@ class Tensor(Node):
     def grad(self, value: Tensor | None) -> None:
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):  # pyright: ignore[reportUnnecessaryIsInstance]
             got = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ShapeError(f"grad: expected a tensor of shape {self.shape} or None, got {got}", fix="x.grad = None")
+            raise ShapeError(
+                f"grad: expected a tensor of shape {self.shape} or None, got {got}", fix="x.grad = None"
+            )
         self._grad = value
 
     def retain_grad(self) -> Tensor:
@@ -149,7 +151,8 @@ class Tensor(Node):
         found = leaf_gradients(self, seed, _is_retained, record=create_graph)
         for node, delta in found.items():
             if node.op is None or _is_retained(node):
-                assert isinstance(node, Tensor) and isinstance(delta, Tensor)
+                assert isinstance(node, Tensor)
+                assert isinstance(delta, Tensor)
                 known: Tensor | None = getattr(node, "_grad", None)
                 with recording(create_graph):
                     node._grad = delta if known is None else known + delta
@@ -158,13 +161,13 @@ class Tensor(Node):
         if self.dtype not in FLOATS:
             raise GradientError(
                 f"backward: the result is {self.dtype.name}, which has no derivative",
-                fix="call backward on a float32 or float64 result; integer and boolean operations cut the path",
+                fix="call it on a float32 or float64 result; integer and boolean operations cut the path",
             )
         if not self.tracked:
             raise GradientError(
                 "backward: this tensor does not depend on any tensor that requires a gradient",
-                fix="make a leaf with cr.tensor(data, requires_grad=True); no_grad, detach, .numpy(), float() and "
-                "integer dtypes cut the path",
+                fix="make a leaf with cr.tensor(data, requires_grad=True); no_grad, detach, .numpy(), float() "
+                "and integer dtypes cut the path",
             )
         if self.value is None:
             raise no_value(self, "backward()")
@@ -208,8 +211,8 @@ class Tensor(Node):
             raise no_value(self, "a NumPy array")
         if self.requires_grad:
             raise GradientError(
-                "a NumPy array was asked of a tensor that requires a gradient: the gradient would be lost there",
-                fix="x.numpy() if that is what you want; or use the chainrule function, cr.tanh(x) for example",
+                "a NumPy array was asked of a tensor that requires a gradient, which would be lost",
+                fix="x.numpy() if that is what you want, else the chainrule function: cr.tanh(x)",
             )
         return np.array(self.array(), dtype=dtype, copy=copy)
 
@@ -267,7 +270,9 @@ class Tensor(Node):
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in _ELSEWHERE:
-            raise AttributeError(f"a chainrule tensor has no .{name}: use .{_ELSEWHERE[name]}".replace(".cr.", "cr."))
+            raise AttributeError(
+                f"a chainrule tensor has no .{name}: use .{_ELSEWHERE[name]}".replace(".cr.", "cr.")
+            )
         raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
 
     def __len__(self) -> int:
@@ -277,7 +282,9 @@ class Tensor(Node):
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.shape:
-            raise OperandError("a 0-dimensional tensor cannot be iterated over", fix="x.item() gives the number")
+            raise OperandError(
+                "a 0-dimensional tensor cannot be iterated over", fix="x.item() gives the number"
+            )
         return (self[i] for i in range(self.shape[0]))
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -475,9 +482,7 @@ class At:
         return self.set(self.get() * value)
 
 
-def tensor(
-    data: Any, dtype: Any = None, requires_grad: bool = False, *, name: str | None = None
-) -> Tensor:
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, name: str | None = None) -> Tensor:
     """Make a tensor from numbers.
 
     Args:
@@ -507,6 +512,17 @@ def tensor(
     return made
 
 
+def asarray(data: Any, /, *, dtype: Any = None) -> Tensor:
+    """A tensor of ``data``; a tensor of the right dtype stays itself, connections and all.
+
+    Example:
+        >>> asarray([1, 2], dtype="float32").dtype.name
+        'float32'
+    """
+    made = data if isinstance(data, Tensor) else tensor(data, dtype)
+    return made if dtype is None else ops.astype(made, dtype)
+
+
 def _plain(data: Sequence[Any]) -> Sequence[Any]:
     """Nested lists with the tensors in them replaced by their values."""
     return [
@@ -528,7 +544,7 @@ def _restore(values: Array, requires_grad: bool, name: str | None) -> Tensor:
 
 
 def _unpack(sizes: tuple[Any, ...]) -> Any:
-    return sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    return as_sequence(sizes[0]) if len(sizes) == 1 else sizes
 
 
 def no_grad() -> Any:
@@ -556,4 +572,4 @@ def is_tensor(x: Any) -> bool:
 
 set_node_type(Tensor)
 
-__all__ = ["At", "Shape", "Tensor", "enable_grad", "is_tensor", "no_grad", "tensor"]
+__all__ = ["At", "Tensor", "asarray", "enable_grad", "is_tensor", "no_grad", "tensor"]

@@ -125,7 +125,7 @@ def run(
     batch_size: int,
     key: Any,
 ) -> Iterator[Event]:
-    """Train, and yield what happens: `Started`, then for each epoch its `Stepped` and `EpochEnded`, `Finished`.
+    """Train and yield what happens: `Started`; `Stepped` and `EpochEnded` in each epoch; `Finished`.
 
     Args:
         model: a module; maps ``(n, *features)`` to scores ``(n, classes)``. Layers that wait for their
@@ -160,7 +160,9 @@ def run(
             raise ArgumentError(f"train: {name} must be at least 1, got {value}", fix=f"pass {name}=10")
     for name, value in (("model", model), ("loss", loss)):
         if not callable(value):
-            raise OperandError(f"train: {name} cannot be called: {value!r}", fix="pass a module, and a function")
+            raise OperandError(
+                f"train: {name} cannot be called: {value!r}", fix="pass a module, and a function"
+            )
     _require_scores(model, data)
     training = _Training(model, data, loss, optimizer, int(epochs), int(batch_size), key)
     return training.events()
@@ -204,7 +206,14 @@ class _Training:
     """What changes while a model is trained."""
 
     def __init__(
-        self, model: Any, data: Dataset, loss: Any, optimizer: Optimizer, epochs: int, batch_size: int, key: Any
+        self,
+        model: Any,
+        data: Dataset,
+        loss: Any,
+        optimizer: Optimizer,
+        epochs: int,
+        batch_size: int,
+        key: Any,
     ) -> None:
         self.began = time.perf_counter()
         self.model = self.before = model
@@ -306,11 +315,13 @@ class _Training:
         what = f"the gradient of {wrong[0]}" if math.isfinite(loss) else f"the loss ({loss})"
         rate = self.optimizer.settings.get("learning_rate")
         if (epoch, step) == (1, 1):
-            fix = "it is so before the first update: look at the scale of the inputs and of the first weights, "
-            fix += "and for log, sqrt or division in the loss"
+            fix = "nothing is updated yet: check the scale of the inputs and of the first weights, and log, "
+            fix += "sqrt or division in the loss"
         else:
             fix = "lower the learning rate" + (f": {rate / 10:g} instead of {rate:g}" if rate else "")
-        raise DivergenceError(f"training stopped in epoch {epoch}, step {step}: {what} is not finite", fix=fix)
+        raise DivergenceError(
+            f"training stopped in epoch {epoch}, step {step}: {what} is not finite", fix=fix
+        )
 
 
 @dataclass(frozen=True, slots=True)

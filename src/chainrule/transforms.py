@@ -18,12 +18,30 @@ import numpy as np
 from chainrule import trees
 from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import between, pullback
-from chainrule.errors import ArgumentError, DTypeError, GradientError, OperandError, ShapeError, StructureError
+from chainrule.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    OperandError,
+    ShapeError,
+    StructureError,
+)
 from chainrule.graph import Graph
-from chainrule.node import Node, ancestors, apply, as_node, is_differentiable, is_recording, leaf, recording, symbol
+from chainrule.node import (
+    Node,
+    ancestors,
+    apply,
+    as_node,
+    is_differentiable,
+    is_recording,
+    leaf,
+    recording,
+    symbol,
+)
 from chainrule.ops.cast import ConstantIn, Identity, stop_gradient
 from chainrule.ops.create import ones_like, zeros_like
-from chainrule.ops.move import reshape, stack
+from chainrule.ops.join import stack
+from chainrule.ops.move import reshape
 from chainrule.shapes import FLOATS, Shape, Spec
 
 Fn: TypeAlias = Callable[..., Any]
@@ -67,7 +85,10 @@ class _Run:
         return stop_gradient(node) if node.value is None else leaf(node.value, copy=False)
 
     def close_all(self, tree: Any) -> Any:
-        return trees.map_leaves(lambda x: self.close(x) if isinstance(x, Node) else x, tree)
+        def close(x: Any) -> Any:
+            return self.close(x) if isinstance(x, Node) else x
+
+        return trees.map_leaves(close, tree)
 
 
 def _start(name: str, f: Fn, argnums: int | Sequence[int], args: tuple[Any, ...]) -> tuple[_Run, list[Any]]:
@@ -132,7 +153,9 @@ def _fresh(run: _Run, value: Any, label: str) -> Node:
     return fresh
 
 
-def _run(name: str, f: Fn, argnums: int | Sequence[int], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Run:
+def _run(
+    name: str, f: Fn, argnums: int | Sequence[int], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> _Run:
     outer_recording = is_recording()
     run, given = _start(name, f, argnums, args)
     with recording(True):
@@ -183,7 +206,7 @@ def _require_dependence(run: _Run, result: Node) -> None:
     bounds = [*run.starts, len(run.wrt)]
     _, live = between([result], run.wrt) if run.wrt else ([], set[Node]())
     for number, a, b in zip(run.picked, bounds, bounds[1:], strict=False):
-        if b > a and result not in live or not any(w in live for w in run.wrt[a:b]):
+        if (b > a and result not in live) or not any(w in live for w in run.wrt[a:b]):
             label = run.labels[a].split(".")[0] if b > a else f"argument {number}"
             raise GradientError(
                 f"{run.name}: the result does not depend on {label}",
@@ -354,7 +377,8 @@ def jvp(f: Fn, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
     """
     if len(primals) != len(tangents):
         raise ArgumentError(
-            f"jvp: got {len(primals)} primals and {len(tangents)} tangents", fix="pass a tangent for each primal"
+            f"jvp: got {len(primals)} primals and {len(tangents)} tangents",
+            fix="pass a tangent for each primal",
         )
     run = _run("jvp", f, range(len(primals)), tuple(primals), {})
     given, structure = trees.flatten(tuple(tangents))
@@ -415,9 +439,7 @@ def jacobian(f: Fn, argnums: int | Sequence[int] = 0, *, order: Order = "auto") 
         [[2.0, 0.0], [0.0, 4.0]]
     """
     if order not in ("auto", "forward", "reverse"):
-        raise ArgumentError(
-            f"jacobian: unknown order {order!r}", fix='choose "auto", "forward" or "reverse"'
-        )
+        raise ArgumentError(f"jacobian: unknown order {order!r}", fix='choose "auto", "forward" or "reverse"')
 
     @_named(f, "jacobian")
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -439,10 +461,7 @@ def _rows(run: _Run, outputs: list[Node]) -> list[list[Any]]:
     for output in outputs:
         sweeps = [_gradients(run, [output], [seed]) for seed in _units(output)]
         blocks.append(
-            [
-                _assemble([s[i] for s in sweeps], (*output.shape, *w.shape), w)
-                for i, w in enumerate(run.wrt)
-            ]
+            [_assemble([s[i] for s in sweeps], (*output.shape, *w.shape), w) for i, w in enumerate(run.wrt)]
         )
     return blocks
 

@@ -33,7 +33,8 @@ def _open(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
         return tuple(items), tuple(items.values())
     if isinstance(tree, (list, tuple)):
         values = tuple(cast("Sequence[Any]", tree))
-        return tuple(getattr(tree, "_fields", range(len(values)))), values
+        names: Sequence[Any] = getattr(cast(Any, tree), "_fields", range(len(values)))
+        return tuple(names), values
     if tree is None:
         return (), ()
     if hasattr(tree, "tree_children") and not isinstance(tree, type):
@@ -43,15 +44,17 @@ def _open(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
 
 
 def _close(branch: Branch, children: list[Any]) -> Any:
-    kind = branch.kind
+    kind = cast(Any, branch.kind)
     if branch.original is None:
         return None
     if issubclass(kind, dict):
         return dict(zip(branch.names, children, strict=True))
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+    if issubclass(kind, list):
+        return children
+    if hasattr(kind, "_fields"):
         return kind(*children)
-    if issubclass(kind, (list, tuple)):
-        return list(children) if issubclass(kind, list) else tuple(children)
+    if issubclass(kind, tuple):
+        return tuple(children)
     return branch.original.tree_rebuild(children)
 
 
@@ -65,7 +68,7 @@ def flatten(tree: Any) -> tuple[list[Any], Branch | None]:
             leaves.append(part)
             return None
         names, children = opened
-        return Branch(type(part), names, tuple(walk(child) for child in children), part)
+        return Branch(cast(Any, type(part)), names, tuple(walk(child) for child in children), part)
 
     return leaves, walk(tree)
 
@@ -138,6 +141,7 @@ def require_same(expected: Branch | None, got: Branch | None, where: str = "") -
 def _describe(branch: Branch | None) -> str:
     if branch is None:
         return "a leaf"
-    if issubclass(branch.kind, dict):
+    kind: Any = branch.kind
+    if issubclass(kind, dict):
         return f"dict with keys {list(branch.names)}"
-    return f"{branch.kind.__name__} of length {len(branch.names)}"
+    return f"{kind.__name__} of length {len(branch.names)}"

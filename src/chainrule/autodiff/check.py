@@ -75,14 +75,19 @@ class GradientCheck:
         return self.text
 
     def to_dict(self) -> dict[str, Any]:
-        return {"ok": self.ok, "checked": self.checked, "tolerance": self.tolerance, "worst": asdict(self.worst)}
+        return {
+            "ok": self.ok,
+            "checked": self.checked,
+            "tolerance": self.tolerance,
+            "worst": asdict(self.worst),
+        }
 
     def require(self) -> None:
         """Raise :class:`GradientError` unless everything agrees."""
         if not self.ok:
             raise GradientError(
                 self.text,
-                fix="mend the rule that is wrong; near a kink or a pole move the point, since differences fail there",
+                fix="mend the rule that is wrong; move the point if it is near a kink or a pole",
             )
 
 
@@ -129,10 +134,12 @@ def check(
     weights = [as_node(rng.normal(size=o.shape).astype(o.dtype)) for o in outputs]
     pulled = pullback(outputs, weights, wrt, record=False)
     gradients = [np.zeros(w.shape) if g is None else g.array() for g, w in zip(pulled, wrt, strict=True)]
-    size = max(1.0, max((float(np.max(np.abs(g), initial=0.0)) for g in gradients)))
+    size = max(1.0, max(float(np.max(np.abs(g), initial=0.0)) for g in gradients))
 
     def measured(k: int, direction: Array) -> float:
-        return _difference(lambda x: _total(run([*starts[:k], leaf(x), *starts[k + 1 :]]), weights), starts[k], direction)
+        return _difference(
+            lambda x: _total(run([*starts[:k], leaf(x), *starts[k + 1 :]]), weights), starts[k], direction
+        )
 
     found: list[Mismatch] = []
     for i, place in _pick(wrt, samples, rng):
@@ -141,19 +148,22 @@ def check(
         unit[place] = 1.0
         numeric = measured(k, unit)
         pushed = pushforward(outputs, [wrt[i]], [as_node(unit)], record=False)
-        forward = sum(
-            float(np.vdot(w.array(), t.array())) for w, t in zip(weights, pushed, strict=True) if t is not None
+        forward = _total(
+            [t for t in pushed if t is not None],
+            [w for w, t in zip(weights, pushed, strict=True) if t is not None],
         )
         for derived, mode in ((float(gradients[i][place]), "reverse"), (forward, "forward")):
             error = abs(derived - numeric) / size
-            found.append(Mismatch(labels[k], place, derived, numeric, error if error == error else np.inf, mode))
+            found.append(
+                Mismatch(labels[k], place, derived, numeric, error if error == error else np.inf, mode)
+            )
     worst = max(found, key=lambda m: m.error)
     return GradientCheck(worst.error <= tolerance, worst, len(found) // 2, tolerance)
 
 
 def _start(value: Any) -> Node:
     """The argument as a node from which derivatives begin, transforms within the function included."""
-    array = as_node(value).array()
+    array: Array = as_node(value).array()
     if array.dtype not in FLOATS:
         return leaf(array)
     with recording(True):
@@ -161,7 +171,7 @@ def _start(value: Any) -> Node:
 
 
 def _total(outputs: list[Node], weights: list[Node]) -> float:
-    return sum(float(np.vdot(w.array(), o.array())) for w, o in zip(weights, outputs, strict=True))
+    return sum(float(np.sum(w.array() * o.array())) for w, o in zip(weights, outputs, strict=True))
 
 
 def _difference(f: Callable[[Array], float], x: Node, direction: Array) -> float:

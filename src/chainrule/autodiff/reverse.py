@@ -42,7 +42,9 @@ def pullback(
     return [deltas.get(w) for w in wrt]
 
 
-def leaf_gradients(output: Node, seed: Node, keep: Callable[[Node], bool], *, record: bool) -> dict[Node, Node]:
+def leaf_gradients(
+    output: Node, seed: Node, keep: Callable[[Node], bool], *, record: bool
+) -> dict[Node, Node]:
     """Gradients of one output for every tracked leaf before it, and every node that ``keep`` names.
 
     Args:

@@ -51,8 +51,7 @@ def pull(node: Node, g: Node, wanted: Sequence[bool]) -> list[Node | None]:
     if issubclass(op, Custom):
         pulled = op.vjp(g, node, *xs, **node.params)
         return [
-            _fit(_resolve(c, x), x) if want else None
-            for c, x, want in zip(pulled, xs, wanted, strict=True)
+            _fit(_resolve(c, x), x) if want else None for c, x, want in zip(pulled, xs, wanted, strict=True)
         ]
     if issubclass(op, Discrete):
         return [None] * len(xs)
@@ -78,17 +77,16 @@ def push(node: Node, tangents: Sequence[Node | None]) -> Node | None:
 
 def _push_linear(op: type[Linear], node: Node, tangents: Sequence[Node | None]) -> Node | None:
     xs = node.inputs
-    live = [i for i, t in enumerate(tangents) if t is not None and is_linear_in(op, i)]
+    live = {i: t for i, t in enumerate(tangents) if t is not None and is_linear_in(op, i)}
     if not live:
         return None
     if op.joint:
         inputs = [
-            (tangents[i] if i in live else zeros_like(x)) if is_linear_in(op, i) else x
+            x if not is_linear_in(op, i) else live[i] if i in live else zeros_like(x)
             for i, x in enumerate(xs)
         ]
         return apply(op, tuple(inputs), node.params)
-    terms = [apply(op, tuple(tangents[i] if j == i else x for j, x in enumerate(xs)), node.params) for i in live]
-    return add_all(terms)
+    return add_all([apply(op, (*xs[:i], t, *xs[i + 1 :]), node.params) for i, t in live.items()])
 
 
 def add_all(terms: Sequence[Node]) -> Node | None:
@@ -116,7 +114,7 @@ def _scaled(g: Node, partial: Partial) -> Node | None:
 
 def _resolve(contribution: Partial, x: Node) -> Node | None:
     value = contribution() if callable(contribution) else contribution
-    if isinstance(value, float):
+    if isinstance(value, (float, int)):
         raise GraphError(f"a vjp gave the number {value} where it should give a node like {x!r}")
     return value
 

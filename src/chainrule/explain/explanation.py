@@ -11,7 +11,14 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.explain import html, latex, text
-from chainrule.explain.expressions import Piece, local_symbols, name_latex, node_latex, node_text, number_piece
+from chainrule.explain.expressions import (
+    Piece,
+    local_symbols,
+    name_latex,
+    node_latex,
+    node_text,
+    number_piece,
+)
 from chainrule.explain.modes import Modes, count_modes
 from chainrule.explain.numbers import Value, json_count, json_number, json_value, number_latex, value_text
 from chainrule.explain.paths import Path, Paths, find_paths
@@ -116,7 +123,9 @@ class Explanation:
             ArgumentError: it is not one of ``wrt``.
         """
         if variable not in self.wrt:
-            raise ArgumentError(f"derivation: {variable!r} is not explained here", fix=f"one of: {_some(self.wrt)}")
+            raise ArgumentError(
+                f"derivation: {variable!r} is not explained here", fix=f"one of: {_some(self.wrt)}"
+            )
         i = self._wrt[self.wrt.index(variable)]
         known = self._derivations.get(i)
         if known is None:
@@ -192,6 +201,10 @@ class Explanation:
         """The line of the program that made a node; "" if there is none."""
         source = self._sweep.origin[i].source
         return "" if source is None else str(source)
+
+    def uses(self, i: int) -> list[Edge]:
+        """The edges through which a node is used, in order of computation."""
+        return self._sweep.users[i]
 
     def is_repeated(self, edge: Edge) -> bool:
         """Whether the edge's user uses the same input more than once."""

@@ -22,13 +22,14 @@ _SIGNS = {
     **dict.fromkeys(("<", "≤", ">", "≥", "=", "≠", "and", "or", "xor"), _COMPARISON),
     **dict.fromkeys(("+", "−"), _SUM),
     **dict.fromkeys(("×", "·", "/", "//", "%", "@"), _PRODUCT),
-    "^": _POWER,
+    "xʸ": _POWER,
 }
-_TIGHT = {"×": "·", "·": "·", "/": "/", "^": "^"}
+_TIGHT = {"×": "·", "·": "·", "/": "/", "xʸ": "^"}
 """Signs that are written without spaces, and how."""
 _OPERAND = re.compile(r"(?<![A-Za-z])x(?![A-Za-z])")
 """Where the operand stands in labels such as ``x²``."""
 
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LONGEST, _MOST_NODES = 40, 40
 
 
@@ -46,7 +47,8 @@ class Piece(NamedTuple):
 def number_piece(number: float) -> Piece:
     """A number as an operand; a negative one binds as loosely as a minus sign."""
     text = number_text(number)
-    return Piece(text, _NEGATIVE if text.startswith(MINUS) else _PRODUCT if "·" in text else _ATOM)
+    has_power = not set(text).isdisjoint("⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return Piece(text, _NEGATIVE if text.startswith(MINUS) else _PRODUCT if has_power else _ATOM)
 
 
 def written(op: type[Primitive], params: Mapping[str, Any], operands: Sequence[Piece]) -> Piece:
@@ -61,11 +63,17 @@ def written(op: type[Primitive], params: Mapping[str, Any], operands: Sequence[P
         if "·" in label and len(label) > 1:
             return Piece(label.replace("·", operand.text))
         if _OPERAND.search(label):
-            level = _POWER if label.startswith("x") else _PRODUCT
-            return Piece(_OPERAND.sub(lambda _: operand.at_least(_ATOM), label), level)
+            return Piece(_OPERAND.sub(lambda _: operand.at_least(_ATOM), label), _level(label))
     axis = params.get("axis")
     arguments = [operand.text for operand in operands] + ([] if axis is None else [f"axis={_plain(axis)}"])
     return Piece(f"{op.name}({', '.join(arguments)})")
+
+
+def _level(label: str) -> int:
+    """How tightly a picture such as ``x²``, ``1/x``, ``1−x²`` or ``ln(1+x)`` binds."""
+    if label.endswith(")"):
+        return _ATOM
+    return _SUM if set(label) & set("+−") else _PRODUCT if "/" in label else _POWER
 
 
 def _plain(axis: Any) -> Any:
@@ -75,14 +83,22 @@ def _plain(axis: Any) -> Any:
 def _between(sign: str, left: Piece, right: Piece) -> Piece:
     level = _SIGNS[sign]
     tight = _TIGHT.get(sign)
-    first = left.at_least(_ATOM if sign == "^" else level if level != _PRODUCT else _PRODUCT)
+    if level == _POWER:
+        return _power(left, right)
+    first = left.at_least(level)
     if level == _SUM and left.level == _NEGATIVE:
         first = left.text
-    # a − (b + c), a/(b·c) and a^(b^c) need their parentheses; a + b + c and a·b·c do not.
+    # a − (b + c) and a/(b·c) need their parentheses; a + b + c and a·b·c do not.
     second = right.at_least(level if sign in "+×·" else min(level + 1, _ATOM))
     if level == _SUM and right.level == _NEGATIVE:
         second = f"({right.text})"
     return Piece(f"{first}{tight}{second}" if tight else f"{first} {sign} {second}", level)
+
+
+def _power(base: Piece, exponent: Piece) -> Piece:
+    if exponent.text.isdecimal() and len(exponent.text) < 3:
+        return Piece(f"{base.at_least(_ATOM)}{exponent.text.translate(_RAISED)}", _POWER)
+    return Piece(f"{base.at_least(_ATOM)}^{exponent.at_least(_ATOM)}", _POWER)
 
 
 def node_text(node: Node, operand: Callable[[Node], Piece]) -> str:
@@ -134,22 +150,31 @@ def local_symbols(node: Node, names: Mapping[Node, str]) -> tuple[str, ...]:
 
 
 def _symbol(partial: Node, of: Node, names: Mapping[Node, str]) -> str:
-    known = {of: names.get(of, ""), **{x: names.get(x, "") for x in of.inputs}}
-    inner = [n for n in ancestors([partial], since=min(n.index for n in known)) if n.index > of.index]
-    if len(inner) > _MOST_NODES:
-        return ""
+    known = {x: names[x] for x in (of, *of.inputs) if x in names}
+    inner = [n for n in ancestors([partial], since=of.index + 1) if n.inputs]
+    if len(inner) > _MOST_NODES or any(n.dtype.kind == "b" for n in inner):
+        return ""  # too long, or a rule that tells cases apart
     pieces: dict[Node, Piece] = {}
 
     def operand(x: Node) -> Piece:
         if x in pieces:
             return pieces[x]
-        if known.get(x):
+        if x in known:
             return Piece(known[x])
         return number_piece(float(x)) if x.value is not None and x.size == 1 else Piece("…")
 
     for node in inner:
-        if node.inputs:
-            piece = written(node.op, node.params, [operand(x) for x in node.inputs]) if node.op else Piece("…")
-            pieces[node] = Piece("…") if len(piece.text) > _LONGEST else piece
+        assert node.op is not None
+        piece = _without_ones(node.op, node.params, [operand(x) for x in node.inputs])
+        pieces[node] = Piece("…") if len(piece.text) > _LONGEST else piece
     text = operand(partial).text
     return "" if "…" in text else text
+
+
+def _without_ones(op: type[Primitive], params: Mapping[str, Any], operands: Sequence[Piece]) -> Piece:
+    """As `written`, but with ``1·x`` and ``x^1`` as ``x``."""
+    if op.label in ("×", "·") and (others := [x for x in operands if x.text != "1"]) and len(others) == 1:
+        return others[0]
+    if op.label == "xʸ" and operands[1].text == "1":
+        return operands[0]
+    return written(op, params, operands)

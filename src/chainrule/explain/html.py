@@ -40,7 +40,12 @@ def _nodes(explanation: Explanation) -> str:
     result = escape(explanation.result)
     head = "".join(
         f'<th style="{_CELL};{style}">{label}</th>'
-        for label, style in (("node", ""), ("is", ""), ("value", _VALUE), (f"gradient ∂{result}/∂node", _GRADIENT))
+        for label, style in (
+            ("node", ""),
+            ("is", ""),
+            ("value", _VALUE),
+            (f"gradient ∂{result}/∂node", _GRADIENT),
+        )
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -66,6 +71,6 @@ def _paths(explanation: Explanation, d: Derivation) -> str:
     others = text.others_row(d, text.MOST_PATHS)
     if others:
         rows += "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in others) + "</tr>"
-    notes = "".join(f"<div>{escape(note)}</div>" for note in text.remarks(d))
+    notes = "".join(f"<div>{escape(note)}</div>" for note in text.remarks(explanation, d))
     heading = escape(text.paths(explanation, d)[0])
     return f"<div>{heading}</div><table><tbody>{rows}</tbody></table>{notes}"

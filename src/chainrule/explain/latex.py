@@ -40,22 +40,26 @@ def _rule(explanation: Explanation, d: Derivation) -> list[str]:
     left = _fraction(explanation.result, d.variable)
     terms, numbers = [], []
     for edge in d.terms[:MOST_TERMS]:
-        symbol, number = _term(explanation, edge)
+        symbol, number = _term(explanation, edge, len(d.terms) == 1)
         terms.append(symbol)
         numbers.append(number)
     dots = r" + \cdots" if len(d.terms) > MOST_TERMS else ""
     steps = []
-    if len(terms) > 1 or d.terms and d.terms[0].node != len(explanation.nodes) - 1:
+    if len(terms) > 1 or (d.terms and d.terms[0].node != len(explanation.nodes) - 1):
         steps.append(" + ".join(terms) + dots)
     if numbers and all(numbers):
-        first = numbers[0].removeprefix(r"\left(").replace(r"\right)", "", 1) if numbers[0][:6] == r"\left(" else ""
+        first = (
+            numbers[0].removeprefix(r"\left(").replace(r"\right)", "", 1)
+            if numbers[0][:6] == r"\left("
+            else ""
+        )
         steps.append(" + ".join([first or numbers[0], *numbers[1:]]) + dots)
     steps.append(_value(d.gradient))
     steps = list(dict.fromkeys(steps))
     return [f"{left} &= {steps[0]}", *(f"&= {step}" for step in steps[1:])]
 
 
-def _term(explanation: Explanation, edge: Edge) -> tuple[str, str]:
+def _term(explanation: Explanation, edge: Edge, sole: bool) -> tuple[str, str]:
     """Upstream times local, in letters and in numbers ("" for arrays)."""
     user, used = explanation.named(edge.node), explanation.named(edge.input)
     local = _fraction(user, used)
@@ -64,6 +68,8 @@ def _term(explanation: Explanation, edge: Edge) -> tuple[str, str]:
     upstream = explanation.nodes[edge.node].gradient
     scalar = isinstance(edge.local, float) and isinstance(upstream, float)
     if edge.node == len(explanation.nodes) - 1:
+        if not sole and not local.startswith(r"\left") and not sole:
+            local = rf"\left.{local}\right|_{{\text{{direct}}}}"
         return local, _factor(edge.local) if isinstance(edge.local, float) else ""
     letters = rf"{_fraction(explanation.result, user)} \cdot {local}"
     if not scalar:

@@ -58,7 +58,9 @@ def not_in_graph(wanted: str | Node, known: Iterable[str]) -> ChainruleError:
     fix = f"did you mean {close}?" if close else "ask for one of these"
     if isinstance(wanted, Node):
         fix = "pass a tensor from which the result was computed, or the name of one"
-    return ArgumentError(f"explain: the result does not depend on {label}; variables are: {shown or 'none'}", fix=fix)
+    return ArgumentError(
+        f"explain: the result does not depend on {label}; variables are: {shown or 'none'}", fix=fix
+    )
 
 
 def cannot_vary(node: Node, name: str) -> ChainruleError:

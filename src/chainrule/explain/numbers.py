@@ -61,8 +61,10 @@ def number_text(number: float, digits: int = 4) -> str:
     if math.isinf(number):
         return "∞" if number > 0 else f"{MINUS}∞"
     mantissa, power = _parts(float(number), digits)
-    text = mantissa if power is None else f"{mantissa}·10{str(power).translate(_RAISED)}"
-    return text.replace("-", MINUS)
+    if power is None:
+        return mantissa.replace("-", MINUS)
+    text = f"{mantissa}·10{str(power).translate(_RAISED)}"
+    return text.removeprefix("1·").replace("-1·", "-").replace("-", MINUS)
 
 
 def number_latex(number: float, digits: int = 4) -> str:
@@ -77,13 +79,16 @@ def number_latex(number: float, digits: int = 4) -> str:
     if math.isinf(number):
         return r"\infty" if number > 0 else r"-\infty"
     mantissa, power = _parts(float(number), digits)
-    return mantissa if power is None else rf"{mantissa} \cdot 10^{{{power}}}"
+    if power is None:
+        return mantissa
+    text = rf"{mantissa} \cdot 10^{{{power}}}"
+    return text.removeprefix(r"1 \cdot ").replace(r"-1 \cdot ", "-")
 
 
 def factor_text(number: float, digits: int = 4) -> str:
-    """A number as a factor or a term: in parentheses if it is negative."""
+    """A number as a factor or a term: in parentheses if it is negative or has a power of ten."""
     text = number_text(number, digits)
-    return f"({text})" if text.startswith(MINUS) else text
+    return f"({text})" if text.startswith(MINUS) or "·" in text else text
 
 
 def count_text(count: int) -> str:
@@ -91,7 +96,7 @@ def count_text(count: int) -> str:
 
     Example:
         >>> count_text(1797), count_text(10**30)
-        ('1,797', '1·10³⁰')
+        ('1,797', '10³⁰')
     """
     return f"{count:,}" if count < 10**21 else number_text(float(count))
 

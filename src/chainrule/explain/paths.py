@@ -231,7 +231,10 @@ def _sum_of_rest(search: _Search, states: list[_State]) -> Value:
             product = search.extend(state.prefix, edge).product
             seeds[edge.input] = seeds[edge.input] + product if edge.input in seeds else product
     outputs: list[Node] = [sweep.origin[i] for i in seeds]
-    starts = [constant(np.asarray(g).reshape(n.shape), n.dtype) for g, n in zip(seeds.values(), outputs, strict=True)]
+    starts = [
+        constant(np.asarray(g).reshape(n.shape), n.dtype)
+        for g, n in zip(seeds.values(), outputs, strict=True)
+    ]
     (found,) = pullback(outputs, starts, [goal], record=False)
     return as_value(np.zeros(goal.shape) if found is None else found.value)
 

@@ -97,7 +97,9 @@ class Sweep:
         seed = constant(np.ones(result.shape, result.dtype))
         self._deltas[result] = seed.value
         gradients = pullback([result], [seed], self.variables, record=False, visit=self._visit)
-        self._deltas.update((v, g.value) for v, g in zip(self.variables, gradients, strict=True) if g is not None)
+        self._deltas.update(
+            (v, g.value) for v, g in zip(self.variables, gradients, strict=True) if g is not None
+        )
         with recording(False):
             self.nodes = tuple(self._explained(i, node) for i, node in enumerate(self.origin))
         self._contributions.clear()
@@ -175,7 +177,9 @@ def _locals(node: Node, wanted: Sequence[bool]) -> list[Value | None]:
     """Local derivative for each input, None where it is not an array."""
     assert node.op is not None
     if issubclass(node.op, Pointwise):
-        return [_resolved(p, node) if want else None for p, want in zip(local_partials(node), wanted, strict=True)]
+        return [
+            _resolved(p, node) if want else None for p, want in zip(local_partials(node), wanted, strict=True)
+        ]
     if node.size != 1:
         return [None] * len(wanted)
     one = constant(np.ones(node.shape, node.dtype))

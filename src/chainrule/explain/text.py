@@ -23,7 +23,7 @@ MOST_NODES = 60
 MOST_VARIABLES = 12
 MOST_TERMS = 8
 MOST_PATHS = 10
-MOST_LETTERS = 12
+MOST_LETTERS = 6
 
 
 def write(explanation: Explanation) -> str:
@@ -37,7 +37,7 @@ def write(explanation: Explanation) -> str:
 
 def is_worth_paths(d: Derivation) -> bool:
     """Whether the paths say more than the chain rule does."""
-    return d.paths.count != 1 or bool(d.paths.listed and len(d.paths.listed[0].edges) > 1)
+    return d.paths.count != 1 or len(d.paths.listed[0].edges) > 2
 
 
 def headline(explanation: Explanation) -> list[str]:
@@ -106,7 +106,9 @@ _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 def backward(explanation: Explanation, shown: Sequence[Derivation]) -> list[str]:
     """The chain rule for each variable, in letters and in numbers."""
-    lines = ["Backward: upstream gradient times local derivative, added where a variable is used more than once"]
+    lines = [
+        "Backward: upstream gradient times local derivative, added where a variable is used more than once"
+    ]
     for d in shown:
         left = f"  {derivative(explanation.result, d.variable)}"
         steps = [rule_in_letters(explanation, d), rule_in_numbers(explanation, d), value_text(d.gradient)]
@@ -173,10 +175,10 @@ def paths(explanation: Explanation, d: Derivation) -> list[str]:
     if others:
         rows.append(others)
     if len(rows) > 1:
-        rows.append(("sum", f"{value_text(d.paths.total)}{'' if d.agrees else ' — not the gradient'}", ""))
+        rows.append(("sum", f"{value_text(d.paths.total)}{'' if d.agrees else ', not the gradient'}", ""))
     widths = [max((len(row[k]) for row in rows if len(row[k]) <= 48), default=0) for k in (0, 1)]
     lines += [f"  {a.ljust(widths[0])}   {b.ljust(widths[1])}   {c}".rstrip() for a, b, c in rows]
-    return lines + [f"  {note}" for note in remarks(d)]
+    return lines + [f"  {note}" for note in remarks(explanation, d)]
 
 
 def route(explanation: Explanation, path: Path, most: int = MOST_LETTERS) -> str:
@@ -227,9 +229,14 @@ def others_row(d: Derivation, most: int) -> tuple[str, str, str] | None:
     return left, value_text(rest), ""
 
 
-def remarks(d: Derivation) -> list[str]:
+def remarks(explanation: Explanation, d: Derivation) -> list[str]:
     """What a reader of the paths has to know beside them."""
     notes: list[str] = []
+    edges = (edge for path in d.paths.listed[:MOST_PATHS] for edge in path.edges[: 2 * MOST_LETTERS])
+    repeated = next((edge for edge in edges if explanation.is_repeated(edge)), None)
+    if repeated is not None:
+        user, used = explanation.named(repeated.node), explanation.named(repeated.input)
+        notes.append(f"{used}₁ and {used}₂ are {used}, as the first and the second thing that {user} uses.")
     if d.cancels:
         notes.append("Paths of both signs cancel; shares are of the sum of their sizes.")
     if not d.agrees:
@@ -252,14 +259,14 @@ def modes(explanation: Explanation) -> list[str]:
     if forward.sweeps < 2:
         return []
     lines = [
-        f"Reverse mode: 1 sweep, {count_text(reverse.products)} products of upstream and local, "
-        f"all {count_text(len(explanation.variables))} gradients.",
+        f"Reverse mode: 1 sweep gives all {count_text(len(explanation.variables))} gradients, with "
+        f"{count_text(reverse.products)} products of upstream and local.",
     ]
     detail = ""
     if forward.nonzero_products is not None and forward.nonzero_products != forward.products:
         detail = f" ({count_text(forward.nonzero_products)} without those that are zero)"
     lines.append(
-        f"Forward mode: {count_text(forward.sweeps)} sweeps, one for each number, "
+        f"Forward mode: {count_text(forward.sweeps)} sweeps, one for each number that may change, "
         f"{count_text(forward.products)} products{detail}."
     )
     return lines

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from chainrule.errors import ArgumentError, OperandError
+from chainrule.formula.functions import CONSTANTS
 from chainrule.formula.graphs import build
 from chainrule.formula.mistakes import closest
 from chainrule.formula.statements import parse
@@ -25,6 +26,7 @@ class Formula:
         variables: names of the arguments: those in the header first, then in order of appearance.
         graph: one scalar float64 input for each variable, one node for each operation. Intermediates are
             called x, y, z, u, v, w, p, ... in order of evaluation, without the letters that the text uses.
+            Numbers are nodes without a name.
         spans: the first and the last character (exclusive) of the text that each node came from.
     """
 
@@ -105,7 +107,9 @@ class Formula:
         fix = f"expected {self._expected}"
         run_together = next((v for v in self.variables if len(v) > 1 and set(v) <= set(values)), None)
         meant = closest(name, self.variables)
-        if run_together:
+        if name in CONSTANTS:
+            fix += f"; {name} is the number {CONSTANTS[name].value:.6g} in every formula"
+        elif run_together:
             fix += f"; {run_together} is one name: a product is written {'*'.join(run_together)}"
         elif meant:
             fix += f"; did you mean {meant}?"
@@ -166,7 +170,13 @@ def formula(text: str) -> Formula:
     header              ``g(x, y) = ...`` on the last line names the result and orders the arguments
     ==================  =================================================================================
 
-    What has no variables, such as ``2^3``, becomes one constant of the graph.
+    Functions: exp exp2 expm1 log (ln) log1p log2 log10 logaddexp sqrt (√) cbrt square hypot, sin cos tan
+    asin acos atan atan2 sinh cosh tanh asinh acosh atanh (also arcsin and so on), sigmoid (σ) log_sigmoid
+    relu (ReLU) leaky_relu elu (ELU) gelu (GELU) silu (SiLU, swish) softplus erf erfc, abs sign floor ceil
+    round, clip(x, low, high), max and min (maximum, minimum) of two or more. σ is a variable where no
+    parenthesis follows.
+
+    No variable can be called ``e`` or π. What has no variables, such as ``2^3``, is one constant.
 
     Args:
         text: at most 20,000 characters, 5,000 numbers, names and operations, and 200 levels of nesting.

@@ -237,8 +237,11 @@ class Expression:
 
     def _reduce(self, precedence: int) -> None:
         """Apply what is pending and binds at least as tightly as ``precedence``, down to a parenthesis."""
-        while self._pending and _PRECEDENCE.get(self._pending[-1].text, -1) >= precedence:
-            pending = self._pending.pop()
+        while self._pending:
+            pending = self._pending[-1]
+            if pending.kind in ("group", "call") or _PRECEDENCE[pending.text] < precedence:
+                return
+            self._pending.pop()
             if pending.kind == "binary":
                 self._apply_binary(pending.text)
             else:

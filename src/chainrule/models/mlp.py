@@ -43,7 +43,8 @@ def mlp(
     """
     if len(sizes) < 2:
         raise ArgumentError(
-            f"mlp: expected the sizes of input and output at least, got {tuple(sizes)}", fix="mlp((64, 10), ...)"
+            f"mlp: expected the sizes of input and output at least, got {tuple(sizes)}",
+            fix="mlp((64, 10), ...)",
         )
     layers: list[Callable[[Any], Any]] = []
     for fan_in, fan_out, own in zip(sizes, sizes[1:], random.split(key, len(sizes) - 1), strict=False):

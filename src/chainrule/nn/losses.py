@@ -89,7 +89,9 @@ def _squared(name: str, prediction: Any, target: Any) -> Any:
     _require_floats(name, "prediction", p)
     _require_floats(name, "target", t)
     if p.shape != t.shape and t.shape:
-        fix = f"reshape the target to {p.shape}" if p.size == t.size else "give one target for each prediction"
+        fix = (
+            f"reshape the target to {p.shape}" if p.size == t.size else "give one target for each prediction"
+        )
         raise ShapeError(f"{name}: prediction has shape {p.shape}, target {t.shape}", fix=fix)
     return square(p - t)
 
@@ -103,7 +105,9 @@ def _require_floats(name: str, what: str, node: Node) -> None:
 
 def _require_labels(name: str, logits: Node, labels: Node) -> None:
     if not logits.shape or not logits.shape[-1]:
-        raise ShapeError(f"{name}: expected logits (*batch, classes), got {logits.shape}", fix="add the class axis")
+        raise ShapeError(
+            f"{name}: expected logits (*batch, classes), got {logits.shape}", fix="add the class axis"
+        )
     classes = logits.shape[-1]
     if labels.shape == logits.shape and labels.shape != logits.shape[:-1]:
         raise ShapeError(
@@ -136,9 +140,9 @@ def _reduce(name: str, losses: Any, reduction: str) -> Any:
     if reduction == "sum":
         return sum(losses)
     if reduction != "mean":
-        raise ArgumentError(
-            f"{name}: unknown reduction {reduction!r}", fix='choose "mean", "sum" or "none"'
-        )
+        raise ArgumentError(f"{name}: unknown reduction {reduction!r}", fix='choose "mean", "sum" or "none"')
     if not losses.size:
-        raise ShapeError(f"{name}: the mean of no losses, shape {losses.shape}", fix="pass at least one example")
+        raise ShapeError(
+            f"{name}: the mean of no losses, shape {losses.shape}", fix="pass at least one example"
+        )
     return mean(losses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +53,7 @@ class Module:
 
     def tree_children(self) -> list[tuple[str, Any]]:
         """Parameters and child modules with their paths, in the order of the attributes."""
-        return [
-            part for name, value in vars(self).items() for part in _parts(value, name, self._replaced)
-        ]
+        return [part for name, value in vars(self).items() for part in _parts(value, name, self._replaced)]
 
     def tree_rebuild(self, children: list[Any]) -> Any:
         """A copy with other parameters and child modules; static attributes stay the same objects."""
@@ -183,7 +181,9 @@ class Summary:
         table = [head, *cells, ("total", "", "", "", f"{self.total:,}")]
         widths = [max(len(row[i]) for row in table) for i in range(len(head))]
         return "\n".join(
-            "  ".join([*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])])
+            "  ".join(
+                [*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])]
+            )
             for row in table
         )
 
@@ -210,26 +210,29 @@ def _parts(value: Any, path: str, replaced: frozenset[str]) -> Iterator[tuple[st
     """Parameters and modules in an attribute, looked for in lists, tuples and dictionaries too."""
     if _is_part(value) or path in replaced:
         yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _parts(item, f"{path}.{key}", replaced)
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            yield from _parts(item, f"{path}.{i}", replaced)
+    elif isinstance(value, (dict, list, tuple)):
+        for name, item in _items(value):
+            yield from _parts(item, f"{path}.{name}", replaced)
 
 
 def _replace(value: Any, path: str, replaced: frozenset[str], given: Iterator[Any]) -> Any:
     """``value`` with the parameters and modules that :func:`_parts` finds taken from ``given``."""
     if _is_part(value) or path in replaced:
         return next(given)
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    items = {name: _replace(item, f"{path}.{name}", replaced, given) for name, item in _items(value)}
     if isinstance(value, dict):
-        return {key: _replace(item, f"{path}.{key}", replaced, given) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        items = [_replace(item, f"{path}.{i}", replaced, given) for i, item in enumerate(value)]
-        if isinstance(value, list):
-            return items
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    return value
+        return items
+    if hasattr(value, "_fields"):
+        return type(value)(*items.values())
+    return list(items.values()) if isinstance(value, list) else tuple(items.values())
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return zip(getattr(value, "_fields", range(len(value))), value, strict=True)
 
 
 def _show(value: Any) -> str:

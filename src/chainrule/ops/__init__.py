@@ -1,25 +1,137 @@
 """The primitives, and functions composed of them. Names follow the Python array API standard."""
 
 from chainrule.ops import linalg, random
-from chainrule.ops.activation import elu, gelu, leaky_relu, log_sigmoid, relu, sigmoid, silu, softplus, erf, erfc
-from chainrule.ops.arithmetic import abs, add, ceil, clip, divide, floor, floor_divide, maximum, minimum, multiply, negative, positive, reciprocal, remainder, round, sign, square, subtract, trunc
+from chainrule.ops.activation import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_sigmoid,
+    relu,
+    sigmoid,
+    silu,
+    softplus,
+    erf,
+    erfc,
+)
+from chainrule.ops.arithmetic import (
+    abs,
+    add,
+    ceil,
+    clip,
+    divide,
+    floor,
+    floor_divide,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    positive,
+    reciprocal,
+    remainder,
+    round,
+    sign,
+    square,
+    subtract,
+    trunc,
+)
 from chainrule.ops.cast import astype, identity, stop_gradient
-from chainrule.ops.compare import equal, greater, greater_equal, isfinite, isinf, isnan, less, less_equal, logical_and, logical_not, logical_or, logical_xor, not_equal, where
+from chainrule.ops.compare import (
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+    where,
+)
 from chainrule.ops.conv import conv2d
-from chainrule.ops.create import arange, empty, empty_like, eye, full, full_like, linspace, meshgrid, ones, ones_like, tril, triu, zeros, zeros_like
-from chainrule.ops.einsum import dot, einsum, inner, outer, tensordot, trace, vecdot
-from chainrule.ops.exponential import cbrt, exp, exp2, expm1, hypot, log, log10, log1p, log2, logaddexp, pow, power, sqrt
-from chainrule.ops.index import diagonal, getitem, index_add, index_set, nonzero, one_hot, take, take_along_axis
-from chainrule.ops.linalg import cholesky, det, inv, slogdet, solve
+from chainrule.ops.create import (
+    arange,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
+from chainrule.ops.einsum import dot, einsum, inner, outer, tensordot, vecdot
+from chainrule.ops.exponential import (
+    cbrt,
+    exp,
+    exp2,
+    expm1,
+    hypot,
+    log,
+    log10,
+    log1p,
+    log2,
+    logaddexp,
+    pow,
+    power,
+    sqrt,
+)
+from chainrule.ops.index import (
+    diagonal,
+    getitem,
+    index_add,
+    index_set,
+    nonzero,
+    one_hot,
+    take,
+    take_along_axis,
+)
+from chainrule.ops.factor import cholesky, det, inv, slogdet, solve
 from chainrule.ops.matmul import matmul
-from chainrule.ops.move import broadcast_arrays, broadcast_to, concat, concatenate, expand_dims, flip, matrix_transpose, moveaxis, pad, permute_dims, repeat, reshape, roll, split, squeeze, stack, swapaxes, tile, transpose, unstack
+from chainrule.ops.join import concat, concatenate, pad, repeat, roll, split, stack, tile, unstack
+from chainrule.ops.move import (
+    broadcast_arrays,
+    broadcast_to,
+    expand_dims,
+    flip,
+    matrix_transpose,
+    moveaxis,
+    permute_dims,
+    reshape,
+    squeeze,
+    swapaxes,
+    transpose,
+)
 from chainrule.ops.norm import matrix_norm, norm, vector_norm
 from chainrule.ops.pool import avg_pool2d, max_pool2d
 from chainrule.ops.reduce import all, any, argmax, argmin, count_nonzero, max, min, prod, sum
 from chainrule.ops.scan import cumprod, cumsum, cumulative_prod, cumulative_sum
 from chainrule.ops.sort import argsort, sort
 from chainrule.ops.statistics import log_softmax, logsumexp, mean, softmax, std, var
-from chainrule.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan, tanh
+from chainrule.ops.windows import overlap_add2d, windows2d
+from chainrule.ops.trigonometric import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cos,
+    cosh,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
 
 __all__ = [
     "abs",
@@ -126,6 +238,7 @@ __all__ = [
     "ones",
     "ones_like",
     "outer",
+    "overlap_add2d",
     "pad",
     "permute_dims",
     "positive",
@@ -166,7 +279,6 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
-    "trace",
     "transpose",
     "tril",
     "triu",
@@ -176,6 +288,7 @@ __all__ = [
     "vecdot",
     "vector_norm",
     "where",
+    "windows2d",
     "zeros",
     "zeros_like",
 ]

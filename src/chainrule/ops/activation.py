@@ -14,12 +14,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.node import N, Node, Operand, apply, as_node, constant, unary
+from chainrule.node import N, Node, Operand, apply, as_node, constant
 from chainrule.ops import error_function
 from chainrule.ops.arithmetic import Scale, scale, square
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import where
 from chainrule.ops.exponential import Sigmoid, exp, sigmoid
+from chainrule.ops.function import unary
 from chainrule.primitive import (
     Cost,
     Example,

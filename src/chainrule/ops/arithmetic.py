@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.node import ArrayLike, N, Node, Operand, apply, as_nodes, binary, unary
+from chainrule.node import ArrayLike, N, Node, Operand, apply, as_nodes
 from chainrule.ops.cast import astype, like
+from chainrule.ops.function import binary, unary
 from chainrule.primitive import (
     Cost,
     Example,
@@ -74,11 +75,17 @@ class Multiply(Pointwise):
         return (b, a)
 
 
+_dot: Callable[..., Any] = np.vdot
+_where: Callable[..., Any] = np.where
+
+
 def _scale(upstream: Any, factor: Any) -> Any:
-    product = upstream * factor
-    if (product != product) if product.ndim == 0 else math.isnan(np.vdot(product, product)):
-        return np.where(upstream == 0, product.dtype.type(0), product)
-    return product
+    product: Any = upstream * factor
+    if product.ndim == 0:
+        return product.dtype.type(0) if product != product and upstream == 0 else product
+    if not math.isnan(_dot(product, product)):  # nan exactly if an element is
+        return product
+    return _where(upstream == 0, product.dtype.type(0), product)
 
 
 @register
@@ -99,7 +106,7 @@ class Scale(Linear):
         return Multiply.infer(*xs)
 
     @staticmethod
-    def transpose(g: Node, i: int, *xs: Node) -> Node:
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         upstream, factor = xs
         return scale(g, factor) if i == 0 else scale(upstream, g)
 
@@ -112,6 +119,10 @@ class Scale(Linear):
         return Multiply.examples(rng)
 
 
+def _quotient(a: Any, b: Any) -> Any:
+    return a / b
+
+
 @register
 class Divide(Pointwise):
     """Quotient of two floating arrays; ``x / 0`` is infinite, ``0 / 0`` is nan."""
@@ -120,7 +131,7 @@ class Divide(Pointwise):
     arity = 2
     domain = (Interval(-2.0, 2.0), Interval(0.5, 2.0))
     per_element = PerElement(multiplications=1)
-    evaluate = staticmethod(operator.truediv)
+    evaluate = staticmethod(_quotient)
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -303,6 +314,10 @@ def _share(wins: Node, ties: Node, y: Node) -> Node:
     return astype(wins, y.dtype) + 0.5 * astype(ties, y.dtype)
 
 
+def _limit(x: Any, low: Any, high: Any) -> Any:
+    return np.minimum(np.maximum(x, low), high)
+
+
 @register
 class Clip(Pointwise):
     """``x`` limited to ``low <= x <= high``; the gradient passes where x lies inside."""
@@ -311,7 +326,7 @@ class Clip(Pointwise):
     arity, accepts = 3, NUMBERS
     domain = (Interval(-1.0, 3.0), Interval(-0.5, 0.0), Interval(1.0, 2.0))
     per_element = PerElement(additions=2)
-    evaluate = staticmethod(lambda x, low, high: np.minimum(np.maximum(x, low), high))
+    evaluate = staticmethod(_limit)
 
     @staticmethod
     def partials(y: Node, x: Node, low: Node, high: Node) -> tuple[Partial, ...]:
@@ -352,9 +367,7 @@ def positive(x: Operand[N], /) -> N:
     return like(x)
 
 
-def clip(
-    x: Operand[N], /, min: Node | ArrayLike | None = None, max: Node | ArrayLike | None = None
-) -> N:
+def clip(x: Operand[N], /, min: Node | ArrayLike | None = None, max: Node | ArrayLike | None = None) -> N:
     """Limit ``x`` to ``min <= x <= max``; None leaves a side open.
 
     Args:

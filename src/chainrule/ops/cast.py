@@ -12,19 +12,23 @@ from chainrule.primitive import Array, Custom, Discrete, Example, HasSpec, Linea
 from chainrule.shapes import DType, Shape, as_dtype
 
 
+def _first(x: Any, *others: Any) -> Any:
+    return x
+
+
 @register
 class Identity(Linear):
     """The same value as a node of its own: where one derivative begins inside another."""
 
     name, label, latex = "identity", "=", "{0}"
-    evaluate = staticmethod(lambda x: x)
+    evaluate = staticmethod(_first)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         return xs[0].shape, xs[0].dtype
 
     @staticmethod
-    def transpose(g: Node, i: int, *xs: Node) -> Node:
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return g
 
     @classmethod
@@ -48,7 +52,7 @@ class AsType(Linear):
         return xs[0].shape, params["dtype"]
 
     @staticmethod
-    def transpose(g: Node, i: int, *xs: Node, dtype: DType) -> Node:
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return astype(g, xs[0].dtype)
 
     @classmethod
@@ -62,7 +66,7 @@ class StopGradient(Discrete):
     """The same value, through which no derivative flows."""
 
     name, label, latex = "stop_gradient", "stop", "{0}"
-    evaluate = staticmethod(lambda x: x)
+    evaluate = staticmethod(_first)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -82,7 +86,7 @@ class ConstantIn(Custom):
     """
 
     name, label, latex = "constant_in", "const", "{0}"
-    evaluate = staticmethod(lambda value, x: value)
+    evaluate = staticmethod(_first)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

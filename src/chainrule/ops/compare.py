@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from chainrule.node import ArrayLike, N, Node, Operand, apply, as_node, as_nodes, binary, unary
+from chainrule.node import ArrayLike, N, Node, Operand, apply, as_node, as_nodes
+from chainrule.ops.function import binary, unary
 from chainrule.ops.move import sum_to
 from chainrule.primitive import (
+    Array,
     Cost,
     Example,
     HasSpec,
@@ -21,7 +23,18 @@ from chainrule.primitive import (
     moved_bytes,
     register,
 )
-from chainrule.shapes import DTYPES, FLOATS, NUMBERS, DType, Shape, bool_, broadcast, count, promote, require_dtype
+from chainrule.shapes import (
+    DTYPES,
+    FLOATS,
+    NUMBERS,
+    DType,
+    Shape,
+    bool_,
+    broadcast,
+    count,
+    promote,
+    require_dtype,
+)
 
 
 class _Comparison(Pointwise):
@@ -150,8 +163,11 @@ class IsFinite(_Test):
     name, label, latex, evaluate = "isfinite", "isfinite", r"\operatorname{{isfinite}} {0}", np.isfinite
 
 
-def _select(condition: Any, x: Any, y: Any) -> Any:
-    return np.where(condition, x, y)
+_choose: Callable[..., Array] = np.where
+
+
+def _select(condition: Any, x: Any, y: Any) -> Array:
+    return _choose(condition, x, y)
 
 
 @register
@@ -171,7 +187,7 @@ class Where(Linear):
         return broadcast("where", condition.shape, x.shape, y.shape), dtype
 
     @staticmethod
-    def transpose(g: Node, i: int, *xs: Node) -> Node:
+    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         condition = xs[0]
         picked = where(condition, g, 0) if i == 1 else where(condition, 0, g)
         return sum_to(picked, xs[i].shape)
@@ -185,7 +201,7 @@ class Where(Linear):
         mask = rng.integers(0, 2, (3, 4)).astype(bool)
         yield Example((mask, rng.normal(size=(3, 4)), rng.normal(size=(3, 4))))
         yield Example((mask, rng.normal(size=(4,)), rng.normal(size=(3, 1))))
-        yield Example((np.array(True), rng.normal(), rng.normal()))
+        yield Example((np.array(True), np.array(0.5), np.array(-1.5)))
 
 
 less = binary(Less)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
-from chainrule.node import ArrayLike, N, Node, Operand, as_array, as_node, constant, leaf
+from chainrule.node import ArrayLike, N, Node, Operand, as_array, as_node, constant, leaf, no_value
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import where
 from chainrule.ops.move import broadcast_to, reshape
@@ -297,6 +297,8 @@ def _dtype(dtype: Any) -> DType:
 
 def _number(name: str, value: Any) -> Any:
     """A bound as a plain number."""
+    if isinstance(value, Node) and value.value is None:
+        raise no_value(value, f"a bound of {name}")
     array = value.array() if isinstance(value, Node) else as_array(value, None, copy=False)
     if array.ndim:
         raise ShapeError(f"{name}: expected a number, got shape {array.shape}", fix="pass one number")

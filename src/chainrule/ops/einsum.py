@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from string import ascii_letters
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -31,8 +31,12 @@ from chainrule.shapes import (
 Axes: TypeAlias = "tuple[int, ...]"
 
 
+_SMALL = 128
+"""Elements of both operands together below which NumPy's own loop beats a matrix product."""
+
+
 def _evaluate_einsum(*xs: Any, subscripts: str) -> Any:
-    if len(xs) == 2:
+    if len(xs) == 2 and xs[0].size + xs[1].size > _SMALL:
         plan = _product_plan(subscripts)
         if plan is not None:
             return _as_product(*xs, *plan)
@@ -87,11 +91,9 @@ class Einsum(Linear):
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
-        terms, out = _terms(params["subscripts"])
-        sizes = _sizes(params["subscripts"], terms, tuple(x.shape for x in xs))
-        dtype = promote("einsum", *(x.dtype for x in xs))
+        dtype = promote("einsum", *[x.dtype for x in xs])
         require_dtype("einsum", dtype, NUMBERS)
-        return tuple(sizes[c] for c in out), dtype
+        return _result_shape(params["subscripts"], tuple([x.shape for x in xs])), dtype
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
@@ -109,7 +111,7 @@ class Einsum(Linear):
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
-        sizes = {"i": 2, "j": 3, "k": 4, "b": 2, "z": 0}
+        sizes = {"i": 2, "j": 3, "k": 4, "b": 2, "z": 0, "p": 9, "q": 10, "r": 8}
         for subscripts in (
             "ij,jk->ik",
             "bji,bkj->kib",
@@ -119,6 +121,7 @@ class Einsum(Linear):
             "bij,jk,bk->bi",
             "zi,ij->zj",
             "iz,zj->ij",
+            "bpq,brq->rbp",
         ):
             terms, _ = _terms(subscripts)
             inputs = tuple(np.asarray(rng.normal(size=[sizes[c] for c in term])) for term in terms)
@@ -129,6 +132,13 @@ class Einsum(Linear):
 def _terms(subscripts: str) -> tuple[tuple[str, ...], str]:
     operands, _, out = subscripts.partition("->")
     return tuple(operands.split(",")), out
+
+
+@lru_cache(maxsize=1024)
+def _result_shape(subscripts: str, shapes: tuple[Shape, ...]) -> Shape:
+    terms, out = _terms(subscripts)
+    sizes = _sizes(subscripts, terms, shapes)
+    return tuple(sizes[c] for c in out)
 
 
 def einsum(subscripts: str, /, *operands: Operand[N]) -> N:
@@ -164,14 +174,31 @@ def einsum(subscripts: str, /, *operands: Operand[N]) -> N:
             fix="name the axes by letters: cr.einsum('ij,jk->ik', a, b)",
         )
     nodes = as_nodes("einsum", *operands)
-    terms, out, sizes = _read(subscripts, tuple(n.shape for n in nodes))
-    pairs = [_drop_ones(node, term, sizes) for node, term in zip(nodes, terms, strict=True)]
-    letters = out + "".join("".join(set(term)) for _, term in pairs)
+    reading = _read(subscripts, tuple([n.shape for n in nodes]))
+    if reading.product is not None:
+        return apply(Einsum, nodes, {"subscripts": reading.product})
+    pairs = [_drop_ones(node, term, reading.sizes) for node, term in zip(nodes, reading.terms, strict=True)]
+    letters = _once_each(reading.out, *(term for _, term in pairs))
     pairs = [_name_once(node, term, letters) for node, term in pairs]
     if len(pairs) > 1:
-        return _contract([node for node, _ in pairs], [term for _, term in pairs], out)
+        return _contract([node for node, _ in pairs], [term for _, term in pairs], reading.out)
     node, term = pairs[0]
-    return permute_dims(node, [term.index(c) for c in out])
+    return permute_dims(node, [term.index(c) for c in reading.out])
+
+
+class Reading(NamedTuple):
+    """Subscripts read against shapes.
+
+    Attributes:
+        terms, out: one letter for each axis of each operand, and of the output.
+        sizes: of each letter.
+        product: subscripts of the primitive that takes the operands as they are, if they are two and fit.
+    """
+
+    terms: tuple[str, ...]
+    out: str
+    sizes: dict[str, int]
+    product: str | None
 
 
 def _require_readable(subscripts: str, terms: Sequence[str], out: str, operands: int) -> None:
@@ -190,21 +217,15 @@ def _require_readable(subscripts: str, terms: Sequence[str], out: str, operands:
 
 
 @lru_cache(maxsize=1024)
-def _read(subscripts: str, shapes: tuple[Shape, ...]) -> tuple[tuple[str, ...], str, dict[str, int]]:
-    """One letter for each axis of each operand and of the output, and the letters' sizes."""
+def _read(subscripts: str, shapes: tuple[Shape, ...]) -> Reading:
     given, arrow, out = subscripts.replace(" ", "").partition("->")
     terms = given.split(",")
     _require_readable(subscripts, terms, out, len(shapes))
-    ranks = [len(shape) - len(t.replace("...", "")) for t, shape in zip(terms, shapes, strict=True)]
-    for term, rank, shape in zip(terms, ranks, shapes, strict=True):
-        if rank < 0 or (rank and "..." not in term):
-            raise ShapeError(
-                f"einsum: {term!r} names {len(shape) - rank} axes, but its operand has shape {shape}",
-                fix="write one letter for each axis, or ... for those without a name",
-            )
-    rest = "".join(c for c in ascii_letters if c not in subscripts)[: max(ranks)]
+    ranks = [len(s) - len(t) + 3 if "..." in t else 0 for t, s in zip(terms, shapes, strict=True)]
+    rest = "".join(c for c in ascii_letters if c not in subscripts)[: max(0, *ranks)]
     if len(rest) < max(ranks):
         raise ArgumentError(f"einsum: {subscripts!r} has more axes than there are letters", fix="reshape")
+    terms = [t.replace("...", rest[len(rest) - max(0, n) :]) for t, n in zip(terms, ranks, strict=True)]
     if not arrow:
         out = "..." + "".join(sorted(c for c in set(given) if c.isalpha() and given.count(c) == 1))
     elif rest and "..." not in out:
@@ -212,20 +233,37 @@ def _read(subscripts: str, shapes: tuple[Shape, ...]) -> tuple[tuple[str, ...], 
             f"einsum: the output of {subscripts!r} lacks the axes that ... stands for",
             fix=f"write ...{out} for the output, and sum over those axes afterwards",
         )
-    terms = [t.replace("...", rest[len(rest) - rank :]) for t, rank in zip(terms, ranks, strict=True)]
     out = out.replace("...", rest)
     if len(set(out)) < len(out) or not set(out) <= set("".join(terms)):
         raise ArgumentError(
             f"einsum: the output of {subscripts!r} names an axis twice, or one that no operand has",
             fix="name each axis of the output once, by a letter of an operand",
         )
-    return tuple(terms), out, _sizes(subscripts, terms, shapes, ones=True)
+    sizes = _sizes(subscripts, terms, shapes, ones=True)
+    letters = _once_each(out, *terms)
+    fits = len(terms) == 2 and all(
+        len(set(term)) == len(term) and shape == tuple(sizes[c] for c in term)
+        for term, shape in zip(terms, shapes, strict=True)
+    )
+    alone = any(letters.count(c) == 1 for c in sizes)
+    return Reading(tuple(terms), out, sizes, f"{','.join(terms)}->{out}" if fits and not alone else None)
+
+
+def _once_each(*terms: str) -> str:
+    """All letters, once for each term that has them."""
+    return "".join("".join(set(term)) for term in terms)
 
 
 def _sizes(
     subscripts: str, terms: Sequence[str], shapes: Sequence[Shape], ones: bool = False
 ) -> dict[str, int]:
     """The size of each letter; with ``ones`` a size of 1 fits any other."""
+    for term, shape in zip(terms, shapes, strict=True):
+        if len(term) != len(shape):
+            raise ShapeError(
+                f"einsum: {subscripts!r}: {term!r} names {len(term)} axes, but its operand has shape {shape}",
+                fix="write one letter for each axis, or ... for those without a name",
+            )
     sizes: dict[str, int] = {}
     for c, n in zip("".join(terms), (n for shape in shapes for n in shape), strict=True):
         known = sizes.setdefault(c, n)

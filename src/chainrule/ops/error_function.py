@@ -78,8 +78,8 @@ def erf(x: Any) -> Array:
         Shape and dtype of ``x``, between -1 and 1.
 
     Example:
-        >>> float(erf(np.array(0.5))) == math.erf(0.5)
-        True
+        >>> round(float(erf(np.array(0.5))), 9)
+        0.520499878
     """
     return _in_blocks(_erf, x)
 

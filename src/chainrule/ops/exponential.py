@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.node import Node, binary, unary
+from chainrule.node import Node
 from chainrule.ops.arithmetic import scale, square
 from chainrule.ops.compare import isinf, where
+from chainrule.ops.function import binary, unary
 from chainrule.primitive import Interval, Partial, PerElement, Pointwise, register
 from chainrule.shapes import NUMBERS
 
@@ -291,7 +292,7 @@ class Sigmoid(Pointwise):
 
     @staticmethod
     def evaluate(x: Any) -> Any:
-        # Where exp(-x) is infinite its reciprocal is the limit, 0. Selecting by sign takes thrice the time.
+        # Where exp(-x) is infinite its reciprocal is the limit, 0. Selecting by sign is several times slower.
         return np.reciprocal(1 + np.exp(-x))
 
     @staticmethod

@@ -17,6 +17,7 @@ from chainrule.ops.compare import where
 from chainrule.ops.selection import (
     ARRAY,
     FULL,
+    Entry,
     Index,
     Slice,
     as_numpy,
@@ -25,7 +26,7 @@ from chainrule.ops.selection import (
     require_in_range,
 )
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
-from chainrule.shapes import INTS, NUMBERS, DType, Shape, broadcast, count, promote, require_dtype
+from chainrule.shapes import INTS, NUMBERS, DType, Shape, count, promote, require_dtype
 
 
 def _selected_shape(name: str, index: Index, shape: Shape, arrays: Sequence[HasSpec]) -> Shape:
@@ -35,7 +36,8 @@ def _selected_shape(name: str, index: Index, shape: Shape, arrays: Sequence[HasS
 
 
 def _require_broadcast(name: str, values: Shape, selected: Shape) -> None:
-    if values != selected and broadcast(name, values, selected) != selected:
+    extra = len(selected) - len(values)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(values, selected[extra:], strict=True)):
         raise ShapeError(
             f"{name}: values of shape {values} do not broadcast to the {selected} that the index selects",
             fix=f"reduce or reshape the values to {selected}",
@@ -113,7 +115,7 @@ class ScatterAdd(Linear):
 
 
 def _set(x: Any, values: Any, *arrays: Any, index: Index) -> Array:
-    out = np.array(x)
+    out = np.array(x, order="C")  # so that its flat view below is no copy
     if not arrays:
         out[as_numpy(index, ())] = values
         return out
@@ -166,11 +168,16 @@ def _last_writes(shape: Shape, arrays: tuple[Node, ...], index: Index) -> Node:
 def _example_indices() -> Iterable[tuple[Shape, tuple[Array, ...], Index]]:
     """Shapes, integer arrays and indices on which the three primitives are tested."""
     twice = np.array([2, 0, -1, 2])
-    yield (5,), (), (-2,)
-    yield (4, 5), (), (Slice(None, None, -2), None, Slice(1, -1))
-    yield (2, 3, 4), (), (..., Slice(5, 1), 0)
-    yield (3, 2), (twice,), (ARRAY,)
-    yield (2, 3, 4), (np.array([[0, 1], [1, -1]]), np.array([2, 2])), (ARRAY, FULL, ARRAY)
-    yield (2, 3, 4), (np.array([0, 2, 0]),), (1, ARRAY, Slice(None, None, 3))
-    yield (3, 4), (np.zeros((0, 2), np.int64),), (..., ARRAY, None)
-    yield (3,), (np.array(1),), (ARRAY,)
+    pairs = np.array([[0, 1], [1, -1]]), np.array([2, 2])
+    cases: list[tuple[Shape, tuple[Array, ...], tuple[Entry, ...]]] = [
+        ((5,), (), (-2,)),
+        ((4, 5), (), (Slice(None, None, -2), None, Slice(1, -1))),
+        ((2, 3, 4), (), (..., Slice(5, 1), 0)),
+        ((3, 2), (twice,), (ARRAY,)),
+        ((2, 3, 4), pairs, (ARRAY, FULL, ARRAY)),
+        ((2, 3, 4), (np.array([0, 2, 0]),), (1, ARRAY, Slice(None, None, 3))),
+        ((3, 4), (np.zeros((0, 2), np.int64),), (..., ARRAY, None)),
+        ((3,), (np.array(1),), (ARRAY,)),
+    ]
+    for shape, arrays, entries in cases:
+        yield shape, arrays, Index(entries)

@@ -17,13 +17,15 @@ from chainrule.ops.cast import astype
 from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd
 from chainrule.ops.move import moveaxis, reshape
 from chainrule.ops.selection import ARRAY, FULL, Index, as_indices, read, require_in_range
-from chainrule.primitive import Array, Cost, Discrete, Example, HasSpec, Linear, moved_bytes, register
+from chainrule.primitive import Array, Cost, Discrete, Example, HasSpec, moved_bytes, register
 from chainrule.shapes import (
     INTS,
+    NUMBERS,
     DType,
     Shape,
     as_dtype,
     as_int,
+    as_shape,
     broadcast,
     count,
     normalize_axis,
@@ -46,12 +48,12 @@ class OneHot(Discrete):
     @staticmethod
     def evaluate(indices: Any, num_classes: int, dtype: DType) -> Array:
         places = np.asarray(indices)
-        if places.size and places.min() < 0:
+        outside = places[(places < 0) | (places >= num_classes)]
+        if outside.size:
             raise AxisError(
-                f"one_hot: class {places.min()} is negative",
-                fix="classes count from 0; mask entries that have none with cr.where",
+                f"one_hot: {outside[0]} is none of {num_classes} classes",
+                fix=f"number the classes from 0 to {num_classes - 1}, or raise num_classes",
             )
-        require_in_range("one_hot", (ARRAY,), (num_classes,), (places,))
         return (places[..., None] == np.arange(num_classes)).astype(dtype)
 
     @classmethod
@@ -64,14 +66,11 @@ class OneHot(Discrete):
         yield Example((np.array(0),), {"num_classes": 1, "dtype": np.dtype(np.bool_)})
 
 
-def _apply(
-    op: type[Linear], operands: tuple[Node, ...], arrays: tuple[Node, ...], index: Index, shape: Shape
-) -> Any:
-    """Make the node; while tracing, indices that are known are checked now rather than when it runs."""
-    if arrays and any(x.value is None for x in operands):
-        known = [None if a.value is None or a.dtype not in INTS else np.asarray(a.value) for a in arrays]
-        require_in_range(op.name, index, shape, known)
-    return apply(op, (*operands, *arrays), {"index": index})
+def _require_known(name: str, index: Index, shape: Shape, arrays: tuple[Node, ...]) -> None:
+    """Check the index arrays that have values now; those that are only traced are checked when they run."""
+    if arrays:
+        known = (None if a.value is None else np.asarray(a.value) for a in arrays)
+        require_in_range(name, index, shape, known)
 
 
 def getitem(x: Operand[N], index: Any, /) -> N:
@@ -99,13 +98,14 @@ def getitem(x: Operand[N], index: Any, /) -> N:
     """
     node = as_node(x)
     entries, arrays, shape = read("getitem", index, node.shape)
-    return _select(reshape(node, shape), entries, arrays)
+    return _select("getitem", node if shape == node.shape else reshape(node, shape), entries, arrays)
 
 
-def _select(node: Node, index: Index, arrays: tuple[Node, ...]) -> Any:
+def _select(name: str, node: Node, index: Index, arrays: tuple[Node, ...]) -> Any:
     if all(entry is ... or entry == FULL for entry in index):
         return node
-    return _apply(GetItem, (node,), arrays, index, node.shape)
+    _require_known(name, index, node.shape, arrays)
+    return apply(GetItem, (node, *arrays), {"index": index})
 
 
 def index_set(x: Operand[N], index: Any, values: Operand[Node], /) -> N:
@@ -131,7 +131,9 @@ def index_set(x: Operand[N], index: Any, values: Operand[Node], /) -> N:
     """
     node, new = as_nodes("index_set", x, values)
     entries, arrays, shape = read("index_set", index, node.shape)
-    return reshape(_apply(IndexSet, (reshape(node, shape), new), arrays, entries, shape), node.shape)
+    _require_known("index_set", entries, shape, arrays)
+    changed = apply(IndexSet, (reshape(node, shape), new, *arrays), {"index": entries})
+    return reshape(changed, node.shape)
 
 
 def index_add(x: Operand[N], index: Any, values: Operand[Node], /) -> N:
@@ -153,8 +155,9 @@ def index_add(x: Operand[N], index: Any, values: Operand[Node], /) -> N:
         [13.0, 2.0, 3.0]
     """
     node, new = as_nodes("index_add", x, values)
-    promote("index_add", node.dtype, new.dtype)
+    require_dtype("index_add", promote("index_add", node.dtype, new.dtype), NUMBERS)
     entries, arrays, shape = read("index_add", index, node.shape)
+    _require_known("index_add", entries, shape, arrays)
     return node + reshape(_scatter(astype(new, node.dtype), entries, arrays, shape), node.shape)
 
 
@@ -185,7 +188,7 @@ def take(x: Operand[N], indices: Operand[Node], /, *, axis: int | None = None) -
     if axis is None:
         node, axis = reshape(node, (-1,)), 0
     place = normalize_axis("take", axis, node.ndim)
-    return _select(node, (*(FULL,) * place, ARRAY), (as_indices("take", indices),))
+    return _select("take", node, Index((*(FULL,) * place, ARRAY)), (as_indices("take", indices),))
 
 
 def take_along_axis(x: Operand[N], indices: Operand[Node], /, *, axis: int = -1) -> N:
@@ -217,7 +220,7 @@ def take_along_axis(x: Operand[N], indices: Operand[Node], /, *, axis: int = -1)
             fix="give both as many axes: indices[..., None] picks one element a line; "
             "cr.take(x, i, axis=axis) picks the same for every line",
         )
-    return _select(node, *_lines("take_along_axis", node.shape, picks, place))
+    return _select("take_along_axis", node, *_lines("take_along_axis", node.shape, picks, place))
 
 
 def add_along_axis(values: Node, indices: Node, shape: Shape, axis: int) -> Any:
@@ -230,7 +233,7 @@ def _lines(name: str, shape: Shape, indices: Node, axis: int) -> tuple[Index, tu
     rank = len(shape)
     broadcast(name, *((*s[:axis], 1, *s[axis + 1 :]) for s in (shape, indices.shape)))
     own = [constant(np.arange(n).reshape((n,) + (1,) * (rank - 1 - i))) for i, n in enumerate(shape)]
-    return (ARRAY,) * rank, (*own[:axis], indices, *own[axis + 1 :])
+    return Index((ARRAY,) * rank), (*own[:axis], indices, *own[axis + 1 :])
 
 
 def one_hot(indices: Operand[N], num_classes: int, dtype: Any = np.float64, /) -> N:
@@ -252,7 +255,7 @@ def one_hot(indices: Operand[N], num_classes: int, dtype: Any = np.float64, /) -
         >>> one_hot([1, 0], 3).tolist()
         [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    size = as_int("one_hot", "num_classes", num_classes)
+    (size,) = as_shape("one_hot", (num_classes,))
     params = {"num_classes": size, "dtype": as_dtype(dtype)}
     return apply(OneHot, (as_indices("one_hot", indices),), params)
 
@@ -288,7 +291,7 @@ def diagonal(x: Operand[N], /, *, offset: int = 0, axis1: int = -2, axis2: int =
     length = max(min(node.shape[rows] - below, node.shape[columns] - above), 0)
     matrices = moveaxis(node, (rows, columns), (-2, -1))
     places = tuple(constant(np.arange(start, start + length)) for start in (below, above))
-    return _select(matrices, (..., ARRAY, ARRAY), places)
+    return _select("diagonal", matrices, Index((..., ARRAY, ARRAY)), places)
 
 
 def nonzero(x: Operand[N], /) -> tuple[N, ...]:

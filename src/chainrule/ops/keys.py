@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, constant
 from chainrule.ops import threefry
-from chainrule.ops.move import unstack
+from chainrule.ops.join import unstack
 from chainrule.primitive import Array, Cost, Discrete, Example, HasSpec, moved_bytes, register
 from chainrule.shapes import FLOATS, INTS, DType, Shape, as_int, count, int64, require_dtype
 

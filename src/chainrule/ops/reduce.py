@@ -17,7 +17,8 @@ from chainrule.ops.arithmetic import multiply, scale
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import equal, where
 from chainrule.ops.create import ones_like
-from chainrule.ops.move import broadcast_to, concat, flip, narrow, permute_dims, reshape
+from chainrule.ops.join import concat, narrow
+from chainrule.ops.move import broadcast_to, flip, permute_dims, reshape
 from chainrule.primitive import (
     Array,
     Cost,

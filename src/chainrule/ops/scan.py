@@ -10,7 +10,8 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
 from chainrule.ops.arithmetic import add, scale
-from chainrule.ops.move import broadcast_arrays, concat, narrow, reshape
+from chainrule.ops.join import concat, narrow
+from chainrule.ops.move import broadcast_arrays, reshape
 from chainrule.ops.reduce import accumulator
 from chainrule.primitive import (
     Array,

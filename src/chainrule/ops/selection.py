@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from types import EllipsisType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -47,8 +48,16 @@ class Slice(NamedTuple):
 
 FULL = Slice()
 
-Entry: TypeAlias = "int | Slice | EllipsisType | str | None"
-Index: TypeAlias = "tuple[Entry, ...]"
+Entry: TypeAlias = int | Slice | EllipsisType | str | None
+
+
+class Index(tuple[Entry, ...]):
+    """The static part of an index; a tuple of entries that prints as the user would write it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"[{', '.join('...' if e is ... else str(e) for e in self)}]"
 
 
 class Layout(NamedTuple):
@@ -72,10 +81,16 @@ def layout(name: str, index: Index, shape: Shape, arrays: Sequence[HasSpec]) -> 
     come first. An int counts as an array where there is one (NumPy, "Combining advanced and basic indexing").
 
     Raises:
-        AxisError: an int is out of range.
+        AxisError: an int is out of range, or there are more entries than axes.
         ShapeError: the arrays do not broadcast together.
     """
     block = broadcast(name, *(a.shape for a in arrays)) if arrays else ()
+    return _lay_out(name, index, shape, block)
+
+
+@lru_cache(maxsize=1024)
+def _lay_out(name: str, index: Index, shape: Shape, block: Shape) -> Layout:
+    require_axes(name, sum(e is not None and e is not ... for e in index), shape)
     sizes: list[int] = []
     positions: list[int] = []
     place = 0
@@ -140,6 +155,15 @@ def flat_places(name: str, index: Index, shape: Shape, arrays: Sequence[Array]) 
     return np.broadcast_to(total, laid.shape)
 
 
+def require_axes(name: str, used: int, shape: Shape) -> None:
+    """Raise :class:`AxisError` if an index of ``used`` axes meets an array with fewer."""
+    if used > len(shape):
+        fix = "use fewer indices, or add axes with None" if shape else "x.item() gives its one number"
+        raise AxisError(
+            f"{name}: too many indices for shape {shape}: got {used}, expected at most {len(shape)}", fix=fix
+        )
+
+
 def require_in_range(name: str, index: Index, shape: Shape, arrays: Iterable[Array | None]) -> None:
     """Raise :class:`AxisError` if an integer array names a place that is not there; None is not looked at."""
     remaining = iter(arrays)
@@ -187,13 +211,8 @@ def read(name: str, index: Any, shape: Shape) -> tuple[Index, tuple[Any, ...], S
     given: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)  # pyright: ignore[reportUnknownVariableType]
     parts = [_read_entry(name, entry) for entry in given]
     used = sum(map(_axes_of, parts))
+    require_axes(name, used, shape)
     ellipses = sum(part is ... for part in parts)
-    if used > len(shape):
-        fix = "use fewer indices, or add axes with None" if shape else "x.item() gives its one number"
-        raise AxisError(
-            f"{name}: {used} indices are too many for an array of shape {shape}, which has {len(shape)} axes",
-            fix=fix,
-        )
     if ellipses > 1:
         raise ArgumentError(
             f"{name}: {ellipses} ellipses in one index", fix="write ... once, and : for an axis"
@@ -216,7 +235,7 @@ def read(name: str, index: Any, shape: Shape) -> tuple[Index, tuple[Any, ...], S
             entries.extend([ARRAY] * max(part.ndim, 1))
             arrays.extend(constant(places) for places in np.nonzero(np.atleast_1d(part)))
         axis += len(shape) - used if part is ... else _axes_of(part)
-    return tuple(entries), tuple(arrays), tuple(sizes)
+    return Index(entries), tuple(arrays), tuple(sizes)
 
 
 def _read_entry(name: str, entry: Any) -> Any:

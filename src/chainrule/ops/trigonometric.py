@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.node import Node, binary, unary
+from chainrule.node import Node
 from chainrule.ops.arithmetic import square
 from chainrule.ops.compare import where
 from chainrule.ops.exponential import hypot, sqrt
+from chainrule.ops.function import binary, unary
 from chainrule.primitive import Interval, Partial, PerElement, Pointwise, register
 
 _INSIDE = Interval(-0.9, 0.9)

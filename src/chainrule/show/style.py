@@ -1,0 +1,28 @@
+"""Colours and marks of the terminal: values are blue and travel up, gradients orange and travel down.
+
+The hues are chosen to be legible on dark and on light backgrounds. Without colour the arrows, the places and
+the minus signs carry everything; a sign is never a hue.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+VALUE = "bold #3a8fdc"
+GRADIENT = "bold #d4630f"
+LOCAL = "bold"
+QUIET = "dim"
+EDGE = "#8b897f"
+ERROR = "bold #b0459c"
+
+UP, DOWN = "▲", "▼"
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def bar(share: float, width: int, *, negative: bool = False) -> Text:
+    """A bar of ``share`` (0 to 1) of ``width`` columns; hatched for a negative number."""
+    cells = max(0.0, min(1.0, share)) * width
+    if negative:
+        return Text("▒" * max(round(cells), 1 if share > 0 else 0), style=GRADIENT)
+    full, part = int(cells), _EIGHTHS[round((cells - int(cells)) * 8)].strip()
+    return Text("█" * full + part, style=GRADIENT)
