@@ -11,6 +11,7 @@ that a slow moment of the machine hits both; the medians of the blocks are compa
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import statistics
 import sys
@@ -23,8 +24,8 @@ import numpy as np
 import chainrule as cr
 
 try:
-    import torch
-except ImportError:
+    torch: Any = importlib.import_module("torch")
+except ModuleNotFoundError:
     torch = None
 
 BLOCKS, STEPS, RATE = 60, 100, 0.5
@@ -37,7 +38,8 @@ W2 = np.array([[0.40], [0.45]], np.float32)
 def with_chainrule() -> tuple[Callable[[], None], Callable[[], list[Any]]]:
     """A function that makes one step, and one that reads the weights."""
     x, y = cr.tensor(X), cr.tensor(Y)
-    w1, w2 = cr.tensor(W1, requires_grad=True), cr.tensor(W2, requires_grad=True)
+    w1: Any = cr.tensor(W1, requires_grad=True)
+    w2: Any = cr.tensor(W2, requires_grad=True)
 
     def step() -> None:
         nonlocal w1, w2
@@ -77,8 +79,7 @@ def work() -> dict[str, int]:
         return (error * error).sum() * 0.5
 
     graph = cr.trace(cr.grad(loss, (0, 1)), W1, W2, X, Y)
-    nodes = [n for n in graph.nodes if n.op is not None and n.inputs]
-    costs = [n.op.cost(n.inputs, n.shape, n.dtype, **n.params) for n in nodes]
+    costs = [n.op.cost(n.inputs, n.shape, n.dtype, **n.params) for n in graph.nodes if n.op and n.inputs]
     updated = W1.size + W2.size
     return {
         "flops": sum(c.flops for c in costs) + 2 * updated,
@@ -95,7 +96,7 @@ def seconds_per_step(step: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="One eager training step of a 2-2-1 network.")
     parser.add_argument("--once", action="store_true", help="run each once and check it, without timing")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()

@@ -165,6 +165,23 @@ def test_traced_and_eager_give_the_same_bits(op, example):
     assert value.tobytes() == eager.array().tobytes()
 
 
+@everywhere
+def test_recorded_and_unrecorded_gradients_have_the_same_bits(op, example):
+    """Rules compute on bare arrays where nothing is recorded; that must not change a bit."""
+    xs = leaves(example)
+    y = apply(op, tuple(xs), example.params)
+    if y.dtype not in FLOATS:
+        return
+    seeds = random_like([y], 4)
+    recorded = pullback([y], seeds, floating(xs), record=True)
+    plain = pullback([y], seeds, floating(xs), record=False)
+    for a, b in zip(recorded, plain, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert (a.shape, a.dtype) == (b.shape, b.dtype)
+            assert a.array().tobytes() == b.array().tobytes()
+
+
 @each
 def test_bad_input_names_shapes_and_a_fix(op):
     """Shapes that do not broadcast, or a dtype that is not accepted, give a typed error with a fix."""

@@ -161,7 +161,7 @@ def test_bad_arguments_are_refused_at_once(points: Dataset):
 def test_a_run_can_be_left(points: Dataset):
     events = train.run(**arguments(points, epochs=10**9))
     assert [type(next(events)).__name__ for _ in range(2)] == ["Started", "Stepped"]
-    events.close()  # pyright: ignore[reportAttributeAccessIssue]
+    events.close()
 
 
 def test_the_digits_are_read():

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import operator
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ContextDecorator
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
@@ -29,7 +30,6 @@ from chainrule.errors import (
 from chainrule.primitive import REGISTRY, Array, Primitive
 from chainrule.shapes import (
     DTYPES,
-    FLOATS,
     DType,
     Shape,
     Spec,
@@ -48,6 +48,7 @@ Params: TypeAlias = Mapping[str, Any]
 _NO_PARAMS: Params = {}
 _next_index = itertools.count().__next__
 _recording: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_recording", default=True)
+_bare: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_bare", default=False)
 
 
 def _operator(name: str, reflected: bool = False) -> Any:
@@ -97,7 +98,9 @@ class Node:
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_position",
+        "_retain",
         "dtype",
         "index",
         "inputs",
@@ -131,6 +134,8 @@ class Node:
         self.tracked = tracked
         self.name = name
         self._position = position
+        self._grad: Any = None  # what backward collects here, and whether it does so for a result
+        self._retain = False
         self.index = _next_index()
 
     @property
@@ -165,6 +170,19 @@ class Node:
     def is_leaf(self) -> bool:
         """Whether it is an input, a parameter or a constant."""
         return self.op is None
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether a backward pass keeps the gradient of this result."""
+        return self._retain
+
+    def add_gradient(self, delta: Node, *, record: bool) -> None:
+        """Add to the gradient that backward passes have collected here."""
+        known = self._grad
+        if known is not None:
+            with recording(record):
+                delta = known + delta
+        self._grad = delta
 
     def array(self) -> Array:
         """The value as an array that cannot be written to.
@@ -310,6 +328,9 @@ class _Silent(threading.local):
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
         self.run = context.run
+        bare = context.copy()
+        bare.run(_bare.set, True)
+        self.run_bare = bare.run
 
 
 _silent = _Silent()
@@ -328,6 +349,15 @@ def evaluate(op: type[Primitive], values: Iterable[Any], params: Params = _NO_PA
         return op.evaluate(*values, **params)
 
 
+def on_bare_values(function: Callable[..., Any], *args: Any) -> Any:
+    """Call ``function`` so that rules in it compute on arrays and give arrays: no nodes are built.
+
+    Rules are written against operators, functions and ``.shape``, which nodes and arrays share. Where nobody
+    will differentiate the result, a graph of it is wasted; this spares two thirds of an eager backward pass.
+    """
+    return function(*args) if _bare.get() else _silent.run_bare(function, *args)
+
+
 def apply(
     op: type[Primitive], inputs: tuple[Node, ...], params: Params = _NO_PARAMS, name: str | None = None
 ) -> Any:
@@ -335,6 +365,8 @@ def apply(
 
     Inputs are remembered only where a derivative or a trace needs them.
     """
+    if _bare.get():
+        return op.evaluate(*inputs, **params) if params else op.evaluate(*inputs)
     tracked = traced = False
     for x in inputs:
         if x.tracked:
@@ -343,8 +375,17 @@ def apply(
             traced = True
     if tracked and not _recording.get():
         tracked = False
-    shape, dtype = op.infer(*inputs, **params)
-    value = None if traced else evaluate(op, [x.value for x in inputs], params)
+    shape, dtype = op.infer(*inputs, **params) if params else op.infer(*inputs)
+    if traced:
+        value = None
+    else:
+        try:
+            if params:
+                value = _silent.run(op.evaluate, *[x.value for x in inputs], **params)
+            else:
+                value = _silent.run(op.evaluate, *[x.value for x in inputs])
+        except RuntimeError:
+            value = evaluate(op, [x.value for x in inputs], params)
     if tracked or traced:
         return _node_type(op, inputs, params, shape, dtype, value, tracked, name, user_position(2))
     return _node_type(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
@@ -361,7 +402,14 @@ def leaf(
     """A node that holds ``value``. Arrays are copied, so later changes to them cannot reach the graph."""
     array = as_array(value, dtype, copy)
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
+    if _bare.get():
+        return held
     return _node_type(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
+
+
+def holding(value: Any) -> Any:
+    """A constant node around a value that an evaluation has just given; it is not checked or copied."""
+    return _node_type(None, (), _NO_PARAMS, value.shape, value.dtype, value, False, None, None)
 
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
@@ -401,6 +449,8 @@ def constant(value: Any, dtype: DType | None = None) -> Any:
         return leaf(value, dtype=dtype)
     if dtype is None:
         dtype = float64 if kind is float else bool_ if kind is bool else int64
+    if _bare.get():
+        return _scalar(value, dtype)
     if not value and kind is float and str(value) == "-0.0":
         return leaf(_scalar(value, dtype))
     key = (kind, dtype, value)
@@ -421,7 +471,11 @@ def _scalar(value: float | int | bool, dtype: DType) -> Any:
 
 def as_node(value: Any) -> Any:
     """A node for any operand: nodes stay, everything else becomes a constant."""
-    return value if isinstance(value, Node) else constant(value)
+    if isinstance(value, Node):
+        return value.value if _bare.get() else value
+    if _bare.get() and isinstance(value, (np.ndarray, np.generic)):
+        return cast(Any, value)
+    return constant(value)
 
 
 def as_nodes(name: str, *values: Any) -> tuple[Any, ...]:
@@ -431,7 +485,9 @@ def as_nodes(name: str, *values: Any) -> tuple[Any, ...]:
         DTypeError: a Python float beside integers, or a bool beside numbers.
     """
     weak = [type(v) in (float, int, bool) for v in values]
-    strong = [v if isinstance(v, Node) else None if w else leaf(v) for v, w in zip(values, weak, strict=True)]
+    if not any(weak):
+        return tuple(as_node(v) for v in values)
+    strong = [None if w else as_node(v) for v, w in zip(values, weak, strict=True)]
     dtype = max(
         (v.dtype for v in strong if v is not None), key=lambda d: (d.kind == "f", d.itemsize), default=None
     )
@@ -457,19 +513,27 @@ def is_recording() -> bool:
     return _recording.get()
 
 
-@contextmanager
-def recording(on: bool) -> Generator[None]:
+class recording(ContextDecorator):
     """Within this context nodes remember their inputs (True) or forget them (False)."""
-    token = _recording.set(on)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+
+    __slots__ = ("_on", "_token")
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+
+    def _recreate_cm(self) -> recording:
+        return recording(self._on)
+
+    def __enter__(self) -> None:
+        self._token = _recording.set(self._on)
+
+    def __exit__(self, *error: object) -> None:
+        _recording.reset(self._token)
 
 
 def is_differentiable(node: Node) -> bool:
     """Whether derivatives can flow through ``node``: it is tracked and floating."""
-    return node.tracked and node.dtype in FLOATS
+    return node.tracked and node.dtype.kind == "f"
 
 
 def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
@@ -488,5 +552,16 @@ def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
     return sorted(seen, key=by_index)
 
 
-def by_index(node: Node) -> int:
-    return node.index
+def tracked_ancestors(output: Node) -> list[Node]:
+    """The nodes through which derivatives of ``output`` flow, itself included, inputs first."""
+    seen, stack = {output}, [output]
+    while stack:
+        for x in stack.pop().inputs:
+            if x.tracked and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return [n for n in sorted(seen, key=by_index) if n.dtype.kind == "f"]
+
+
+by_index = operator.attrgetter("index")
+"""Sort key: topological order."""

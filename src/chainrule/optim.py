@@ -98,9 +98,9 @@ class Optimizer:
             DTypeError: a parameter or a gradient is not floating.
         """
         leaves, structure = trees.flatten(params)
+        kept = self._columns(state, len(leaves))
         given, other = trees.flatten(gradients)
         trees.require_same(structure, other)
-        kept = self._columns(state, len(leaves))
         nodes, gradient_nodes = [as_node(p) for p in leaves], [as_node(g) for g in given]
         for i, (p, g) in enumerate(zip(nodes, gradient_nodes, strict=True)):
             if p.shape != g.shape or p.dtype not in FLOATS or g.dtype not in FLOATS:

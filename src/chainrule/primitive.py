@@ -173,8 +173,8 @@ class Pointwise(Primitive):
         for x in xs[1:]:
             if x.dtype is not dtype:
                 dtype = promote(cls.name, dtype, x.dtype)
-            if x.shape != shape:
-                shape = broadcast(cls.name, *(each.shape for each in xs))
+            if x.shape != shape and x.shape != ():
+                shape = x.shape if shape == () else broadcast(cls.name, *(each.shape for each in xs))
         if dtype not in cls.accepts:
             require_dtype(cls.name, dtype, cls.accepts)
         return shape, cls.result or dtype
@@ -229,15 +229,11 @@ class Linear(Primitive):
 class Custom(Primitive):
     """Both rules written out."""
 
-    @staticmethod
-    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
-        """Push tangents (None for zero) forward."""
-        raise NotImplementedError
+    jvp: ClassVar[Callable[..., Any]]
+    """``jvp(tangents, y, *xs, **params)``: push tangents (None for zero) forward; None for zero."""
 
-    @staticmethod
-    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
-        """Pull ``g`` back to each input."""
-        raise NotImplementedError
+    vjp: ClassVar[Callable[..., Any]]
+    """``vjp(g, y, *xs, **params)``: pull ``g`` back to each input, a tuple of `Partial`."""
 
 
 class Discrete(Primitive):

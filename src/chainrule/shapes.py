@@ -154,8 +154,10 @@ def as_sequence(value: Any) -> Sequence[Any]:
 
 def as_shape(name: str, shape: Any) -> Shape:
     """Return a shape given as an int or a sequence of ints, each at least 0."""
-    result = tuple(as_int(name, "each size of shape", n) for n in as_sequence(shape))
-    if any(n < 0 for n in result):
+    result = tuple(
+        [n if type(n) is int else as_int(name, "each size of shape", n) for n in as_sequence(shape)]
+    )
+    if result and min(result) < 0:
         raise ShapeError(f"{name}: sizes must not be negative, got {result}", fix="pass sizes of 0 or more")
     return result
 

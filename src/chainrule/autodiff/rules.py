@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import GraphError
-from chainrule.node import Node, apply
-from chainrule.ops.arithmetic import negative, scale
+from chainrule.node import Node, Params, apply
+from chainrule.ops.arithmetic import Scale
 from chainrule.ops.cast import astype
 from chainrule.ops.create import zeros_like
 from chainrule.ops.move import broadcast_to, sum_to
-from chainrule.primitive import Custom, Discrete, Linear, Partial, Pointwise, Primitive
+from chainrule.primitive import Custom, Discrete, Linear, Pointwise, Primitive
 
 
 def pull(node: Node, g: Node, wanted: Sequence[bool]) -> list[Node | None]:
@@ -36,26 +36,32 @@ def pull(node: Node, g: Node, wanted: Sequence[bool]) -> list[Node | None]:
     Returns:
         For each input its contribution to ∂result/∂input, or None where that is zero or not wanted.
     """
-    op, xs = _op(node), node.inputs
-    if issubclass(op, Pointwise):
-        partials = op.partials(node, *xs, **node.params)
-        return [
-            _fit(_scaled(g, partial), x) if want else None
-            for partial, x, want in zip(partials, xs, wanted, strict=True)
-        ]
-    if issubclass(op, Linear):
-        return [
-            _fit(op.transpose(g, i, *xs, **node.params), x) if want and is_linear_in(op, i) else None
-            for i, (x, want) in enumerate(zip(xs, wanted, strict=True))
-        ]
-    if issubclass(op, Custom):
-        pulled = op.vjp(g, node, *xs, **node.params)
-        return [
-            _fit(_resolve(c, x), x) if want else None for c, x, want in zip(pulled, xs, wanted, strict=True)
-        ]
+    return pull_through(_op(node), node.params, node, node.inputs, g, wanted)
+
+
+def pull_through(
+    op: type[Primitive], params: Params, y: Any, xs: Sequence[Any], g: Any, wanted: Sequence[bool]
+) -> list[Any]:
+    """:func:`pull` for an operation and its output and inputs, as nodes or as bare arrays."""
+    found: list[Any] = [None] * len(xs)
     if issubclass(op, Discrete):
-        return [None] * len(xs)
-    raise _no_rule(op)
+        return found
+    if issubclass(op, Linear):
+        for i, want in enumerate(wanted):
+            if want and (op.linear is None or i in op.linear):
+                found[i] = _fit(op.transpose(g, i, *xs, **params), xs[i])
+        return found
+    if issubclass(op, Pointwise):
+        pulled, finish = op.partials(y, *xs, **params), _scaled
+    elif issubclass(op, Custom):
+        pulled, finish = op.vjp(g, y, *xs, **params), _resolved
+    else:
+        raise _no_rule(op)
+    for i, want in enumerate(wanted):
+        if want:
+            contribution = finish(g, pulled[i])
+            found[i] = None if contribution is None else _fit(contribution, xs[i])
+    return found
 
 
 def push(node: Node, tangents: Sequence[Node | None]) -> Node | None:
@@ -102,27 +108,27 @@ def is_linear_in(op: type[Linear], i: int) -> bool:
     return op.linear is None or i in op.linear
 
 
-def _scaled(g: Node, partial: Partial) -> Node | None:
+def _scaled(g: Any, partial: Any) -> Any:
     if callable(partial):
         partial = partial()
     if partial is None:
         return None
-    if isinstance(partial, float):
-        return g if partial == 1.0 else negative(g) if partial == -1.0 else g * partial
-    return scale(g, partial)
+    if type(partial) is float:
+        return g if partial == 1.0 else -g if partial == -1.0 else g * partial
+    return apply(Scale, (g, partial))
 
 
-def _resolve(contribution: Partial, x: Node) -> Node | None:
+def _resolved(g: Any, contribution: Any) -> Any:
     value = contribution() if callable(contribution) else contribution
-    if isinstance(value, (float, int)):
-        raise GraphError(f"a vjp gave the number {value} where it should give a node like {x!r}")
+    if type(value) in (float, int):
+        raise GraphError(
+            f"a vjp gave the number {value} where it should give a node", fix="cr.full_like(x, value)"
+        )
     return value
 
 
-def _fit(contribution: Node | None, x: Node) -> Node | None:
+def _fit(contribution: Any, x: Any) -> Any:
     """Undo broadcasting and promotion, so that the gradient has the input's own shape and dtype."""
-    if contribution is None:
-        return None
     if contribution.shape != x.shape:
         contribution = sum_to(contribution, x.shape)
     return contribution if contribution.dtype is x.dtype else astype(contribution, x.dtype)

@@ -337,4 +337,5 @@ def _agree(paths: Paths, gradient: Value, tolerance: float) -> bool:
         return False
     parts = [np.abs(np.asarray(p.product, np.float64)) for p in paths.listed]
     scale = np.sum([np.abs(np.asarray(paths.rest, np.float64)), np.abs(wanted), *parts], axis=0)
-    return bool(np.all(np.abs(total - wanted)[finite] <= tolerance * np.max(scale[finite], initial=0.0)))
+    gap = np.abs(total[finite] - wanted[finite])
+    return bool(np.all(gap <= tolerance * np.max(scale[finite], initial=0.0)))

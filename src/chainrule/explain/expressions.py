@@ -104,7 +104,7 @@ def _power(base: Piece, exponent: Piece) -> Piece:
 def node_text(node: Node, operand: Callable[[Node], Piece]) -> str:
     """``node`` in terms of its inputs, each written by ``operand``."""
     assert node.op is not None
-    return written(node.op, node.params, [operand(x) for x in node.inputs]).text
+    return written(node.op, node.params, [operand(x) for x in node.inputs]).at_least(_SUM)
 
 
 def node_latex(node: Node, operands: Sequence[str]) -> str:

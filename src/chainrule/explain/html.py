@@ -31,7 +31,8 @@ def _nodes(explanation: Explanation) -> str:
         f'<tr><th style="{_CELL}">{escape(n.name)}</th>'
         f'<td style="{_CELL}">{escape(explanation.expression(n.index))}</td>'
         f'<td style="{_CELL};{_VALUE}">{escape(value_text(n.value))}</td>'
-        f'<td style="{_CELL};{_GRADIENT}">{"" if n.gradient is None else escape(value_text(n.gradient))}</td></tr>'
+        f'<td style="{_CELL};{_GRADIENT}">'
+        f"{'' if n.gradient is None else escape(value_text(n.gradient))}</td></tr>"
         for n in named[: text.MOST_NODES]
     )
     left_out = len(named) - text.MOST_NODES

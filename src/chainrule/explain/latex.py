@@ -74,7 +74,8 @@ def _term(explanation: Explanation, edge: Edge, sole: bool) -> tuple[str, str]:
     letters = rf"{_fraction(explanation.result, user)} \cdot {local}"
     if not scalar:
         return letters, ""
-    assert isinstance(edge.local, float) and isinstance(upstream, float)
+    assert isinstance(edge.local, float)
+    assert isinstance(upstream, float)
     return letters, rf"{_factor(upstream)} \cdot {_factor(edge.local)}"
 
 

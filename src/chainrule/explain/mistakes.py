@@ -40,8 +40,8 @@ def check_result(y: Any) -> Node:
     if not y.tracked:
         raise GradientError(
             "explain: this tensor does not depend on any tensor that requires a gradient",
-            fix="make a leaf with cr.tensor(data, requires_grad=True); no_grad, detach, .numpy(), float() and "
-            "integer dtypes cut the path",
+            fix="make a leaf with cr.tensor(data, requires_grad=True); no_grad, detach, .numpy(), float() "
+            "and integer dtypes cut the path",
         )
     return y
 

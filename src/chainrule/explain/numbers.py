@@ -1,4 +1,4 @@
-"""Numbers as people read them, and as JSON: four significant digits, a true minus sign, summaries of arrays."""
+"""Numbers as people read them, and as JSON: four digits, a true minus sign, summaries of arrays."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def as_value(value: Any) -> Value:
     """A value of one element as a float, any other as an array that cannot be written to."""
+    if isinstance(value, np.generic):
+        return float(value)
     array = np.asarray(value)
     if array.size == 1:
         return float(array.reshape(())[()])

@@ -196,17 +196,18 @@ def _list_strongest(search: _Search, result: int) -> tuple[list[_Prefix], list[_
         if found and (steps > MOST_STEPS or search.elements > MOST_ELEMENTS):
             break
         top = heapq.heappop(heap)
-        edges = search.ranked(top.node)
-        edge = edges[top.rank]
-        if top.rank + 1 < len(edges):
-            heapq.heappush(heap, search.state(top.prefix, top.log, top.node, top.rank + 1))
-        prefix = search.extend(top.prefix, edge)
-        if edge.input == search.goal:
-            found.append(prefix)
-            steps += prefix.length
-        else:
-            log = top.log + search.strength(edge)
-            heapq.heappush(heap, search.state(prefix, log, edge.input, 0))
+        prefix, log, node, rank = top.prefix, top.log, top.node, top.rank
+        while True:
+            edges = search.ranked(node)
+            if rank + 1 < len(edges):
+                heapq.heappush(heap, search.state(prefix, log, node, rank + 1))
+            edge = edges[rank]
+            prefix, log = search.extend(prefix, edge), log + search.strength(edge)
+            if edge.input == search.goal:
+                break
+            node, rank = edge.input, 0  # the best way on keeps the bound, so it is followed to the end
+        found.append(prefix)
+        steps += prefix.length
     return found, heap
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,7 +125,7 @@ class Sweep:
             op.label if op else "",
             tuple(self.index[x] for x in node.inputs),
             node.shape,
-            node.dtype.name,
+            _dtype_name(node.dtype),
             as_value(node.value),
             as_value(self._deltas.get(node, _zeros(node))) if is_differentiable(node) else None,
             self._edges(i, node),
@@ -167,6 +169,9 @@ class Sweep:
     def epsilon(self) -> float:
         """Spacing of numbers near 1 in the coarsest dtype that derivatives pass."""
         return max(float(np.finfo(n.dtype).eps) for n in self.nodes if n.gradient is not None)
+
+
+_dtype_name = functools.cache(operator.attrgetter("name"))  # NumPy works the name out anew each time
 
 
 def _zeros(node: Node) -> Any:

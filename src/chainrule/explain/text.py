@@ -61,7 +61,11 @@ def forward(explanation: Explanation) -> list[str]:
     left, right = [], []
     for node in nodes[:MOST_NODES]:
         steps = [node.name, explanation.expression(node.index), explanation.substituted(node.index)]
-        value = value_text(node.value)
+        value = (
+            str(bool(node.value)).lower()
+            if node.dtype == "bool" and node.is_scalar
+            else value_text(node.value)
+        )
         steps += [value] if steps[-1] != value else []
         left.append(" = ".join(step for step in steps if step))
         right.append(locals_text(explanation, node.index))
@@ -237,14 +241,14 @@ def remarks(explanation: Explanation, d: Derivation) -> list[str]:
     if repeated is not None:
         user, used = explanation.named(repeated.node), explanation.named(repeated.input)
         notes.append(f"{used}₁ and {used}₂ are {used}, as the first and the second thing that {user} uses.")
-    if d.cancels:
+    if d.cancels and any(share_of(d, path) for path in d.paths.listed):
         notes.append("Paths of both signs cancel; shares are of the sum of their sizes.")
     if not d.agrees:
         notes.append(
-            f"The gradient is {value_text(d.gradient)}: where gradients that meet add up to exactly 0, an infinite "
-            "local derivative behind them is not multiplied (strong zeros)."
+            f"The gradient is {value_text(d.gradient)}: where gradients that meet add up to exactly 0, "
+            "an infinite local derivative behind them is not multiplied (strong zeros)."
             if _is_strange(d.paths.total)
-            else f"The gradient is {value_text(d.gradient)}: so many numbers of such different sizes round differently."
+            else f"The gradient is {value_text(d.gradient)}: sums of numbers of very different sizes round apart."
         )
     return notes
 
@@ -258,18 +262,17 @@ def modes(explanation: Explanation) -> list[str]:
     reverse, forward = explanation.modes.reverse, explanation.modes.forward
     if forward.sweeps < 2:
         return []
-    lines = [
-        f"Reverse mode: 1 sweep gives all {count_text(len(explanation.variables))} gradients, with "
-        f"{count_text(reverse.products)} products of upstream and local.",
-    ]
     detail = ""
     if forward.nonzero_products is not None and forward.nonzero_products != forward.products:
-        detail = f" ({count_text(forward.nonzero_products)} without those that are zero)"
-    lines.append(
-        f"Forward mode: {count_text(forward.sweeps)} sweeps, one for each number that may change, "
-        f"{count_text(forward.products)} products{detail}."
-    )
-    return lines
+        detail = f", {count_text(forward.nonzero_products)} not zero"
+    gradients = count_text(len(explanation.variables))
+    each = "variable" if forward.sweeps == len(explanation.variables) else "number in them"
+    noun = "product" if reverse.products == 1 else "products"
+    return [
+        f"Reverse mode: 1 sweep, {count_text(reverse.products)} {noun}, gives all {gradients} gradients.",
+        f"Forward mode: {count_text(forward.sweeps)} sweeps, one for each {each}, "
+        f"{count_text(forward.products)} products{detail}.",
+    ]
 
 
 def _more(count: int, noun: str) -> list[str]:

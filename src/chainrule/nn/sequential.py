@@ -29,7 +29,7 @@ class Sequential(Module):
     """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
-        self.layers: list[Callable[[Any], Any]] = []
+        self.layers: list[Any] = []
         for layer in layers:
             self.add(layer)
 

@@ -3,6 +3,8 @@
 from chainrule.ops import linalg, random
 from chainrule.ops.activation import (
     elu,
+    erf,
+    erfc,
     gelu,
     leaky_relu,
     log_sigmoid,
@@ -10,8 +12,6 @@ from chainrule.ops.activation import (
     sigmoid,
     silu,
     softplus,
-    erf,
-    erfc,
 )
 from chainrule.ops.arithmetic import (
     abs,
@@ -76,14 +76,15 @@ from chainrule.ops.exponential import (
     expm1,
     hypot,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     pow,
     power,
     sqrt,
 )
+from chainrule.ops.factor import cholesky, det, inv, slogdet, solve
 from chainrule.ops.index import (
     diagonal,
     getitem,
@@ -94,9 +95,8 @@ from chainrule.ops.index import (
     take,
     take_along_axis,
 )
-from chainrule.ops.factor import cholesky, det, inv, slogdet, solve
-from chainrule.ops.matmul import matmul
 from chainrule.ops.join import concat, concatenate, pad, repeat, roll, split, stack, tile, unstack
+from chainrule.ops.matmul import matmul
 from chainrule.ops.move import (
     broadcast_arrays,
     broadcast_to,
@@ -116,7 +116,6 @@ from chainrule.ops.reduce import all, any, argmax, argmin, count_nonzero, max, m
 from chainrule.ops.scan import cumprod, cumsum, cumulative_prod, cumulative_sum
 from chainrule.ops.sort import argsort, sort
 from chainrule.ops.statistics import log_softmax, logsumexp, mean, softmax, std, var
-from chainrule.ops.windows import overlap_add2d, windows2d
 from chainrule.ops.trigonometric import (
     acos,
     acosh,
@@ -132,6 +131,7 @@ from chainrule.ops.trigonometric import (
     tan,
     tanh,
 )
+from chainrule.ops.windows import overlap_add2d, windows2d
 
 __all__ = [
     "abs",

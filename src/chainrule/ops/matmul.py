@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.node import N, Node, Operand, apply, as_nodes
+from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.move import Reshape, matrix_transpose, reshape
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import NUMBERS, DType, Shape, broadcast, count, promote, require_dtype
@@ -49,11 +49,11 @@ class MatMul(Linear):
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         x, y = xs
         if i == 0:
-            return matmul(g, matrix_transpose(y))
+            return apply(MatMul, (g, matrix_transpose(y)))
         if y.ndim == 2 and x.ndim > 2:  # one matrix served all batches: sum over them within one product
             rows = count(x.shape[:-1])
             x, g = reshape(x, (rows, x.shape[-1])), reshape(g, (rows, g.shape[-1]))
-        return matmul(matrix_transpose(x), g)
+        return apply(MatMul, (matrix_transpose(x), g))
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:
@@ -145,10 +145,7 @@ def matmul(x: Operand[N], y: Operand[N], /) -> N:
         >>> matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).tolist()
         [3.0, 7.0]
     """
-    if isinstance(x, Node) and isinstance(y, Node):
-        left, right = x, y
-    else:
-        left, right = as_nodes("matmul", x, y)
+    left, right = as_node(x), as_node(y)
     a, b = left.shape, right.shape
     if len(a) > 1 and len(b) > 1:
         return apply(MatMul, (left, right))

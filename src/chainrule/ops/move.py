@@ -81,7 +81,11 @@ class Transpose(Linear):
 
 
 def _broadcast_to(x: Any, shape: Shape) -> Array:
-    return np.broadcast_to(x, shape)
+    if count(shape) > 1024:
+        return np.broadcast_to(x, shape)
+    copied = np.empty(shape, x.dtype)  # for few elements ten times faster than a view
+    copied[...] = x
+    return copied
 
 
 @register
@@ -183,6 +187,8 @@ def reshape(x: Operand[N], /, shape: int | Sequence[int]) -> N:
         (2, 2)
     """
     node = as_node(x)
+    if shape == node.shape:
+        return node
     sizes = [shape] if isinstance(shape, int) else [as_int("reshape", "each size", n) for n in shape]
     if sizes.count(-1) == 1:
         known = count(tuple(n for n in sizes if n != -1))
@@ -242,7 +248,7 @@ def matrix_transpose(x: Operand[N], /) -> N:
             f"matrix_transpose: expected at least 2 axes, got shape {node.shape}",
             fix="a vector needs no transpose for @; reshape it to (n, 1) or (1, n) for a matrix",
         )
-    order = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
+    order = (1, 0) if node.ndim == 2 else (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
     return apply(Transpose, (node,), {"axes": order})
 
 
@@ -328,7 +334,10 @@ def broadcast_to(x: Operand[N], /, shape: int | Sequence[int]) -> N:
         >>> broadcast_to([1.0, 2.0], (2, 2)).tolist()
         [[1.0, 2.0], [1.0, 2.0]]
     """
-    node, target = as_node(x), as_shape("broadcast_to", shape)
+    node = as_node(x)
+    if shape == node.shape:
+        return node
+    target = as_shape("broadcast_to", shape)
     return node if node.shape == target else apply(BroadcastTo, (node,), {"shape": target})
 
 

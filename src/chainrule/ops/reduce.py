@@ -7,7 +7,7 @@ product is exact where elements are zero, to every order, since it never divides
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -116,23 +116,22 @@ class Functional(Reduction, Custom):
         """
         raise NotImplementedError
 
-    @staticmethod
-    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
+    @classmethod
+    def jvp(cls, tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
         (t,), (x,) = tangents, xs
         if t is None:
             return None
         over = {"axes": params["axes"], "keepdims": params["keepdims"]}
-        return apply(Sum, (scale(t, _gradient(y, x, **params)),), over)
+        return apply(Sum, (scale(t, cls._gradient(y, x, **params)),), over)
 
-    @staticmethod
-    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
+    @classmethod
+    def vjp(cls, g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
         (x,) = xs
-        return (scale(unreduce(g, x, params["axes"]), _gradient(y, x, **params)),)
+        return (scale(unreduce(g, x, params["axes"]), cls._gradient(y, x, **params)),)
 
-
-def _gradient(y: Node, x: Node, *, axes: KeptAxes, keepdims: bool, **params: Any) -> Node:
-    op = cast("type[Functional]", y.op)
-    return op.gradient(unreduce(y, x, axes), x, axes, **params)
+    @classmethod
+    def _gradient(cls, y: Node, x: Node, *, axes: KeptAxes, keepdims: bool, **params: Any) -> Node:
+        return cls.gradient(unreduce(y, x, axes), x, axes, **params)
 
 
 def unreduce(y: N, x: Node, axes: KeptAxes) -> N:
@@ -157,7 +156,8 @@ class Sum(Reduction, Linear):
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
-        return broadcast_to(unreduce(g, xs[0], params["axes"]), xs[0].shape)
+        shape = xs[0].shape
+        return broadcast_to(unreduce(g, xs[0], params["axes"]) if g.shape else g, shape)
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -488,7 +488,7 @@ def reduce(op: type[Primitive], x: Node, axis: Axes, keepdims: bool, **params: A
 def accumulator(x: Operand[Node], dtype: Any) -> Any:
     """``x`` in the dtype of its sums and products: ``dtype``, or else its own, widened to int64."""
     node = as_node(x)
-    if dtype is None and node.dtype in FLOATS:
+    if dtype is None and node.dtype.kind == "f":
         return node
     return astype(node, int64 if dtype is None else dtype)
 

@@ -1,5 +1,6 @@
 """Drawing in the terminal. Nothing here computes: it reads explanations and events."""
 
 from chainrule.show.explanation import show_explanation
+from chainrule.show.training import show_result, show_training
 
-__all__ = ["show_explanation"]
+__all__ = ["show_explanation", "show_result", "show_training"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -25,22 +26,29 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
         console: where to; colours and width are the console's.
     """
     width = console.width
-    console.print(_headline(explanation), soft_wrap=True)
+    console.print(_headline(explanation), highlight=False)
     console.print()
-    picture = draw(explanation, width - 2)
+    picture, focus = draw(explanation, width - 2), ""
+    if picture is None and len(explanation.wrt) == 1:
+        picture = draw(explanation, width - 2, leading_to=explanation.derivations[0].node)
+        focus = f"Only what leads to {explanation.wrt[0]} is drawn."
     if picture is None:
-        console.print(_table(explanation))
+        console.print(_table(explanation), highlight=False)
     else:
         for line in picture:
             console.print(Text("  ") + line, no_wrap=True, crop=True, highlight=False)
         console.print()
-        console.print(_legend(), soft_wrap=True)
+        style.print_paragraph(_legend(), console, indent=2)
+        if focus:
+            style.print_paragraph(Text(focus, style=style.QUIET), console, indent=2)
     console.print()
     shown = explanation.derivations_shown(text.MOST_VARIABLES)
     for d in shown:
         _print_rule(explanation, d, console)
     if len(explanation.wrt) > len(shown):
-        console.print(f"  … and {count_text(len(explanation.wrt) - len(shown))} more variables")
+        console.print(
+            f"  … and {count_text(len(explanation.wrt) - len(shown))} more variables", highlight=False
+        )
     for d in shown:
         if text.is_worth_paths(d):
             console.print()
@@ -49,7 +57,7 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
     if modes:
         console.print()
         for line in modes:
-            console.print(Text(line, style=style.QUIET))
+            style.print_paragraph(Text(line, style=style.QUIET), console, hanging=2)
 
 
 def _headline(explanation: Explanation) -> Text:
@@ -62,12 +70,11 @@ def _headline(explanation: Explanation) -> Text:
 
 def _legend() -> Text:
     return Text.assemble(
-        ("  ", ""),
         (f"{style.UP} value", style.VALUE),
         ("   ", ""),
         (f"{style.DOWN} gradient", style.GRADIENT),
         ("   ×n local derivative", style.LOCAL),
-        ("   gradient above × local = gradient below", style.QUIET),
+        (f": {style.DOWN} above × n = {style.DOWN} below", style.QUIET),
     )
 
 
@@ -91,43 +98,49 @@ def _table(explanation: Explanation) -> Table:
 
 
 def _print_rule(explanation: Explanation, d: Derivation, console: Console) -> None:
-    line = Text("  ").append(text.derivative(explanation.result, d.variable), style="bold")
+    line = Text(text.derivative(explanation.result, d.variable), style="bold")
     for step in (text.rule_in_letters(explanation, d), text.rule_in_numbers(explanation, d)):
         if step:
-            line.append(" = ").append(step)
+            line.append(f" = {step}", "not bold")
     value = value_text(d.gradient)
     if not line.plain.endswith(f" = {value}"):
-        line.append(" = ").append(value, style=style.GRADIENT)
-    console.print(line, highlight=False)
+        line.append(" = ", "not bold").append(value, style=style.GRADIENT)
+    style.print_paragraph(line, console, indent=2, hanging=2)
 
 
 def _print_paths(explanation: Explanation, d: Derivation, console: Console) -> None:
-    lines = text.paths(explanation, d)
-    console.print(Text(lines[0], style="bold"))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
+    console.print(Text(text.paths(explanation, d)[0], style="bold"), highlight=False)
+    rows: list[tuple[str, str, str, Text]] = []
     for path in d.paths.listed[:MOST_BARS]:
-        share = d.share(path)
+        share = text.share_of(d, path)
         drawn = Text()
-        if share is not None and d.paths.count != 1:
+        if share:
             negative = isinstance(path.product, float) and path.product < 0
-            drawn = style.bar(share, _BAR, negative=negative)
-        table.add_row(
-            Text("  " + text.route(explanation, path)),
-            Text(text.product_text(path), style=style.GRADIENT),
-            Text(text.share_of(d, path)),
-            drawn,
-        )
+            drawn = style.bar(d.share(path) or 0.0, _BAR, negative=negative)
+        rows.append((text.route(explanation, path), text.product_text(path), share, drawn))
     others = text.others_row(d, MOST_BARS)
     if others:
-        table.add_row(Text("  " + others[0]), Text(others[1], style=style.GRADIENT), Text(), Text())
-    if table.row_count > 1:
-        table.add_row(
-            Text("  together"), Text(value_text(d.paths.total), style=style.GRADIENT), Text(), Text()
-        )
-    console.print(table)
+        rows.append((*others, Text()))
+    if len(rows) > 1:
+        rows.append(("sum", value_text(d.paths.total), "", Text()))
+    _print_rows(rows, console)
     for note in text.remarks(explanation, d):
-        console.print(Text(f"  {note}", style=style.QUIET))
+        style.print_paragraph(Text(note, style=style.QUIET), console, indent=2)
+
+
+def _print_rows(rows: list[tuple[str, str, str, Text]], console: Console) -> None:
+    """Route, product, share and bar beside each other; or the route above the rest where it is too wide."""
+    routes, products, shares = (max(cell_len(row[k]) for row in rows) for k in range(3))
+    beside = 2 + routes + 2 + products + 2 + shares + 2 + _BAR <= console.width
+    for route, product, share, drawn in rows:
+        numbers = Text(product.ljust(products), style=style.GRADIENT).append(
+            f"  {share.rjust(shares)}  ", "default"
+        )
+        numbers.append_text(drawn)
+        line = Text("  ").append(route.ljust(routes + 2) if beside else route)
+        if not beside:
+            console.print(line, highlight=False)
+            line = Text("    ")
+        line.append_text(numbers)
+        line.rstrip()
+        console.print(line, highlight=False)

@@ -9,7 +9,8 @@ DOI 10.1109/TSMC.1981.4308636.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -169,8 +170,9 @@ def _thread(upper: Box, lower: Box, link: Link, layers: list[list[Box]]) -> None
         above = below
 
 
-def _slots(labels: Sequence[str] | object) -> int:
-    return sum(len(label) + 3 for label in labels) if labels else 0  # type: ignore[attr-defined]
+def _slots(labels: Iterable[str]) -> int:
+    """Columns that labels need beside each other, with their arrows."""
+    return sum(len(label) + 3 for label in labels)
 
 
 def _needed(layer: list[Box]) -> int:
@@ -204,7 +206,7 @@ def _mean_place(box: Box, down: bool, place_of: dict[Box, int]) -> float:
 
 def _crossings(layers: list[list[Box]]) -> int:
     total = 0
-    for upper, lower in zip(layers, layers[1:], strict=False):
+    for upper, lower in itertools.pairwise(layers):
         place_of = {box: i for i, box in enumerate(lower)}
         ends = [(i, place_of[s.lower]) for i, box in enumerate(upper) for s in box.down]
         total += sum(
@@ -264,7 +266,7 @@ def _ports(upper: list[Box]) -> bool:
         box.up.sort(key=lambda s: s.leaves)
         columns = _columns(box, [s.bottom for s in box.up])
         for segment, column in zip(box.up, columns, strict=True):
-            choices = [segment.leaves] if abs(segment.leaves - column) <= 2 else []
+            choices = [segment.leaves] if abs(segment.leaves - column) <= 4 else []
             choices += [column, column + 1, column - 1, column + 2, column - 2]
             for choice in choices:
                 cells = range(choice - len(segment.bottom) - 1, choice + 1)

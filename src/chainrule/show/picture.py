@@ -41,9 +41,19 @@ class Card:
         return max(len(self.title) + 6, registers)
 
 
-def draw(explanation: Explanation, width: int) -> list[Text] | None:
-    """The picture, line by line; None if it does not fit into ``width`` columns."""
+def draw(explanation: Explanation, width: int, *, leading_to: int | None = None) -> list[Text] | None:
+    """The picture, line by line; None if it does not fit into ``width`` columns.
+
+    Args:
+        leading_to: draw only the nodes on a path from the result to this one.
+    """
     nodes = [node for node in explanation.nodes if node.gradient is not None]
+    if leading_to is not None:
+        behind = {leading_to}
+        for node in nodes:
+            if any(edge.input in behind for edge in node.edges):
+                behind.add(node.index)
+        nodes = [node for node in nodes if node.index in behind]
     if len(nodes) > MOST_CARDS:
         return None
     number = {node.index: i for i, node in enumerate(nodes)}
@@ -52,6 +62,7 @@ def draw(explanation: Explanation, width: int) -> list[Text] | None:
         Link(number[edge.node], number[edge.input], _local(edge), _contribution(edge))
         for node in nodes
         for edge in node.edges
+        if edge.input in number
     ]
     layout = place([card.width for card in cards], links, width)
     return None if layout is None else _Grid(layout, cards).lines()

@@ -6,6 +6,7 @@ the minus signs carry everything; a sign is never a hue.
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.text import Text
 
 VALUE = "bold #3a8fdc"
@@ -26,3 +27,18 @@ def bar(share: float, width: int, *, negative: bool = False) -> Text:
         return Text("▒" * max(round(cells), 1 if share > 0 else 0), style=GRADIENT)
     full, part = int(cells), _EIGHTHS[round((cells - int(cells)) * 8)].strip()
     return Text("█" * full + part, style=GRADIENT)
+
+
+def print_paragraph(text: str | Text, console: Console, *, indent: int = 0, hanging: int = 0) -> None:
+    """Print words, broken at blanks to the console's width, without blanks at the ends of lines.
+
+    Args:
+        indent: columns before every line.
+        hanging: columns more before every line but the first.
+    """
+    words = Text(text) if isinstance(text, str) else text
+    width = max(20, console.width - indent - hanging)
+    first, *rest = words.wrap(console, width) or [Text()]
+    for i, line in enumerate((first, *rest)):
+        line.rstrip()
+        console.print(Text(" " * (indent + (hanging if i else 0))) + line, highlight=False)

@@ -1,0 +1,147 @@
+"""Training in the terminal: progress while it runs, then what the network can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from chainrule.explain.numbers import count_text, number_text
+from chainrule.show import style
+from chainrule.train import EpochEnded, Event, Finished, Started, Stepped
+
+_LINES = 10
+_BAR = 24
+
+
+def show_training(events: Iterable[Event], console: Console) -> Finished:
+    """Draw events as they come, then the result.
+
+    Args:
+        events: from `cr.train.run`, consumed here.
+        console: where to. In a terminal there is a bar that moves; elsewhere a line for every few epochs.
+
+    Returns:
+        The last event.
+    """
+    finished: Finished | None = None
+    for event in _with_progress(events, console):
+        if isinstance(event, Started):
+            style.print_paragraph(_opening(event), console)
+        elif isinstance(event, Finished):
+            finished = event
+    assert finished is not None
+    console.print()
+    show_result(finished, console)
+    return finished
+
+
+def _opening(event: Started) -> str:
+    rate = event.optimizer.get("learning_rate")
+    how = (
+        f"{event.optimizer['name']}, learning rate {rate:g}" if rate is not None else event.optimizer["name"]
+    )
+    return (
+        f"{count_text(event.train)} examples, {count_text(event.parameters)} parameters, {how}, "
+        f"{event.epochs} × {event.steps} steps"
+    )
+
+
+def _with_progress(events: Iterable[Event], console: Console) -> Iterator[Event]:
+    """Hand the events on, and show how far they are."""
+    if not console.is_terminal:
+        for event in events:
+            if isinstance(event, EpochEnded) and _is_due(event):
+                console.print(f"  epoch {event.epoch:>3}  {_state(event)}", highlight=False)
+            yield event
+        return
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=_BAR, complete_style=style.GRADIENT, finished_style=style.GRADIENT),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("loss …", total=None)
+        for event in events:
+            if isinstance(event, Started):
+                progress.update(task, total=event.epochs * event.steps)
+            elif isinstance(event, Stepped):
+                progress.advance(task)
+            elif isinstance(event, EpochEnded):
+                progress.update(task, description=_state(event))
+            yield event
+
+
+def _is_due(event: EpochEnded) -> bool:
+    every = -(-event.epochs // _LINES)
+    return event.epoch % every == 0 or event.epoch == event.epochs
+
+
+def _state(event: EpochEnded) -> str:
+    return f"loss {event.train_loss:.4f}  test accuracy {100 * event.test_accuracy:.1f} %"
+
+
+def show_result(finished: Finished, console: Console) -> None:
+    """Accuracy, the confusion table, and the size of each layer's gradient."""
+    tested = sum(map(sum, finished.confusion))
+    right = sum(row[i] for i, row in enumerate(finished.confusion))
+    line = Text.assemble(
+        ("test accuracy ", "bold"),
+        (f"{100 * finished.test_accuracy:.1f} %", style.VALUE),
+        f"   {count_text(right)} of {count_text(tested)} unseen examples, {finished.seconds:.1f} s",
+    )
+    console.print(line, highlight=False)
+    console.print()
+    console.print(_confusion(finished, console.width), highlight=False)
+    console.print()
+    console.print(
+        Text("gradient of each layer in the last epoch, root mean square"), style="bold", highlight=False
+    )
+    _print_gradients(finished.gradients, console)
+
+
+def _confusion(finished: Finished, width: int) -> Table | Text:
+    """Rows are the true classes, columns what the network said; mistakes alone where that is too wide."""
+    cells = max(len(name) for name in (*finished.classes, "999")) + 2
+    if cells * (len(finished.classes) + 1) + 14 > width:
+        return _mistakes(finished)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("true ↓  read →", justify="right")
+    for name in finished.classes:
+        table.add_column(Text(name), justify="right", min_width=3)
+    for i, (name, row) in enumerate(zip(finished.classes, finished.confusion, strict=True)):
+        looks = [style.VALUE if i == j else style.GRADIENT if n else style.QUIET for j, n in enumerate(row)]
+        table.add_row(
+            Text(name), *(Text(str(n) if n else "·", style=s) for n, s in zip(row, looks, strict=True))
+        )
+    return table
+
+
+def _mistakes(finished: Finished) -> Text:
+    wrong = [
+        (n, f"{finished.classes[i]} read as {finished.classes[j]}: {n}")
+        for i, row in enumerate(finished.confusion)
+        for j, n in enumerate(row)
+        if n and i != j
+    ]
+    wrong.sort(key=lambda pair: -pair[0])
+    return Text("mistakes: " + ("; ".join(text for _, text in wrong[:10]) or "none"))
+
+
+def _print_gradients(gradients: dict[str, float], console: Console) -> None:
+    largest = max(gradients.values(), default=0.0)
+    names = [name or "all" for name in gradients]
+    width = min(max(map(len, names), default=0), max(8, console.width - _BAR - 16))
+    for name, size in zip(names, gradients.values(), strict=True):
+        line = (
+            Text("  ")
+            .append(name[:width].ljust(width))
+            .append(f"  {number_text(size, 3):>9}  ", style.GRADIENT)
+        )
+        line.append_text(style.bar(size / largest if largest else 0.0, _BAR))
+        console.print(line, highlight=False)
