@@ -89,7 +89,7 @@ def _factor(number: float) -> str:
 
 
 def _value(value: Value) -> str:
-    if isinstance(value, float):
+    if isinstance(value, (int, float)):
         return number_latex(value)
     sizes = r" \times ".join(map(str, value.shape))
     return rf"\text{{array of shape }} {sizes}"

@@ -126,7 +126,7 @@ def value_text(value: Value | None) -> str:
     """A number, a short list, or the shape and range of an array."""
     if value is None:
         return "none"
-    if isinstance(value, float):
+    if isinstance(value, (int, float)):
         return number_text(value)
     if value.ndim == 1 and value.size <= FEW:
         return f"[{', '.join(number_text(float(x)) for x in value)}]"
@@ -158,7 +158,7 @@ def json_value(value: Value | None) -> Any:
     """A number; or shape, statistics and, up to 1,000 elements, the elements of an array."""
     if value is None:
         return None
-    if isinstance(value, float):
+    if isinstance(value, (int, float)):
         return json_number(value)
     finite = value[np.isfinite(value)].astype(np.float64)
     result: dict[str, Any] = {"shape": list(value.shape), "dtype": value.dtype.name}

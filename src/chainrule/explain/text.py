@@ -248,7 +248,7 @@ def remarks(explanation: Explanation, d: Derivation) -> list[str]:
             f"The gradient is {value_text(d.gradient)}: where gradients that meet add up to exactly 0, "
             "an infinite local derivative behind them is not multiplied (strong zeros)."
             if _is_strange(d.paths.total)
-            else f"The gradient is {value_text(d.gradient)}: sums of numbers of very different sizes round apart."
+            else f"The gradient is {value_text(d.gradient)}: sums of numbers of different sizes round apart."
         )
     return notes
 

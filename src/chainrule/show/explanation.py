@@ -130,7 +130,9 @@ def _print_paths(explanation: Explanation, d: Derivation, console: Console) -> N
 
 def _print_rows(rows: list[tuple[str, str, str, Text]], console: Console) -> None:
     """Route, product, share and bar beside each other; or the route above the rest where it is too wide."""
-    routes, products, shares = (max(cell_len(row[k]) for row in rows) for k in range(3))
+    routes, products, shares = (
+        max(cell_len(cell) for cell in column) for column in zip(*(r[:3] for r in rows), strict=True)
+    )
     beside = 2 + routes + 2 + products + 2 + shares + 2 + _BAR <= console.width
     for route, product, share, drawn in rows:
         numbers = Text(product.ljust(products), style=style.GRADIENT).append(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -29,10 +29,8 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
         The last event.
     """
     finished: Finished | None = None
-    for event in _with_progress(events, console):
-        if isinstance(event, Started):
-            style.print_paragraph(_opening(event), console)
-        elif isinstance(event, Finished):
+    for event in _with_progress(iter(events), console):
+        if isinstance(event, Finished):
             finished = event
     assert finished is not None
     console.print()
@@ -51,8 +49,12 @@ def _opening(event: Started) -> str:
     )
 
 
-def _with_progress(events: Iterable[Event], console: Console) -> Iterator[Event]:
+def _with_progress(events: Iterator[Event], console: Console) -> Iterator[Event]:
     """Hand the events on, and show how far they are."""
+    started = next(events)
+    assert isinstance(started, Started)
+    style.print_paragraph(_opening(started), console)
+    yield started
     if not console.is_terminal:
         for event in events:
             if isinstance(event, EpochEnded) and _is_due(event):
@@ -62,15 +64,12 @@ def _with_progress(events: Iterable[Event], console: Console) -> Iterator[Event]
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(bar_width=_BAR, complete_style=style.GRADIENT, finished_style=style.GRADIENT),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TextColumn("step {task.completed} of {task.total}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("loss …", total=None)
+        task = progress.add_task("", total=started.epochs * started.steps)
         for event in events:
-            if isinstance(event, Started):
-                progress.update(task, total=event.epochs * event.steps)
-            elif isinstance(event, Stepped):
+            if isinstance(event, Stepped):
                 progress.advance(task)
             elif isinstance(event, EpochEnded):
                 progress.update(task, description=_state(event))

@@ -57,8 +57,9 @@ def forward_against_reverse() -> Stop:
     return Stop(
         "forward against reverse",
         "000",
-        "A forward sweep carries the change of one variable to every node, so three variables take three "
-        "sweeps. One reverse sweep carries the change of the result back to every node, all variables among them.",
+        "A forward sweep carries the change of one variable to every node, so three variables "
+        "take three sweeps. One reverse sweep carries the change of the result back to every node, all variables "
+        "among them.",
         checks,
         [
             f"forward: {modes.forward.sweeps} sweeps × {modes.reverse.products} edges = "

@@ -107,7 +107,7 @@ def show_stop(stop: Stop, console: Console) -> None:
     ]
     widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
     for check, row in zip(stop.checks, columns, strict=True):
-        print_paragraph(_checked(check, row, widths), console, indent=2, hanging=2)
+        print_paragraph(_checked(check, row, widths), console, indent=2)
     for line in stop.lines:
         print_paragraph(line, console, indent=2)
     if stop.slip:
@@ -120,6 +120,9 @@ def _number(number: float) -> str:
 
 def _checked(check: Check, row: list[str], widths: list[int]) -> Text:
     what, source, expected, computed = (part.ljust(width) for part, width in zip(row, widths, strict=True))
-    line = Text(f"{what}  {source} says {expected.rstrip().rjust(widths[2])}, chainrule computes ")
+    line = Text("✓ ") if check.agrees else Text("✗ ", ERROR)
+    line.append(
+        f"{what}  {source} says {expected.rstrip().rjust(widths[2])}, chainrule computes ", "not bold default"
+    )
     line.append(computed.rstrip().rjust(widths[3]), GRADIENT if "∂" in check.what else VALUE)
-    return line.append(" ✓") if check.agrees else line.append(" ✗ differs", ERROR)
+    return line if check.agrees else line.append(" differs", ERROR)

@@ -1,0 +1,436 @@
+"""Explanations: the chain rule in numbers, paths that add up to the gradient, forms, and mistakes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import chainrule as cr
+from chainrule.errors import ArgumentError, GradientError, OperandError, TracedValueError
+from chainrule.explain import Explanation, explain
+from chainrule.explain.numbers import (
+    count_text,
+    factor_text,
+    json_value,
+    number_latex,
+    number_text,
+    value_text,
+)
+
+
+def formula(text: str, wrt: Any = None, **values: float) -> Explanation:
+    return explain(cr.formula(text)(**values), wrt)
+
+
+def variable(value: Any, name: str | None = None, dtype: Any = None) -> Any:
+    return cr.tensor(value, dtype, requires_grad=True, name=name)
+
+
+ARTICLE = """\
+f = 14, ∂f/∂b = 9
+
+Forward: every node's value, and its local derivatives
+  a = −1
+  b = 3
+  c = 4
+  x = a + b = −1 + 3 = 2   ∂x/∂a = 1, ∂x/∂b = 1
+  y = b + c = 3 + 4 = 7    ∂y/∂b = 1, ∂y/∂c = 1
+  f = x·y = 2·7 = 14       ∂f/∂x = y = 7, ∂f/∂y = x = 2
+
+Backward: upstream gradient times local derivative, added where a variable is used more than once
+  ∂f/∂b = ∂f/∂x·∂x/∂b + ∂f/∂y·∂y/∂b = 7·1 + 2·1 = 9
+
+2 paths from f to b
+  f ← x ← b   7·1 = 7   77.8 %
+  f ← y ← b   2·1 = 2   22.2 %
+  sum         9
+
+Reverse mode: 1 sweep, 6 products, gives all 3 gradients.
+Forward mode: 3 sweeps, one for each variable, 18 products, 8 not zero."""
+
+
+def test_the_article_in_text():
+    assert formula("(a+b)*(b+c)", "b", a=-1, b=3, c=4).text == ARTICLE
+
+
+def test_every_node_and_edge():
+    explanation = formula("(a+b)*(b+c)", a=-1, b=3, c=4)
+    found = {n.name: (n.value, n.gradient, n.kind) for n in explanation.nodes}
+    assert found == {
+        "a": (-1.0, 7.0, "variable"),
+        "b": (3.0, 9.0, "variable"),
+        "c": (4.0, 2.0, "variable"),
+        "x": (2.0, 7.0, "intermediate"),
+        "y": (7.0, 2.0, "intermediate"),
+        "f": (14.0, 1.0, "result"),
+    }
+    edges = [(explanation.named(e.node), explanation.named(e.input), e.local, e.contribution)
+             for n in explanation.nodes for e in n.edges]  # fmt: skip
+    assert edges == [
+        ("x", "a", 1.0, 7.0),
+        ("x", "b", 1.0, 7.0),
+        ("y", "b", 1.0, 2.0),
+        ("y", "c", 1.0, 2.0),
+        ("f", "x", 7.0, 7.0),
+        ("f", "y", 2.0, 2.0),
+    ]
+
+
+def test_gradient_is_a_tensor_like_what_it_belongs_to():
+    w = variable(np.ones((2, 3)), "w", cr.float32)
+    gradient = explain((w * w).sum(), w).gradient
+    assert isinstance(gradient, cr.Tensor)
+    assert (gradient.shape, gradient.dtype) == ((2, 3), cr.float32)
+    several = formula("a*b", a=2, b=3)
+    assert {name: g.item() for name, g in several.gradients.items()} == {"a": 3.0, "b": 2.0}
+    with pytest.raises(ArgumentError, match="gradient: 2 variables are explained: a, b") as raised:
+        _ = several.gradient
+    assert raised.value.fix == "explanation.gradients['a'], or cr.explain(y, 'a').gradient"
+
+
+def test_a_node_used_twice_by_one_node_has_two_edges_and_two_paths():
+    x = variable(3.0, "x")
+    explanation = explain(x * x, x)
+    assert [p.product for p in explanation.paths] == [3.0, 3.0]
+    assert explanation.gradient.item() == 6.0
+    assert "∂f/∂x = (∂f/∂x)₁ + (∂f/∂x)₂ = 3 + 3 = 6" in explanation.text
+    beside = explain(x * x + x, "x")
+    assert "∂f/∂y·(∂y/∂x)₁ + ∂f/∂y·(∂y/∂x)₂ + (∂f/∂x direct) = 1·3 + 1·3 + 1 = 7" in beside.text
+
+
+def test_local_derivatives_are_written_in_letters():
+    explanation = formula("sin(x)*exp(-x^2/2)/sqrt(q)", x=1, q=2)
+    symbols = {explanation.named(n.index): explanation.symbols(n.index) for n in explanation.nodes if n.edges}
+    assert symbols["y"] == ("cos(x)",)
+    assert symbols["z"][0] == "2·x"
+    assert symbols["w"] == ("w",)
+    assert symbols["f"] == ("1/s", "−f/s") or len(symbols["f"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("x*sin(x)+exp(-x*y)/y", {"x": 0.7, "y": 1.3}),
+        ("(x+y)*(x-y)*(x*y)", {"x": 2.0, "y": -3.0}),
+        ("max(x,y)*abs(x-y)+x^y", {"x": 1.5, "y": 0.4}),
+        ("z=x*y; z=1", {}),
+    ][:3],
+)
+def test_paths_terms_and_differences_agree(text: str, values: dict[str, float]):
+    f = cr.formula(text)
+    explanation = explain(f(**values))
+    for name in explanation.wrt:
+        d = explanation.derivation(name)
+        step = 1e-6
+        above, below = ({**values, name: values[name] + s * step} for s in (1, -1))
+        difference = (f(**above).item() - f(**below).item()) / (2 * step)
+        assert d.gradient == pytest.approx(difference, rel=1e-6)
+        assert sum(float(p.product) for p in d.paths.listed) == pytest.approx(d.gradient, rel=1e-12)
+        assert sum(float(e.contribution) for e in d.terms) == pytest.approx(d.gradient, rel=1e-12)
+        assert d.agrees
+
+
+@given(st.lists(st.tuples(st.sampled_from("+-*"), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=12))
+def test_paths_add_up_on_any_graph(steps: list[tuple[str, int, int]]):
+    x = variable(0.5, "x")
+    nodes = [x, variable(-1.25)]
+    for sign, i, j in steps:
+        a, b = nodes[i % len(nodes)], nodes[j % len(nodes)]
+        nodes.append(a + b if sign == "+" else a - b if sign == "-" else a * b)
+    y = nodes[-1] + x
+    d = explain(y, x).derivation("x")
+    assert d.agrees
+    assert d.paths.count is not None
+    assert len(d.paths.listed) == min(d.paths.count, 100)
+    sizes = [abs(float(p.product)) for p in d.paths.listed]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def doubled(x: Any, times: int) -> Any:
+    for _ in range(times):
+        x = x * 0.75 + x * 0.5
+    return x
+
+
+def test_two_to_the_fifty_paths():
+    x = variable(2.0, "x")
+    paths = explain(doubled(x, 50), x).derivation("x").paths
+    assert paths.count == 2**50
+    assert len(paths.listed) == 100
+    assert paths.listed[0].product == pytest.approx(0.75**50)
+    assert paths.listed[1].product == pytest.approx(0.75**49 * 0.5)
+    assert float(paths.rest) + sum(float(p.product) for p in paths.listed) == pytest.approx(1.25**50)
+
+
+def test_the_strongest_paths_come_first():
+    x = variable(2.0, "x")
+    every = sorted((0.75 ** (8 - k) * 0.5**k for k in range(9) for _ in range(math.comb(8, k))), reverse=True)
+    listed = [float(p.product) for p in explain(doubled(x, 8), x).paths]
+    assert listed == pytest.approx(every[:100])
+
+
+def test_paths_beyond_counting():
+    x = variable(1.0, "x")
+    y = x
+    for _ in range(1_500):
+        y = (y + y) * 0.5
+    explanation = explain(y, x)
+    d = explanation.derivation("x")
+    assert d.paths.count is None
+    assert d.agrees
+    assert "more than 10³⁰⁰ paths from f to x" in explanation.text
+    assert explanation.to_dict()["derivations"][0]["path_count"] is None
+
+
+def test_long_chains_and_wide_sums_are_explained_in_linear_time():
+    x = variable(1.0, "x")
+    y = x
+    for _ in range(20_000):
+        y = y * 1.0001
+    began = time.perf_counter()
+    explanation = explain(y, x)
+    assert len(explanation.text) < 10_000
+    assert "… 19,988 nodes …" in explanation.text
+    json.dumps(explanation.to_dict(), allow_nan=False)
+    wide = x * 0.0
+    for i in range(3_000):
+        wide = wide + x * float(i)
+    d = explain(wide, x).derivation("x")
+    assert d.paths.count == 3_001
+    assert d.agrees
+    assert time.perf_counter() - began < 30
+
+
+def test_arrays_with_a_scalar_loss(rng: np.random.Generator):
+    weights = variable(rng.normal(size=(4, 3)), "W")
+    bias = variable(rng.normal(size=3), "b")
+    x = cr.tensor(rng.normal(size=(5, 4)), name="X")
+    hidden = cr.tanh(x @ weights + bias)
+    loss = (hidden * hidden).mean() + (weights * weights).sum() * 0.01
+    explanation = explain(loss)
+    loss.backward()
+    for leaf, name in ((weights, "W"), (bias, "b")):
+        d = explanation.derivation(name)
+        np.testing.assert_allclose(np.asarray(d.gradient), leaf.grad.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(np.sum([p.product for p in d.paths.listed], axis=0), d.gradient, rtol=1e-12)
+        np.testing.assert_allclose(np.sum([e.contribution for e in d.terms], axis=0), d.gradient, rtol=1e-12)
+        assert d.agrees
+    assert explanation.derivation("W").paths.count == 4
+    assert explanation.derivation("b").paths.count == 2
+    by_name = {n.name: n for n in explanation.nodes}
+    tanh = next(n for n in explanation.nodes if n.op == "tanh")
+    assert np.asarray(tanh.edges[0].local) == pytest.approx(1 - np.asarray(tanh.value) ** 2)
+    matmul = next(n for n in explanation.nodes if n.op == "matmul")
+    assert matmul.edges[0].local is None
+    assert "(matmul carries gradients back by its own rule)" in explanation.text
+    assert "W = 4×3, " in explanation.text
+    assert by_name["X"].kind == "constant"
+    assert by_name["X"].gradient is None
+
+
+def test_arrays_with_more_paths_than_are_listed(rng: np.random.Generator):
+    v = variable(rng.normal(size=3), "v")
+    y = v
+    for _ in range(9):
+        y = cr.sin(y) + y * 0.5
+    d = explain(y.sum(), v).derivation("v")
+    assert d.paths.count == 2**9
+    assert len(d.paths.listed) == 100
+    assert d.agrees
+
+
+def test_intermediates_can_be_explained():
+    explanation = formula("(a+b)*(b+c)", "x", a=-1, b=3, c=4)
+    assert explanation.gradient.item() == 7.0
+    a = variable(2.0, "a")
+    middle = a * 3
+    assert explain(middle * middle, middle).gradient.item() == 12.0
+    assert explain(middle, middle).gradient.item() == 1.0
+
+
+def test_a_variable_alone():
+    x = variable(5.0, "x")
+    explanation = explain(x, x)
+    assert explanation.gradient.item() == 1.0
+    assert [p.nodes for p in explanation.paths] == [(0,)]
+    assert explanation.latex.count("x") >= 1
+
+
+def test_where_no_derivative_passes_the_gradient_is_zero():
+    x = variable(1.5, "x")
+    explanation = explain(cr.floor(x) * 2.0, x)
+    assert explanation.gradient.item() == 0.0
+    assert explanation.derivation("x").paths.count == 1
+
+
+def test_strong_zeros_are_said():
+    z = variable(0.0, "z")
+    u = cr.log(z)
+    explanation = explain(u - u, z)
+    assert explanation.gradient.item() == 0.0
+    assert not explanation.derivation("z").agrees
+    assert "(strong zeros)" in explanation.text
+    assert json.loads(json.dumps(explanation.to_dict(), allow_nan=False))["value"] == "NaN"
+
+
+def test_float32_paths_agree_up_to_rounding(rng: np.random.Generator):
+    x = variable(np.float32(0.7), "x", cr.float32)
+    y = x
+    for _ in range(6):
+        y = cr.sin(y * 1.3) + y * y
+    d = explain(y, x).derivation("x")
+    assert d.agrees
+    assert explain(y, x).gradient.dtype == cr.float32
+
+
+def test_modes_are_counted():
+    modes = formula("(a+b)*(b+c)", a=-1, b=3, c=4).modes
+    assert (modes.reverse.sweeps, modes.reverse.products) == (1, 6)
+    assert (modes.forward.sweeps, modes.forward.products, modes.forward.nonzero_products) == (3, 18, 8)
+
+
+def test_names_stay_distinct():
+    a, b = variable(1.0, "w"), variable(2.0, "w")
+    explanation = explain(a * b)
+    assert explanation.wrt == ("w", "w_2")
+    with pytest.raises(ArgumentError, match="2 tensors of this computation are called 'w'"):
+        explain(a * b, "w")
+    assert explain(a * b, b).gradient.item() == 1.0
+
+
+def test_several_variables_in_a_list():
+    explanation = formula("a*b*c", ["a", "c"], a=1, b=2, c=3)
+    assert explanation.wrt == ("a", "c")
+    assert [p.variable for p in explanation.paths] == ["a", "c"]
+
+
+def test_to_dict_is_json_and_versioned():
+    explanation = formula("(a+b)*(b+c)", "b", a=-1, b=3, c=4)
+    data = json.loads(json.dumps(explanation.to_dict(), allow_nan=False))
+    assert data["version"] == 1
+    assert (data["value"], data["gradient"]) == (14.0, 9.0)
+    assert [(p["nodes"], p["factors"], p["contribution"]) for p in data["paths"]] == [
+        (["f", "x", "b"], [7.0, 1.0], 7.0),
+        (["f", "y", "b"], [2.0, 1.0], 2.0),
+    ]
+    assert data["nodes"][-1]["edges"][0] == {
+        "input": 3, "slot": 0, "local": 7.0, "symbol": "y", "contribution": 7.0,
+    }  # fmt: skip
+
+
+def test_latex_is_an_align_environment():
+    latex = formula("x_1*alpha+x_1^2", "x_1", x_1=-3, alpha=2).latex
+    assert latex.startswith("\\begin{align*}\n")
+    assert latex.endswith("\n\\end{align*}")
+    assert latex.count("{") == latex.count("}")
+    assert latex.count(r"\left") == latex.count(r"\right")
+    for part in (r"x_{1} &= -3", r"\alpha &= 2", r"\frac{\partial f}{\partial x_{1}} &=", r"\left(-3\right)^{2}"):
+        assert part in latex
+
+
+def test_names_of_users_cannot_break_latex_or_html():
+    w = variable(2.0, r"\evil{<b>_%&")
+    explanation = explain(w * w)
+    assert "<b>" not in explanation._repr_html_()
+    assert "&lt;b&gt;" in explanation._repr_html_()
+    assert explanation.latex.count("{") - explanation.latex.count(r"\{") == (
+        explanation.latex.count("}") - explanation.latex.count(r"\}")
+    )
+
+
+def test_html_shows_value_and_gradient():
+    html = formula("(a+b)*(b+c)", "b", a=-1, b=3, c=4)._repr_html_()
+    assert "77.8 %" in html
+    assert "7·1 + 2·1 = <b" in html
+
+
+def test_printing():
+    explanation = formula("a*b", a=2, b=3)
+    assert str(explanation) == explanation.text
+    assert repr(explanation) == "<Explanation of f with respect to a, b>"
+
+
+def test_mistakes():
+    y = cr.formula("(a+b)*(b+c)")(a=-1, b=3, c=4)
+    with pytest.raises(ArgumentError) as raised:
+        explain(y, "q")
+    assert raised.value.message == "explain: the result does not depend on 'q'; variables are: a, b, c"
+    with pytest.raises(ArgumentError, match="does not depend on 'B'") as raised:
+        explain(y, "B")
+    assert raised.value.fix == "did you mean b?"
+    with pytest.raises(ArgumentError, match="the result does not depend on 'other' float64"):
+        explain(y, variable(1.0, "other"))
+    with pytest.raises(OperandError, match="wrt is int, expected a tensor or the name of one"):
+        explain(y, 3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="wrt is empty"):
+        explain(y, [])
+
+
+def test_results_that_cannot_be_explained():
+    x = variable([1.0, 2.0], "x")
+    with pytest.raises(GradientError, match=r"the result has shape \(2,\)") as raised:
+        explain(x * 2)
+    assert raised.value.fix == "reduce with .sum() or .mean(), or pick an element by index"
+    with pytest.raises(GradientError, match="does not depend on any tensor that requires a gradient"):
+        explain(cr.tensor(1.0) * 2)
+    with pytest.raises(GradientError, match="the result is int64, which has no derivative"):
+        explain(cr.tensor(3))
+    with pytest.raises(OperandError, match="expected a tensor that chainrule computed, got float"):
+        explain(3.0)
+    with pytest.raises(OperandError, match="got Formula") as raised_operand:
+        explain(cr.formula("a*b"))
+    assert raised_operand.value.fix == "call the formula with values first, and explain the result"
+    with pytest.raises(TracedValueError, match=r"explain\(\)"):
+        cr.trace(lambda x: explain(x * x), 1.0)
+
+
+def test_constants_cannot_be_explained():
+    x, k, n = variable(2.0, "x"), cr.tensor(3.0, name="k"), cr.tensor([1, 0], name="n")
+    with pytest.raises(GradientError, match="'k' is a constant of this computation") as raised:
+        explain(x * k, "k")
+    assert raised.value.fix == "make it a variable: cr.tensor(data, requires_grad=True, name='k')"
+    y = cr.where(n > 0, x, x * 2).sum()
+    with pytest.raises((GradientError, ArgumentError)):
+        explain(y, "n")
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "latex"),
+    [
+        (0.0, "0", "0"),
+        (-0.0, "0", "0"),
+        (-2.5, "−2.5", "-2.5"),
+        (1797.0, "1797", "1797"),
+        (12345.0, "12345", "12345"),
+        (12345.678, "12346", "12346"),
+        (2 / 3, "0.6667", "0.6667"),
+        (0.001, "0.001", "0.001"),
+        (0.99999, "1", "1"),
+        (0.0009996, "9.996·10⁻⁴", r"9.996 \cdot 10^{-4}"),
+        (99999.9, "10⁵", "10^{5}"),
+        (9.77312e-5, "9.773·10⁻⁵", r"9.773 \cdot 10^{-5}"),
+        (-1e-20, "−10⁻²⁰", "-10^{-20}"),
+        (math.nan, "NaN", r"\mathrm{NaN}"),
+        (-math.inf, "−∞", r"-\infty"),
+    ],
+)
+def test_numbers(number: float, text: str, latex: str):
+    assert number_text(number) == text
+    assert number_latex(number) == latex
+
+
+def test_numbers_in_context():
+    assert (factor_text(-1.0), factor_text(2.0), factor_text(3e-7)) == ("(−1)", "2", "(3·10⁻⁷)")
+    assert (count_text(1_797), count_text(10**30)) == ("1,797", "10³⁰")
+    assert value_text(np.array([1.0, -2.0])) == "[1, −2]"
+    assert value_text(np.array([[1.0, np.nan], [3.0, -4.0]])) == "2×2, −4 to 3, 1 not finite"
+    assert value_text(np.zeros((0, 3))) == "0×3, no elements"
+    assert json_value(np.array([np.inf, 1.0]))["elements"] == ["Infinity", 1.0]
+    assert "elements" not in json_value(np.zeros(2_000))
