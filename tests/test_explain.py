@@ -106,12 +106,19 @@ def test_a_node_used_twice_by_one_node_has_two_edges_and_two_paths():
 
 
 def test_local_derivatives_are_written_in_letters():
-    explanation = formula("sin(x)*exp(-x^2/2)/sqrt(q)", x=1, q=2)
-    symbols = {explanation.named(n.index): explanation.symbols(n.index) for n in explanation.nodes if n.edges}
-    assert symbols["y"] == ("cos(x)",)
-    assert symbols["z"][0] == "2·x"
-    assert symbols["w"] == ("w",)
-    assert symbols["f"] == ("1/s", "−f/s") or len(symbols["f"]) == 2
+    explanation = formula("sin(x)*exp(-x^2)/sqrt(q)", x=1, q=2)
+    symbols = {
+        explanation.expression(n.index): explanation.symbols(n.index) for n in explanation.nodes if n.edges
+    }
+    assert symbols == {
+        "sin(x)": ("cos(x)",),
+        "x²": ("2·x", ""),  # the exponent is a constant, whose derivative tells cases apart
+        "−z": ("",),
+        "exp(u)": ("v",),
+        "y·v": ("v", "y"),
+        "sqrt(q)": ("0.5/p",),
+        "w/p": ("1/p", "−f/p"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -120,8 +127,7 @@ def test_local_derivatives_are_written_in_letters():
         ("x*sin(x)+exp(-x*y)/y", {"x": 0.7, "y": 1.3}),
         ("(x+y)*(x-y)*(x*y)", {"x": 2.0, "y": -3.0}),
         ("max(x,y)*abs(x-y)+x^y", {"x": 1.5, "y": 0.4}),
-        ("z=x*y; z=1", {}),
-    ][:3],
+    ],
 )
 def test_paths_terms_and_differences_agree(text: str, values: dict[str, float]):
     f = cr.formula(text)
@@ -137,7 +143,11 @@ def test_paths_terms_and_differences_agree(text: str, values: dict[str, float]):
         assert d.agrees
 
 
-@given(st.lists(st.tuples(st.sampled_from("+-*"), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("+-*"), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=12
+    )
+)
 def test_paths_add_up_on_any_graph(steps: list[tuple[str, int, int]]):
     x = variable(0.5, "x")
     nodes = [x, variable(-1.25)]
@@ -219,8 +229,10 @@ def test_arrays_with_a_scalar_loss(rng: np.random.Generator):
     for leaf, name in ((weights, "W"), (bias, "b")):
         d = explanation.derivation(name)
         np.testing.assert_allclose(np.asarray(d.gradient), leaf.grad.numpy(), rtol=1e-12)
-        np.testing.assert_allclose(np.sum([p.product for p in d.paths.listed], axis=0), d.gradient, rtol=1e-12)
-        np.testing.assert_allclose(np.sum([e.contribution for e in d.terms], axis=0), d.gradient, rtol=1e-12)
+        np.testing.assert_allclose(
+            np.array([p.product for p in d.paths.listed]).sum(0), d.gradient, rtol=1e-12
+        )
+        np.testing.assert_allclose(np.array([e.contribution for e in d.terms]).sum(0), d.gradient, rtol=1e-12)
         assert d.agrees
     assert explanation.derivation("W").paths.count == 4
     assert explanation.derivation("b").paths.count == 2
@@ -331,7 +343,12 @@ def test_latex_is_an_align_environment():
     assert latex.endswith("\n\\end{align*}")
     assert latex.count("{") == latex.count("}")
     assert latex.count(r"\left") == latex.count(r"\right")
-    for part in (r"x_{1} &= -3", r"\alpha &= 2", r"\frac{\partial f}{\partial x_{1}} &=", r"\left(-3\right)^{2}"):
+    for part in (
+        r"x_{1} &= -3",
+        r"\alpha &= 2",
+        r"\frac{\partial f}{\partial x_{1}} &=",
+        r"\left(-3\right)^{2}",
+    ):
         assert part in latex
 
 

@@ -107,7 +107,13 @@ def explain_command(
     """
     if as_json and as_latex:
         raise ArgumentError("--json and --latex exclude each other", fix="ask for one of them")
-    explanation = explain(formula(text)(**_numbers(values or ())), wrt)
+    read = formula(text)
+    result = read(**_numbers(values or ()))
+    if not read.variables:
+        raise ArgumentError(
+            f"{_cut(text, 60)} is constant: nothing can change", fix="put a variable in it, as in 2*x"
+        )
+    explanation = explain(result, wrt)
     if as_json:
         _print_json(explanation.to_dict())
     elif as_latex:

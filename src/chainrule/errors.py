@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
 _INTERNAL = ("chainrule", "numpy")
+_internal_modules: dict[str, bool] = {}
+"""Whether a module, by name, belongs to chainrule or NumPy: filled as modules are met on the stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,10 @@ class Source:
         return f"{short}:{self.line}  {self.text}".rstrip()
 
 
-def is_internal(globals_: Mapping[str, Any]) -> bool:
-    """Whether a frame with these globals belongs to chainrule or NumPy rather than to the user."""
-    return str(globals_.get("__name__", "")).partition(".")[0] in _INTERNAL
+def _is_internal(module: str) -> bool:
+    inside = module.partition(".")[0] in _INTERNAL
+    _internal_modules[module] = inside
+    return inside
 
 
 def user_position(depth: int = 1) -> tuple[CodeType, int] | None:
@@ -43,9 +45,15 @@ def user_position(depth: int = 1) -> tuple[CodeType, int] | None:
     Cheap enough to call for every node: the line number is worked out only by :func:`source_of`.
     """
     frame: FrameType | None = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None and is_internal(frame.f_globals):
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        inside = _internal_modules.get(module)
+        if inside is None:
+            inside = _is_internal(module)
+        if not inside:
+            return frame.f_code, frame.f_lasti
         frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
+    return None
 
 
 def source_of(position: tuple[CodeType, int] | None) -> Source | None:
@@ -59,6 +67,18 @@ def source_of(position: tuple[CodeType, int] | None) -> Source | None:
             line = number
     text = linecache.getline(code.co_filename, line).strip()
     return Source(code.co_filename, line, text)
+
+
+def shown(value: Any) -> str:
+    """``value`` as a message quotes it: on one line, and short."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None and shape != ():
+        return f"{type(value).__name__} of shape {shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an int of thousands of digits
+        return f"a very long {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:48]} ... ({type(value).__name__})"
 
 
 class ChainruleError(Exception):
@@ -90,6 +110,10 @@ class ChainruleError(Exception):
 
 class ShapeError(ChainruleError, ValueError):
     """Shapes do not fit the operation."""
+
+
+class SizeError(ShapeError, MemoryError):
+    """An array would be larger than memory."""
 
 
 class AxisError(ChainruleError, IndexError, ValueError):

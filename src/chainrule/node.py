@@ -93,6 +93,7 @@ class Node:
         value: the output; None while a program is only traced.
         tracked: whether derivatives flow through it.
         index: creation number; inputs have smaller ones.
+        retains_grad: whether a backward pass keeps the gradient of this result.
         name: what the user or a formula calls it, if anything.
     """
 
@@ -100,13 +101,13 @@ class Node:
         "__weakref__",
         "_grad",
         "_position",
-        "_retain",
         "dtype",
         "index",
         "inputs",
         "name",
         "op",
         "params",
+        "retains_grad",
         "shape",
         "tracked",
         "value",
@@ -134,8 +135,8 @@ class Node:
         self.tracked = tracked
         self.name = name
         self._position = position
-        self._grad: Any = None  # what backward collects here, and whether it does so for a result
-        self._retain = False
+        self._grad: Any = None  # what backward passes have collected here
+        self.retains_grad = False
         self.index = _next_index()
 
     @property
@@ -170,11 +171,6 @@ class Node:
     def is_leaf(self) -> bool:
         """Whether it is an input, a parameter or a constant."""
         return self.op is None
-
-    @property
-    def retains_grad(self) -> bool:
-        """Whether a backward pass keeps the gradient of this result."""
-        return self._retain
 
     def add_gradient(self, delta: Node, *, record: bool) -> None:
         """Add to the gradient that backward passes have collected here."""
@@ -368,24 +364,25 @@ def apply(
     if _bare.get():
         return op.evaluate(*inputs, **params) if params else op.evaluate(*inputs)
     tracked = traced = False
+    values: list[Any] = []
     for x in inputs:
+        value = x.value
+        values.append(value)
+        if value is None:
+            traced = True
         if x.tracked:
             tracked = True
-        if x.value is None:
-            traced = True
-    if tracked and not _recording.get():
-        tracked = False
     shape, dtype = op.infer(*inputs, **params) if params else op.infer(*inputs)
     if traced:
         value = None
     else:
-        try:
-            if params:
-                value = _silent.run(op.evaluate, *[x.value for x in inputs], **params)
-            else:
-                value = _silent.run(op.evaluate, *[x.value for x in inputs])
+        try:  # as evaluate() does, without a call more: this is where eager programs spend their time
+            run = _silent.run
+            value = run(op.evaluate, *values, **params) if params else run(op.evaluate, *values)
         except RuntimeError:
-            value = evaluate(op, [x.value for x in inputs], params)
+            value = evaluate(op, values, params)
+    if tracked and not _recording.get():
+        tracked = False
     if tracked or traced:
         return _node_type(op, inputs, params, shape, dtype, value, tracked, name, user_position(2))
     return _node_type(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
@@ -552,15 +549,17 @@ def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
     return sorted(seen, key=by_index)
 
 
-def tracked_ancestors(output: Node) -> list[Node]:
-    """The nodes through which derivatives of ``output`` flow, itself included, inputs first."""
-    seen, stack = {output}, [output]
+def tracked_ancestors(output: Node) -> tuple[list[Node], set[Node]]:
+    """The nodes through which derivatives of ``output`` flow, itself included, inputs first; and as a set."""
+    seen, order, stack = {output}, [output], [output]
     while stack:
         for x in stack.pop().inputs:
-            if x.tracked and x not in seen:
+            if x.tracked and x not in seen and x.dtype.kind == "f":
                 seen.add(x)
+                order.append(x)
                 stack.append(x)
-    return [n for n in sorted(seen, key=by_index) if n.dtype.kind == "f"]
+    order.sort(key=by_index)  # nearly sorted as it is, which takes linear time
+    return order, seen
 
 
 by_index = operator.attrgetter("index")

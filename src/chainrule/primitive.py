@@ -170,11 +170,12 @@ class Pointwise(Primitive):
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         first = xs[0]
         shape, dtype = first.shape, first.dtype
-        for x in xs[1:]:
+        for x in xs:
             if x.dtype is not dtype:
                 dtype = promote(cls.name, dtype, x.dtype)
-            if x.shape != shape and x.shape != ():
-                shape = x.shape if shape == () else broadcast(cls.name, *(each.shape for each in xs))
+            other = x.shape
+            if other != shape and other:
+                shape = broadcast(cls.name, *[each.shape for each in xs]) if shape else other
         if dtype not in cls.accepts:
             require_dtype(cls.name, dtype, cls.accepts)
         return shape, cls.result or dtype

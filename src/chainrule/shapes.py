@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, AxisError, DTypeError, ShapeError
+from chainrule.errors import ArgumentError, AxisError, DTypeError, ShapeError, SizeError, shown
 
 DType: TypeAlias = "np.dtype[Any]"
 Shape: TypeAlias = "tuple[int, ...]"
@@ -186,6 +186,8 @@ def normalize_axes(name: str, axis: Any, rank: int) -> tuple[int, ...]:
 
 def reduce_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
     """Shape after reducing ``axes``."""
+    if len(axes) == len(shape):
+        return (1,) * len(shape) if keepdims else ()
     if keepdims:
         return tuple(1 if i in axes else n for i, n in enumerate(shape))
     return tuple(n for i, n in enumerate(shape) if i not in axes)
@@ -206,3 +208,51 @@ def count(shape: Shape) -> int:
     for n in shape:
         total *= n
     return total
+
+
+def as_ints(name: str, what: str, value: Any) -> tuple[int, ...]:
+    """One integer, or several in a tuple, list, range or array, as a tuple."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    given: Sequence[Any] = value if isinstance(value, range) else as_sequence(value)
+    return tuple([n if type(n) is int else as_int(name, what, n) for n in given])
+
+
+def as_flag(name: str, what: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False; numbers and texts are refused, since all of them are true."""
+    if value is True or value is False:
+        return value
+    if type(value) is np.bool_:
+        return bool(value)
+    raise ArgumentError(
+        f"{name}: {what} must be True or False, got {shown(value)}", fix=f"pass {what}=True or {what}=False"
+    )
+
+
+MAX_RANK = 64
+"""Most axes that NumPy's arrays have."""
+
+_MAX_BYTES = 2**63 - 1
+
+
+def require_room(name: str, shape: Shape) -> None:
+    """Raise :class:`SizeError` for a shape that no array can have, whatever the memory."""
+    if len(shape) > MAX_RANK:
+        raise SizeError(
+            f"{name}: expected at most {MAX_RANK} axes, got {len(shape)}", fix="reshape to fewer axes"
+        )
+    if count(tuple(n for n in shape if n)) * 8 > _MAX_BYTES:
+        raise too_large(name, shape, float64)
+
+
+def too_large(name: str, shape: Shape, dtype: DType) -> SizeError:
+    """The error for an array that memory cannot hold."""
+    size = count(tuple(n for n in shape if n)) * dtype.itemsize
+    amount = "more bytes than can be addressed"
+    if size <= _MAX_BYTES:
+        power = max((size.bit_length() - 1) // 10, 0)
+        amount = f"{size / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')[power]}"
+    return SizeError(
+        f"{name}: no memory for an array of shape {shown(shape)}: in {dtype.name} it takes {amount}",
+        fix="choose smaller sizes, or work on one part after another",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -100,7 +101,7 @@ class Tensor(Node):
     def grad(self) -> Tensor | None:
         """∂y/∂x, summed over the calls of ``y.backward()`` so far; set it to None to start anew."""
         found: Tensor | None = self._grad
-        if found is None and self.tracked and not self.is_leaf and not self._retain:
+        if found is None and self.tracked and not self.is_leaf and not self.retains_grad:
             warnings.warn(
                 "the gradient of a computed tensor is not kept: call x.retain_grad() before backward()",
                 UserWarning,
@@ -124,7 +125,7 @@ class Tensor(Node):
                 "retain_grad: no gradient flows through this tensor",
                 fix="give a tensor that it is computed from requires_grad=True",
             )
-        self._retain = True
+        self.retains_grad = True
         return self
 
     def backward(self, gradient: Operand[Tensor] | None = None, *, create_graph: bool = False) -> None:
@@ -150,8 +151,7 @@ class Tensor(Node):
         seed = self._seed(gradient)
         found = leaf_gradients(self, seed, record=create_graph)
         for node, delta in found.items():
-            if node.is_leaf or node.retains_grad:
-                node.add_gradient(delta, record=create_graph)
+            node.add_gradient(delta, record=create_graph)
 
     def _require_gradient(self) -> None:
         if self.dtype not in FLOATS:
@@ -219,9 +219,7 @@ class Tensor(Node):
         return call_function(func, args, kwargs)
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> ModuleType:
-        import chainrule
-
-        return chainrule
+        return sys.modules["chainrule"]  # importing it here would make the layers a circle
 
     def __dlpack__(self, **options: Any) -> Any:
         return np.array(self.array()).__dlpack__(**options)

@@ -65,9 +65,14 @@ class _Run:
     structures: list[Any]
     picked: tuple[int, ...]
     single: bool
-    labels: list[str]
-    outer: bool
+    describe: Callable[[], list[str]]
+    outer: bool = False
     result: Any = None
+
+    @property
+    def labels(self) -> list[str]:
+        """What the user calls each of ``wrt``; worked out only for an error."""
+        return self.describe()
 
     def rebuild(self, flat: Sequence[Any]) -> Any:
         """Arrange one value for each leaf as the picked arguments were."""
@@ -94,17 +99,21 @@ class _Run:
 def _start(name: str, f: Fn, argnums: int | Sequence[int], args: tuple[Any, ...]) -> tuple[_Run, list[Any]]:
     picked = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     numbers = tuple(_argnum(name, n, len(args)) for n in picked)
-    run = _Run(name, [], [], [], numbers, isinstance(argnums, int), [], False)
+
+    def describe() -> list[str]:
+        names = _argument_names(f, len(args))
+        return [f"{names[n]}.{path}".rstrip(".") for n in numbers for path in trees.paths(args[n])]
+
+    run = _Run(name, [], [], [], numbers, isinstance(argnums, int), describe)
     given = list(args)
-    names = _argument_names(f, len(args))
     for number in numbers:
         flat, structure = trees.flatten(args[number])
         run.starts.append(len(run.wrt))
         run.structures.append(structure)
-        paths = [f"{names[number]}.{p}".rstrip(".") for p in trees.paths(args[number])]
-        fresh = [_fresh(run, value, path) for value, path in zip(flat, paths, strict=True)]
+        fresh: list[Node] = []
+        for value in flat:
+            fresh.append(_fresh(run, value, len(run.wrt) + len(fresh)))
         run.wrt += fresh
-        run.labels += paths
         given[number] = trees.unflatten(structure, fresh)
     return run, given
 
@@ -130,12 +139,13 @@ def _argument_names(f: Fn, count: int) -> list[str]:
     return [*names, *(f"argument {i}" for i in range(len(names), count))][: max(count, len(names))]
 
 
-def _fresh(run: _Run, value: Any, label: str) -> Node:
+def _fresh(run: _Run, value: Any, place: int) -> Node:
     try:
         node = as_node(value)
     except OperandError as error:
-        raise OperandError(f"{run.name}: {label}: {error.message}", fix=error.fix) from None
+        raise OperandError(f"{run.name}: {run.labels[place]}: {error.message}", fix=error.fix) from None
     if node.dtype not in FLOATS:
+        label = run.labels[place]
         example = f"{value}.0" if type(value) is int else f"{label.split('.')[0]}.astype(cr.float64)"
         raise DTypeError(
             f"{run.name}: cannot differentiate with respect to {label}: it is {node.dtype.name}, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule.autodiff.rules import pull, pull_through
+from chainrule.autodiff.rules import pull, pull_values
 from chainrule.node import (
     Node,
     ancestors,
@@ -47,7 +47,13 @@ def pullback(
     DOI 10.1137/1.9780898717761.
     """
     order, live = between(outputs, wrt)
-    deltas = _sweep(order, live, outputs, seeds, set(wrt), record, visit)
+    kept = set(wrt)
+    if record or visit is not None or any(n.value is None for n in (*outputs, *seeds)):
+        deltas = _sweep(order, live, _seeded(live, outputs, seeds), kept, record, visit)
+    else:
+        with recording(False):
+            deltas = _seeded(live, outputs, seeds)
+        deltas = _sweep_bare(order, live, {node: delta.value for node, delta in deltas.items()}, kept)
     return [deltas.get(w) for w in wrt]
 
 
@@ -58,24 +64,21 @@ def leaf_gradients(output: Node, seed: Node, *, record: bool) -> dict[Node, Node
         output: the result; ``seed`` is ∂L/∂output, of its shape.
         record: whether the gradients remember how they were computed.
     """
-    order = tracked_ancestors(output)
+    order, live = tracked_ancestors(output)
     kept = {n for n in order if n.op is None or n.retains_grad}
-    return _sweep(order, set(order), [output], [seed], kept, record, None)
+    if record or output.value is None or seed.value is None:
+        return _sweep(order, live, {output: seed}, kept, record, None)
+    return _sweep_bare(order, live, {output: seed.value}, kept)
 
 
 def _sweep(
     order: Sequence[Node],
     live: set[Node],
-    outputs: Sequence[Node],
-    seeds: Sequence[Node],
+    deltas: dict[Node, Node],
     kept: set[Node],
     record: bool,
     visit: Visit | None,
 ) -> dict[Node, Node]:
-    if not record and visit is None and all(n.value is not None for n in (*outputs, *seeds)):
-        found = on_bare_values(_sweep_values, order, live, outputs, [s.value for s in seeds], kept)
-        return {node: holding(value) for node, value in found.items()}
-    deltas = _seeded(live, outputs, seeds)
     with recording(record):
         for node in reversed(order):
             delta = deltas.get(node) if node in kept else deltas.pop(node, None)
@@ -88,22 +91,32 @@ def _sweep(
     return deltas
 
 
-def _sweep_values(
-    order: Sequence[Node], live: set[Node], outputs: Sequence[Node], seeds: Sequence[Any], kept: set[Node]
-) -> dict[Node, Any]:
+def _sweep_bare(
+    order: Sequence[Node], live: set[Node], deltas: dict[Node, Any], kept: set[Node]
+) -> dict[Node, Node]:
     """The same sweep on arrays, where nobody will ask how the gradients came about."""
-    deltas = _seeded(live, outputs, seeds)
+    on_bare_values(_sweep_values, order, live, deltas, kept)
+    return {node: holding(value) for node, value in deltas.items()}
+
+
+def _sweep_values(order: Sequence[Node], live: set[Node], deltas: dict[Node, Any], kept: set[Node]) -> None:
     for node in reversed(order):
         op, inputs = node.op, node.inputs
-        if op is None or not inputs or node not in deltas:
+        delta = deltas.get(node)
+        if op is None or delta is None or not inputs:
             continue
-        delta = deltas[node] if node in kept else deltas.pop(node)
-        wanted = [x in live for x in inputs]
-        pulled = pull_through(op, node.params, node.value, [x.value for x in inputs], delta, wanted)
+        if node not in kept:
+            del deltas[node]
+        values: list[Any] = []
+        wanted: list[bool] = []
+        for x in inputs:  # a hot loop: a list comprehension each would cost twice as much
+            values.append(x.value)
+            wanted.append(x in live)
+        pulled = pull_values(op, node.params, node.value, values, delta, wanted)
         for x, contribution in zip(inputs, pulled):  # noqa: B905 (as long as each other; the hot loop)
             if contribution is not None:
-                deltas[x] = deltas[x] + contribution if x in deltas else contribution
-    return {node: deltas[node] for node in order if node in deltas}
+                known = deltas.get(x)
+                deltas[x] = contribution if known is None else known + contribution
 
 
 def _seeded(live: set[Node], outputs: Sequence[Node], seeds: Sequence[Any]) -> dict[Node, Any]:

@@ -13,12 +13,12 @@ All of it builds nodes, so what comes out is a graph that can be differentiated 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.errors import GraphError
 from chainrule.node import Node, Params, apply
-from chainrule.ops.arithmetic import Scale
+from chainrule.ops.arithmetic import Scale, scale
 from chainrule.ops.cast import astype
 from chainrule.ops.create import zeros_like
 from chainrule.ops.move import broadcast_to, sum_to
@@ -36,31 +36,47 @@ def pull(node: Node, g: Node, wanted: Sequence[bool]) -> list[Node | None]:
     Returns:
         For each input its contribution to ∂result/∂input, or None where that is zero or not wanted.
     """
-    return pull_through(_op(node), node.params, node, node.inputs, g, wanted)
+    return _pull(_op(node), node.params, node, node.inputs, g, wanted, scale)
 
 
-def pull_through(
+def pull_values(
     op: type[Primitive], params: Params, y: Any, xs: Sequence[Any], g: Any, wanted: Sequence[bool]
 ) -> list[Any]:
-    """:func:`pull` for an operation and its output and inputs, as nodes or as bare arrays."""
-    found: list[Any] = [None] * len(xs)
-    if issubclass(op, Discrete):
-        return found
-    if issubclass(op, Linear):
-        for i, want in enumerate(wanted):
-            if want and (op.linear is None or i in op.linear):
-                found[i] = _fit(op.transpose(g, i, *xs, **params), xs[i])
-        return found
+    """:func:`pull` for an operation and its output and inputs as arrays, within ``on_bare_values``."""
+    return _pull(op, params, y, xs, g, wanted, Scale.evaluate)
+
+
+def _pull(
+    op: type[Primitive],
+    params: Params,
+    y: Any,
+    xs: Sequence[Any],
+    g: Any,
+    wanted: Sequence[bool],
+    times: Callable[[Any, Any], Any],
+) -> list[Any]:
+    found: list[Any] = []
     if issubclass(op, Pointwise):
-        pulled, finish = op.partials(y, *xs, **params), _scaled
+        partials = op.partials(y, *xs, **params) if params else op.partials(y, *xs)
+        if len(partials) != len(xs):
+            raise _miscounted(op, partials, xs)
+        for x, partial, want in zip(xs, partials, wanted):  # noqa: B905 (the hot loop)
+            found.append(_fit(_scaled(g, partial, times), x) if want else None)
+    elif issubclass(op, Linear):
+        linear = op.linear
+        for i, x in enumerate(xs):
+            want = wanted[i] and (linear is None or i in linear)
+            found.append(_fit(op.transpose(g, i, *xs, **params), x) if want else None)
     elif issubclass(op, Custom):
-        pulled, finish = op.vjp(g, y, *xs, **params), _resolved
+        pulled = op.vjp(g, y, *xs, **params)
+        if len(pulled) != len(xs):
+            raise _miscounted(op, pulled, xs)
+        for x, contribution, want in zip(xs, pulled, wanted, strict=True):
+            found.append(_fit(_resolved(contribution), x) if want else None)
+    elif issubclass(op, Discrete):
+        return [None] * len(xs)
     else:
         raise _no_rule(op)
-    for i, want in enumerate(wanted):
-        if want:
-            contribution = finish(g, pulled[i])
-            found[i] = None if contribution is None else _fit(contribution, xs[i])
     return found
 
 
@@ -71,7 +87,7 @@ def push(node: Node, tangents: Sequence[Node | None]) -> Node | None:
         return None
     if issubclass(op, Pointwise):
         partials = op.partials(node, *xs, **node.params)
-        terms = [_scaled(t, p) for t, p in zip(tangents, partials, strict=True) if t is not None]
+        terms = [_scaled(t, p, scale) for t, p in zip(tangents, partials, strict=True) if t is not None]
         total = add_all([t for t in terms if t is not None])
         return None if total is None else broadcast_to(total, node.shape)
     if issubclass(op, Linear):
@@ -108,17 +124,17 @@ def is_linear_in(op: type[Linear], i: int) -> bool:
     return op.linear is None or i in op.linear
 
 
-def _scaled(g: Any, partial: Any) -> Any:
+def _scaled(g: Any, partial: Any, times: Callable[[Any, Any], Any]) -> Any:
     if callable(partial):
         partial = partial()
     if partial is None:
         return None
     if type(partial) is float:
         return g if partial == 1.0 else -g if partial == -1.0 else g * partial
-    return apply(Scale, (g, partial))
+    return times(g, partial)
 
 
-def _resolved(g: Any, contribution: Any) -> Any:
+def _resolved(contribution: Any) -> Any:
     value = contribution() if callable(contribution) else contribution
     if type(value) in (float, int):
         raise GraphError(
@@ -129,6 +145,8 @@ def _resolved(g: Any, contribution: Any) -> Any:
 
 def _fit(contribution: Any, x: Any) -> Any:
     """Undo broadcasting and promotion, so that the gradient has the input's own shape and dtype."""
+    if contribution is None:
+        return None
     if contribution.shape != x.shape:
         contribution = sum_to(contribution, x.shape)
     return contribution if contribution.dtype is x.dtype else astype(contribution, x.dtype)
@@ -146,6 +164,13 @@ def _op(node: Node) -> type[Primitive]:
     if node.op is None:
         raise GraphError(f"{node!r} is a leaf: it has no rule")
     return node.op
+
+
+def _miscounted(op: type[Primitive], given: Sequence[Any], xs: Sequence[Any]) -> GraphError:
+    return GraphError(
+        f"{op.name}: its rule gives {len(given)} derivatives for {len(xs)} inputs",
+        fix="give one for each input; None for zero",
+    )
 
 
 def _no_rule(op: type[Primitive]) -> GraphError:

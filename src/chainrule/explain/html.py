@@ -21,7 +21,7 @@ def write(explanation: Explanation) -> str:
     """A table of the nodes, the chain rule, and the paths with bars."""
     shown = explanation.derivations_shown(text.MOST_VARIABLES)
     rules = "".join(f"<div>{_rule(explanation, d)}</div>" for d in shown)
-    paths = "".join(_paths(explanation, d) for d in shown if text.is_worth_paths(d))
+    paths = "".join(_paths(explanation, d) for d in text.with_paths(shown))
     return f'<div class="chainrule-explanation">{_nodes(explanation)}{rules}{paths}</div>'
 
 

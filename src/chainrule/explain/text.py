@@ -30,14 +30,16 @@ def write(explanation: Explanation) -> str:
     """The whole explanation: what it says in one line, both passes, the chain rule, the paths."""
     shown = explanation.derivations_shown(MOST_VARIABLES)
     blocks = [headline(explanation), forward(explanation), backward(explanation, shown)]
-    blocks += [paths(explanation, d) for d in shown if is_worth_paths(d)]
+    blocks += [paths(explanation, d) for d in with_paths(shown)]
     blocks.append(modes(explanation))
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
-def is_worth_paths(d: Derivation) -> bool:
-    """Whether the paths say more than the chain rule does."""
-    return d.paths.count != 1 or len(d.paths.listed[0].edges) > 2
+def with_paths(shown: Sequence[Derivation]) -> list[Derivation]:
+    """Those whose paths are written out: a single one; of several those where the chain rule says less."""
+    if len(shown) == 1:
+        return list(shown)
+    return [d for d in shown if d.paths.count != 1 or len(d.paths.listed[0].edges) > 2]
 
 
 def headline(explanation: Explanation) -> list[str]:

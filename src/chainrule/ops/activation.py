@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, shown
 from chainrule.node import N, Node, Operand, apply, as_node, constant
 from chainrule.ops import error_function
 from chainrule.ops.arithmetic import Scale, scale, square
@@ -331,9 +331,9 @@ def gelu(x: Operand[N], /, approximate: Literal["none", "tanh"] = "none") -> N:
 
     Source: Hendrycks and Gimpel, arXiv:1606.08415.
     """
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
-            f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}",
+            f"gelu: approximate must be 'none' or 'tanh', got {shown(approximate)}",
             fix="gelu(x, approximate='tanh')",
         )
     return apply(Gelu, (as_node(x),), {"approximate": approximate})
@@ -344,6 +344,6 @@ def _finite(name: str, what: str, value: Any, learned: str) -> float:
         raise ArgumentError(f"{name}: {what} must be a Python number, got a tensor", fix=f"write {learned}")
     if not isinstance(value, Real) or not math.isfinite(value):
         raise ArgumentError(
-            f"{name}: {what} must be a finite number, got {value!r}", fix="pass a Python float"
+            f"{name}: {what} must be a finite number, got {shown(value)}", fix="pass a Python float"
         )
     return float(value)

@@ -5,18 +5,32 @@ Floats are float64 and integers int64 unless a dtype is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, shown
 from chainrule.node import ArrayLike, N, Node, Operand, as_array, as_node, constant, leaf, no_value
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import where
 from chainrule.ops.move import broadcast_to, reshape
 from chainrule.primitive import Array
-from chainrule.shapes import FLOATS, DType, Shape, as_dtype, as_int, as_shape, float64
+from chainrule.shapes import (
+    FLOATS,
+    NUMBERS,
+    DType,
+    Shape,
+    as_dtype,
+    as_flag,
+    as_int,
+    as_shape,
+    float64,
+    require_dtype,
+    require_room,
+    too_large,
+)
 
 
 def zeros(shape: int | Shape, *, dtype: Any = None) -> Any:
@@ -28,12 +42,13 @@ def zeros(shape: int | Shape, *, dtype: Any = None) -> Any:
 
     Raises:
         ShapeError: a size is negative.
+        SizeError: there is no memory for it.
 
     Example:
         >>> zeros((2, 1)).tolist()
         [[0.0], [0.0]]
     """
-    return leaf(np.zeros(as_shape("zeros", shape), _dtype(dtype)), copy=False)
+    return _made("zeros", np.zeros, as_shape("zeros", shape), _dtype(dtype))
 
 
 def ones(shape: int | Shape, *, dtype: Any = None) -> Any:
@@ -43,7 +58,7 @@ def ones(shape: int | Shape, *, dtype: Any = None) -> Any:
         >>> ones(2, dtype="int64").tolist()
         [1, 1]
     """
-    return leaf(np.ones(as_shape("ones", shape), _dtype(dtype)), copy=False)
+    return _made("ones", np.ones, as_shape("ones", shape), _dtype(dtype))
 
 
 def empty(shape: int | Shape, *, dtype: Any = None) -> Any:
@@ -53,7 +68,7 @@ def empty(shape: int | Shape, *, dtype: Any = None) -> Any:
         >>> empty(2).tolist()
         [0.0, 0.0]
     """
-    return leaf(np.zeros(as_shape("empty", shape), _dtype(dtype)), copy=False)
+    return _made("empty", np.zeros, as_shape("empty", shape), _dtype(dtype))
 
 
 def full(shape: int | Shape, fill_value: Node | ArrayLike, *, dtype: Any = None) -> Any:
@@ -83,7 +98,7 @@ def zeros_like(x: Operand[N], /, *, dtype: Any = None) -> N:
         [0.0, 0.0]
     """
     node = as_node(x)
-    return leaf(np.zeros(node.shape, node.dtype if dtype is None else as_dtype(dtype)), copy=False)
+    return _made("zeros_like", np.zeros, node.shape, node.dtype if dtype is None else as_dtype(dtype))
 
 
 def ones_like(x: Operand[N], /, *, dtype: Any = None) -> N:
@@ -94,7 +109,7 @@ def ones_like(x: Operand[N], /, *, dtype: Any = None) -> N:
         [1, 1]
     """
     node = as_node(x)
-    return leaf(np.ones(node.shape, node.dtype if dtype is None else as_dtype(dtype)), copy=False)
+    return _made("ones_like", np.ones, node.shape, node.dtype if dtype is None else as_dtype(dtype))
 
 
 def empty_like(x: Operand[N], /, *, dtype: Any = None) -> N:
@@ -131,7 +146,15 @@ def _filled(name: str, shape: Shape, value: Node | ArrayLike, dtype: DType | Non
         )
     if isinstance(given, Node) or given.ndim:
         return broadcast_to(astype(given, target), shape)
-    return leaf(np.full(shape, given, target), copy=False)
+    return _made(name, lambda shape, dtype: np.full(shape, given, dtype), shape, target)
+
+
+def _made(name: str, make: Callable[[Shape, DType], Array], shape: Shape, dtype: DType) -> Any:
+    """What ``make`` gives, as a constant."""
+    try:
+        return leaf(make(shape, dtype), copy=False)
+    except MemoryError:
+        raise too_large(name, shape, dtype) from None
 
 
 def arange(
@@ -150,6 +173,7 @@ def arange(
 
     Raises:
         ArgumentError: ``step`` is 0, or a bound is infinite or nan.
+        SizeError: there is no memory for so many.
         TracedValueError: a bound is only being traced.
 
     Example:
@@ -163,13 +187,18 @@ def arange(
     if distance == 0:
         raise ArgumentError("arange: step is 0", fix="step by a positive or a negative number")
     target = None if dtype is None else as_dtype(dtype)
-    try:
-        return leaf(np.arange(first, last, distance), dtype=target, copy=False)
-    except (ValueError, OverflowError):
+    steps = (float(last) - float(first)) / float(distance)
+    if not math.isfinite(steps):
         raise ArgumentError(
             f"arange: from {first} to {last} by {distance} is no finite number of steps",
             fix="give finite bounds",
-        ) from None
+        )
+    points = (max(math.ceil(steps), 0),)
+    require_room("arange", points)
+    try:
+        return leaf(np.arange(first, last, distance), dtype=target, copy=False)
+    except MemoryError:
+        raise too_large("arange", points, target or float64) from None
 
 
 def linspace(
@@ -184,20 +213,32 @@ def linspace(
         endpoint: whether ``stop`` is among them.
 
     Raises:
-        ArgumentError: ``num`` is negative or not an integer.
+        ArgumentError: ``num`` is negative or not an integer, or an end is infinite or nan.
+        SizeError: there is no memory for so many.
         TracedValueError: an end is only being traced.
 
     Example:
         >>> linspace(0.0, 1.0, 5).tolist()
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    points = as_int("linspace", "num", num)
+    points, closed = as_int("linspace", "num", num), as_flag("linspace", "endpoint", endpoint)
     if points < 0:
         raise ArgumentError(
             f"linspace: num must be 0 or more, got {points}", fix="give how many numbers you want"
         )
-    ends = _number("linspace", start), _number("linspace", stop)
-    return leaf(np.linspace(*ends, points, endpoint=endpoint, dtype=_dtype(dtype)), copy=False)
+    first, last = (float(_number("linspace", end)) for end in (start, stop))
+    if not math.isfinite(last - first):
+        raise ArgumentError(
+            f"linspace: no equal distances from {first} to {last}",
+            fix="give finite ends, less than 1e308 apart",
+        )
+    require_room("linspace", (points,))
+    return _made(
+        "linspace",
+        lambda shape, dtype: np.linspace(first, last, *shape, endpoint=closed, dtype=dtype),
+        (points,),
+        _dtype(dtype),
+    )
 
 
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None) -> Any:
@@ -215,8 +256,11 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
         >>> eye(2).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    rows, columns = as_shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
-    return leaf(np.eye(rows, columns, as_int("eye", "k", k), _dtype(dtype)), copy=False)
+    sizes = as_shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
+    diagonal = _diagonal("eye", k, *sizes)
+    return _made(
+        "eye", lambda shape, dtype: np.eye(shape[0], shape[1], diagonal, dtype), sizes, _dtype(dtype)
+    )
 
 
 def meshgrid(*xs: Operand[N], indexing: str = "xy") -> list[N]:
@@ -234,9 +278,9 @@ def meshgrid(*xs: Operand[N], indexing: str = "xy") -> list[N]:
         >>> [a.tolist() for a in meshgrid([1.0, 2.0], [5.0, 6.0])]
         [[[1.0, 2.0], [1.0, 2.0]], [[5.0, 5.0], [6.0, 6.0]]]
     """
-    if indexing not in ("xy", "ij"):
+    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
-            f"meshgrid: expected indexing 'xy' or 'ij', got {indexing!r}", fix="choose one of them"
+            f"meshgrid: expected indexing 'xy' or 'ij', got {shown(indexing)}", fix="choose one of them"
         )
     nodes = [as_node(x) for x in xs]
     places = list(range(len(nodes)))
@@ -269,7 +313,9 @@ def tril(x: Operand[N], /, *, k: int = 0) -> N:
         >>> tril([[1.0, 2.0], [3.0, 4.0]]).tolist()
         [[1.0, 0.0], [3.0, 4.0]]
     """
-    return _triangle("tril", x, lambda rows, columns: np.tri(rows, columns, as_int("tril", "k", k), bool))
+    return _triangle(
+        "tril", x, lambda rows, columns: np.tri(rows, columns, _diagonal("tril", k, rows, columns), bool)
+    )
 
 
 def triu(x: Operand[N], /, *, k: int = 0) -> N:
@@ -280,7 +326,7 @@ def triu(x: Operand[N], /, *, k: int = 0) -> N:
         [[1.0, 2.0], [0.0, 4.0]]
     """
     return _triangle(
-        "triu", x, lambda rows, columns: ~np.tri(rows, columns, as_int("triu", "k", k) - 1, bool)
+        "triu", x, lambda rows, columns: ~np.tri(rows, columns, _diagonal("triu", k, rows, columns) - 1, bool)
     )
 
 
@@ -289,6 +335,11 @@ def _triangle(name: str, x: Operand[N], kept: Callable[[int, int], Array]) -> An
     if node.ndim < 2:
         raise ShapeError(f"{name}: expected at least 2 axes, got shape {node.shape}", fix="pass matrices")
     return where(kept(*node.shape[-2:]), node, constant(0, node.dtype))
+
+
+def _diagonal(name: str, k: int, rows: int, columns: int) -> int:
+    """The number of a diagonal; those outside the matrix are all alike."""
+    return min(max(as_int(name, "k", k), -rows - 1), columns + 1)
 
 
 def _dtype(dtype: Any) -> DType:
@@ -302,4 +353,5 @@ def _number(name: str, value: Any) -> Any:
     array = value.array() if isinstance(value, Node) else as_array(value, None, copy=False)
     if array.ndim:
         raise ShapeError(f"{name}: expected a number, got shape {array.shape}", fix="pass one number")
+    require_dtype(name, array.dtype, NUMBERS)
     return array[()]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.errors import ArgumentError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes
 from chainrule.ops.arithmetic import multiply
 from chainrule.ops.index import diagonal
@@ -351,9 +351,9 @@ def tensordot(x: Operand[N], y: Operand[N], /, axes: int | Sequence[Any] = 2) ->
     if isinstance(axes, (tuple, list)) and len(axes) == 2:
         return _sum_over("tensordot", left, axes[0], right, axes[1])
     most = min(left.ndim, right.ndim)
-    if not isinstance(axes, int) or not 0 <= axes <= most:
+    if not isinstance(axes, int) or isinstance(axes, bool) or not 0 <= axes <= most:
         raise ArgumentError(
-            f"tensordot: cannot sum over axes={axes!r} of {left.shape} and {right.shape}",
+            f"tensordot: cannot sum over axes={shown(axes)} of {left.shape} and {right.shape}",
             fix=f"pass a number from 0 to {most}, or a pair: the axes of the left, those of the right",
         )
     return _sum_over("tensordot", left, range(left.ndim - axes, left.ndim), right, range(axes))

@@ -37,6 +37,7 @@ from chainrule.shapes import (
     FLOATS,
     DType,
     Shape,
+    as_flag,
     broadcast,
     count,
     promote,
@@ -450,7 +451,7 @@ def cholesky(x: Operand[N], /, *, upper: bool = False) -> N:
     Source: Murray, Differentiation of the Cholesky decomposition, arXiv:1602.07527.
     """
     factor = apply(Cholesky, (as_node(x),))
-    return matrix_transpose(factor) if upper else factor
+    return matrix_transpose(factor) if as_flag("cholesky", "upper", upper) else factor
 
 
 class SlogDet(NamedTuple, Generic[N]):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import AxisError, ShapeError, TracedValueError
+from chainrule.errors import ArgumentError, AxisError, ShapeError, TracedValueError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
 from chainrule.ops.cast import astype
 from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd
@@ -25,12 +25,12 @@ from chainrule.shapes import (
     Shape,
     as_dtype,
     as_int,
-    as_shape,
     broadcast,
     count,
     normalize_axis,
     promote,
     require_dtype,
+    require_room,
 )
 
 
@@ -249,15 +249,22 @@ def one_hot(indices: Operand[N], num_classes: int, dtype: Any = np.float64, /) -
 
     Raises:
         AxisError: a class number is negative or too large.
+        ArgumentError: ``num_classes`` is negative or not an integer.
         DTypeError: ``indices`` are not integers.
 
     Example:
         >>> one_hot([1, 0], 3).tolist()
         [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    (size,) = as_shape("one_hot", (num_classes,))
+    size = as_int("one_hot", "num_classes", num_classes)
+    if size < 0:
+        raise ArgumentError(
+            f"one_hot: num_classes must be 0 or more, got {size}", fix="pass the number of classes"
+        )
+    node = as_indices("one_hot", indices)
+    require_room("one_hot", (*node.shape, size))
     params = {"num_classes": size, "dtype": as_dtype(dtype)}
-    return apply(OneHot, (as_indices("one_hot", indices),), params)
+    return apply(OneHot, (node,), params)
 
 
 def diagonal(x: Operand[N], /, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> N:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from numbers import Real
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.errors import ArgumentError, DTypeError, OperandError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes
 from chainrule.ops.move import broadcast_to, expand_dims, reshape, squeeze
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
-from chainrule.shapes import NUMBERS, DType, Shape, as_int, as_shape, normalize_axis, promote, require_dtype
+from chainrule.shapes import (
+    INTS,
+    NUMBERS,
+    DType,
+    Shape,
+    as_int,
+    as_ints,
+    as_sequence,
+    as_shape,
+    normalize_axis,
+    promote,
+    require_dtype,
+    require_room,
+)
 
 
 def _concatenate(*xs: Any, axis: int) -> Array:
@@ -74,7 +88,7 @@ class Narrow(Linear):
         axis = params["axis"]
         width = [(0, 0)] * g.ndim
         width[axis] = (params["start"], xs[0].shape[axis] - params["stop"])
-        return pad(g, width)
+        return apply(Pad, (g,), {"width": tuple(width)})
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -169,6 +183,12 @@ def stack(xs: Sequence[Operand[N]], /, *, axis: int = 0) -> N:
 
 
 def _several(name: str, xs: Sequence[Operand[Any]]) -> tuple[Any, ...]:
+    if isinstance(xs, (Node, np.ndarray)) and xs.ndim:
+        xs = unstack(xs)
+    elif not isinstance(xs, Sequence) or isinstance(xs, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OperandError(
+            f"{name}: expected a list of arrays, got {shown(xs)}", fix=f"pass a list: cr.{name}([x, y])"
+        )
     if not len(xs):
         raise ArgumentError(f"{name}: expected at least one array, got none", fix="pass a list of arrays")
     return as_nodes(name, *xs)
@@ -192,16 +212,18 @@ def split(x: Operand[N], /, sections: int | Sequence[int], *, axis: int = 0) -> 
     node = as_node(x)
     place = normalize_axis("split", axis, node.ndim)
     size = node.shape[place]
-    if isinstance(sections, int):
-        if sections < 1 or size % sections:
+    if isinstance(sections, (tuple, list, range, np.ndarray)):
+        places = as_ints("split", "each place to cut", sections)
+        cuts = [slice(0, n).indices(size)[1] for n in places]
+    else:
+        parts = as_int("split", "the number of parts", cast("SupportsIndex", sections))
+        if parts < 1 or size % parts:
             raise ShapeError(
-                f"split: axis {place} of {node.shape} has size {size}, which is not {sections} equal parts",
+                f"split: axis {place} of {node.shape} has size {size}, which is not {parts} equal parts",
                 fix="give the places at which to cut as a list",
             )
-        step = size // sections
-        cuts = [step * i for i in range(1, sections)]
-    else:
-        cuts = [slice(0, as_int("split", "each place", c)).indices(size)[1] for c in sections]
+        step = size // parts
+        cuts = [step * i for i in range(1, parts)]
     bounds = [0, *cuts, size]
     return [narrow(node, place, a, max(a, b)) for a, b in itertools.pairwise(bounds)]
 
@@ -228,6 +250,8 @@ def pad(x: Operand[N], /, width: int | Sequence[Any], *, value: float = 0.0) -> 
 
     Raises:
         ShapeError: a negative width, or not one pair for each axis.
+        ArgumentError: ``value`` is not a number.
+        DTypeError: a value that the dtype of ``x`` cannot hold.
 
     Example:
         >>> pad([1.0, 2.0], (1, 0)).tolist()
@@ -235,24 +259,40 @@ def pad(x: Operand[N], /, width: int | Sequence[Any], *, value: float = 0.0) -> 
     """
     node = as_node(x)
     pairs = _pad_width(node, width)
+    if isinstance(value, bool) or not isinstance(value, Real):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"pad: value must be a number, got {shown(value)}", fix="pass a Python number")
+    require_room("pad", tuple(n + a + b for n, (a, b) in zip(node.shape, pairs, strict=True)))
     padded = node if not any(map(any, pairs)) else apply(Pad, (node,), {"width": pairs})
     if value == 0 or padded is node:
         return padded
     require_dtype("pad", node.dtype, NUMBERS)
+    if node.dtype in INTS and not _fits(value, node.dtype):
+        raise DTypeError(
+            f"pad: {node.dtype.name} cannot hold the value {shown(value)}",
+            fix="pass an int in its range, or convert x: x.astype(cr.float64)",
+        )
     frame = np.pad(np.zeros(node.shape, node.dtype), pairs, constant_values=value)
     return padded + frame
 
 
+def _fits(value: float, dtype: DType) -> bool:
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max and value == int(value)
+
+
 def _pad_width(node: Node, width: int | Sequence[Any]) -> tuple[tuple[int, int], ...]:
     try:
-        array = np.broadcast_to(np.asarray(width, dtype=np.int64), (node.ndim, 2))
+        given = np.asarray(width)
+        array = np.broadcast_to(given, (node.ndim, 2))
     except (ValueError, TypeError):
+        given = array = np.asarray(None)
+    if given.dtype.kind not in "iu":
         raise ShapeError(
-            f"pad: width {width!r} is not one pair (before, after) for each of {node.ndim} axes",
+            f"pad: width {shown(width)} is not one pair (before, after) for each of {node.ndim} axes",
             fix=f"pass {node.ndim} pairs of integers",
-        ) from None
+        )
     if (array < 0).any():
-        raise ShapeError(f"pad: widths must not be negative, got {width!r}", fix="cut with x[a:b]")
+        raise ShapeError(f"pad: widths must not be negative, got {shown(width)}", fix="cut with x[a:b]")
     return tuple((int(a), int(b)) for a, b in array)
 
 
@@ -263,19 +303,22 @@ def roll(x: Operand[N], /, shift: int | tuple[int, ...], *, axis: int | tuple[in
         >>> roll([1.0, 2.0, 3.0], 1).tolist()
         [3.0, 1.0, 2.0]
     """
-    node = as_node(x)
+    node, shifts = as_node(x), as_ints("roll", "shift", shift)
     if axis is None:
-        if isinstance(shift, tuple):
-            raise ArgumentError("roll: several shifts need an axis each", fix="pass axis=(0, 1, ...)")
-        return reshape(roll(reshape(node, (-1,)), shift, axis=0), node.shape)
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    shifts = shift if isinstance(shift, tuple) else (shift,) * len(axes)
+        if len(shifts) != 1:
+            raise ArgumentError(
+                f"roll: got {len(shifts)} shifts and no axis: expected an axis for each",
+                fix="pass axis=(0, 1, ...)",
+            )
+        return reshape(roll(reshape(node, (-1,)), shifts, axis=0), node.shape)
+    axes = as_sequence(axis)
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ArgumentError(f"roll: got {len(shifts)} shifts for {len(axes)} axes", fix="pass one shift each")
     for a, s in zip(axes, shifts, strict=True):
         place = normalize_axis("roll", a, node.ndim)
         size = node.shape[place]
-        cut = -as_int("roll", "shift", s) % size if size else 0
+        cut = -s % size if size else 0
         if cut:
             node = concat([narrow(node, place, cut, size), narrow(node, place, 0, cut)], axis=place)
     return node
@@ -306,7 +349,7 @@ def tile(x: Operand[N], repetitions: int | Sequence[int], /) -> N:
         [1.0, 2.0, 1.0, 2.0]
     """
     node = as_node(x)
-    times = [repetitions] if isinstance(repetitions, int) else list(repetitions)
+    times = list(as_ints("tile", "each number of repetitions", repetitions))
     rank = max(node.ndim, len(times))
     times = [1] * (rank - len(times)) + times
     node = reshape(node, (*(1,) * (rank - node.ndim), *node.shape))

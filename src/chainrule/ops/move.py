@@ -243,12 +243,13 @@ def matrix_transpose(x: Operand[N], /) -> N:
         (2, 4, 3)
     """
     node = as_node(x)
-    if node.ndim < 2:
+    rank = len(node.shape)
+    if rank < 2:
         raise ShapeError(
             f"matrix_transpose: expected at least 2 axes, got shape {node.shape}",
             fix="a vector needs no transpose for @; reshape it to (n, 1) or (1, n) for a matrix",
         )
-    order = (1, 0) if node.ndim == 2 else (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
+    order = (1, 0) if rank == 2 else (*range(rank - 2), rank - 1, rank - 2)
     return apply(Transpose, (node,), {"axes": order})
 
 

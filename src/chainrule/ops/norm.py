@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, AxisError, ShapeError
+from chainrule.errors import ArgumentError, AxisError, ShapeError, shown
 from chainrule.node import N, Node, Operand, as_node
 from chainrule.ops.arithmetic import abs, divide, multiply, sign
 from chainrule.ops.cast import astype
@@ -20,6 +20,7 @@ from chainrule.shapes import (
     FLOATS,
     DType,
     Shape,
+    as_sequence,
     count,
     normalize_axes,
     normalize_axis,
@@ -108,7 +109,7 @@ def vector_norm(
     axes = normalize_axes("vector_norm", axis, node.ndim)
     if not isinstance(ord, Real) or ord != ord:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
-            f"vector_norm: ord must be a number, got {ord!r}", fix="use 2, 1, cr.inf, or another power"
+            f"vector_norm: ord must be a number, got {shown(ord)}", fix="use 2, 1, cr.inf, or another power"
         )
     if ord == 0:
         return sum(astype(not_equal(node, 0.0), node.dtype), axis=axes, keepdims=keepdims)
@@ -150,12 +151,12 @@ def matrix_norm(x: Operand[N], /, *, keepdims: bool = False, ord: float | str = 
 
 
 def _matrix_norm(x: Node, ord: float | str, axes: tuple[int, int], keepdims: bool) -> Any:
-    if ord == "fro":
+    if isinstance(ord, str) and ord == "fro":
         return vector_norm(x, axis=axes, keepdims=keepdims)
     require_dtype("matrix_norm", x.dtype, FLOATS)
-    if ord not in (1, -1, np.inf, -np.inf):
+    if not isinstance(ord, (Real, str)) or ord not in (1, -1, np.inf, -np.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
-            f"matrix_norm: ord {ord!r} is not supported: it needs singular values, or is no norm",
+            f"matrix_norm: ord {shown(ord)} is not supported: it needs singular values, or is no norm",
             fix="use 'fro', 1, -1, cr.inf or -cr.inf",
         )
     totals = sum(abs(x), axis=axes[0] if ord in (1, -1) else axes[1], keepdims=True)
@@ -190,7 +191,7 @@ def norm(
     node = as_node(x)
     if axis is None and ord is None:
         return vector_norm(node, keepdims=keepdims)
-    given = tuple(range(node.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    given = tuple(range(node.ndim)) if axis is None else tuple(as_sequence(axis))
     chosen: Any = ord if ord is not None else 2 if len(given) == 1 else "fro"
     if len(given) == 1:
         return vector_norm(node, axis=given, keepdims=keepdims, ord=chosen)

@@ -39,7 +39,7 @@ from chainrule.primitive import (
     moved_bytes,
     register,
 )
-from chainrule.shapes import FLOATS, DType, Shape, count, require_dtype
+from chainrule.shapes import FLOATS, DType, Shape, as_flag, count, require_dtype
 
 _NEAR: Pair = (1, 1)
 """The dilation of pools: their windows have no gaps."""
@@ -306,7 +306,7 @@ def avg_pool2d(
     node = as_node(x)
     params = _params("avg_pool2d", node, size, stride, padding)
     total = apply(SumPool2d, (node,), params)
-    if count_include_pad or not any(map(any, params["padding"])):
+    if as_flag("avg_pool2d", "count_include_pad", count_include_pad) or not any(map(any, params["padding"])):
         return total / float(params["size"][0] * params["size"][1])
     pixels = _sum_pool(np.ones((1, *node.shape[1:3], 1), node.dtype), **params)
     return total / pixels

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, shown
 from chainrule.node import ArrayLike, N, Node, Operand, as_node, as_nodes
 from chainrule.ops import threefry
 from chainrule.ops.cast import astype
@@ -122,8 +123,8 @@ def bits(key: Operand[N], shape: int | Sequence[int] = (), *, width: int = 64) -
         >>> bits(key(0), (2,), width=32).tolist()
         [1797259609, 2579123966]
     """
-    if width not in (32, 64):
-        raise ArgumentError(f"bits: width must be 32 or 64, got {width!r}", fix="pass width=32 or width=64")
+    if as_int("bits", "width", width) not in (32, 64):
+        raise ArgumentError(f"bits: width must be 32 or 64, got {width}", fix="pass width=32 or width=64")
     return _words("bits", key, shape, width)
 
 
@@ -366,13 +367,11 @@ def _dtype_of(name: str, dtype: Any, allowed: tuple[DType, ...]) -> DType:
 
 
 def _probability(name: str, what: str, value: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
+    known = isinstance(value, (Real, Node)) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    number = float(value) if known else math.nan
     if not 0 <= number <= 1:
         raise ArgumentError(
-            f"{name}: {what} must lie in [0, 1], got {value!r}", fix=f"pass {what}=0.5 for a half"
+            f"{name}: {what} must lie in [0, 1], got {shown(value)}", fix=f"pass {what}=0.5 for a half"
         )
     return number
 

@@ -18,7 +18,7 @@ from chainrule.ops.cast import astype
 from chainrule.ops.compare import equal, where
 from chainrule.ops.create import ones_like
 from chainrule.ops.join import concat, narrow
-from chainrule.ops.move import broadcast_to, flip, permute_dims, reshape
+from chainrule.ops.move import BroadcastTo, flip, permute_dims, reshape
 from chainrule.primitive import (
     Array,
     Cost,
@@ -73,7 +73,8 @@ class Reduction(Primitive):
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         shape, dtype = xs[0].shape, xs[0].dtype
-        require_dtype(cls.name, dtype, cls.accepts)
+        if dtype not in cls.accepts:
+            require_dtype(cls.name, dtype, cls.accepts)
         axes: KeptAxes = params["axes"]
         if cls.nonempty and 0 in [shape[a] for a in axes]:
             raise ShapeError(
@@ -142,7 +143,7 @@ def unreduce(y: N, x: Node, axes: KeptAxes) -> N:
 def _reducing(ufunc: np.ufunc) -> Callable[..., Any]:
     def evaluate(x: Any, axes: KeptAxes, keepdims: bool) -> Any:
         # NumPy would sum int32 in int64; the dtype of the result has been chosen before.
-        return ufunc.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)
+        return ufunc.reduce(x, axes, x.dtype, None, keepdims)
 
     return evaluate
 
@@ -157,7 +158,9 @@ class Sum(Reduction, Linear):
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         shape = xs[0].shape
-        return broadcast_to(unreduce(g, xs[0], params["axes"]) if g.shape else g, shape)
+        if g.shape:
+            g = unreduce(g, xs[0], params["axes"])
+        return g if g.shape == shape else apply(BroadcastTo, (g,), {"shape": shape})
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -481,7 +484,7 @@ def count_nonzero(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False
 
 def reduce(op: type[Primitive], x: Node, axis: Axes, keepdims: bool, **params: Any) -> Any:
     """Apply a primitive that takes ``axes`` and ``keepdims``, from the arguments that users give."""
-    axes = normalize_axes(op.name, axis, x.ndim)
+    axes = normalize_axes(op.name, axis, len(x.shape))
     return apply(op, (x,), {"axes": axes, "keepdims": bool(keepdims), **params})
 
 

@@ -26,7 +26,17 @@ from chainrule.primitive import (
     moved_bytes,
     register,
 )
-from chainrule.shapes import FLOATS, NUMBERS, DType, Shape, count, normalize_axis, promote, require_dtype
+from chainrule.shapes import (
+    FLOATS,
+    NUMBERS,
+    DType,
+    Shape,
+    as_flag,
+    count,
+    normalize_axis,
+    promote,
+    require_dtype,
+)
 
 
 class _Scan(Primitive):
@@ -217,7 +227,7 @@ def cumulative_sum(
     """
     node, place = _operand("cumulative_sum", x, axis, dtype)
     sums = apply(CumulativeSum, (node,), {"axis": place, "reverse": False})
-    return concat([_edge(sums, place, 0.0), sums], axis=place) if include_initial else sums
+    return _with_initial("cumulative_sum", sums, place, 0.0, include_initial)
 
 
 def cumsum(x: Operand[N], axis: int | None = None, dtype: Any = None) -> N:
@@ -254,7 +264,7 @@ def cumulative_prod(
     """
     node, place = _operand("cumulative_prod", x, axis, dtype)
     products = apply(CumulativeProd, (node,), {"axis": place})
-    return concat([_edge(products, place, 1.0), products], axis=place) if include_initial else products
+    return _with_initial("cumulative_prod", products, place, 1.0, include_initial)
 
 
 def cumprod(x: Operand[N], axis: int | None = None, dtype: Any = None) -> N:
@@ -291,7 +301,12 @@ def linear_recurrence(a: Operand[N], b: Operand[N], /, *, axis: int = 0, reverse
         [1.0, 1.5, 1.75]
     """
     factors, added = broadcast_arrays(*as_nodes("linear_recurrence", a, b))
-    return _recurrence(factors, added, normalize_axis("linear_recurrence", axis, added.ndim), bool(reverse))
+    return _recurrence(
+        factors,
+        added,
+        normalize_axis("linear_recurrence", axis, added.ndim),
+        as_flag("linear_recurrence", "reverse", reverse),
+    )
 
 
 def _operand(name: str, x: Operand[Node], axis: int | None, dtype: Any) -> tuple[Any, int]:
@@ -303,7 +318,14 @@ def _operand(name: str, x: Operand[Node], axis: int | None, dtype: Any) -> tuple
             f"{name}: shape {node.shape} has {node.ndim} axes, and none was named",
             fix="name one, axis=-1 for the last, or flatten first: cr.reshape(x, -1)",
         )
-    return node, normalize_axis(name, axis or 0, node.ndim)
+    return node, normalize_axis(name, 0 if axis is None else axis, node.ndim)
+
+
+def _with_initial(name: str, y: Any, axis: int, value: float, wanted: bool) -> Any:
+    """``y`` with ``value`` before it, if that is wanted."""
+    if not as_flag(name, "include_initial", wanted):
+        return y
+    return concat([_edge(y, axis, value), y], axis=axis)
 
 
 def _flattened(x: Operand[Node], axis: int | None) -> Any:

@@ -20,7 +20,7 @@ from chainrule.primitive import (
     moved_bytes,
     register,
 )
-from chainrule.shapes import DType, Shape, count, int64, normalize_axis
+from chainrule.shapes import DType, Shape, as_flag, count, int64, normalize_axis
 
 
 def _comparisons(xs: Sequence[HasSpec], shape: Shape, dtype: DType, axis: int) -> Cost:
@@ -110,6 +110,7 @@ def sort(x: Operand[N], /, *, axis: int = -1, descending: bool = False, stable: 
 
     Raises:
         AxisError: ``axis`` is out of range.
+        ArgumentError: ``descending`` or ``stable`` is not a truth value.
 
     Example:
         >>> sort([3.0, 1.0, 2.0]).tolist()
@@ -142,6 +143,6 @@ def argsort(x: Operand[N], /, *, axis: int = -1, descending: bool = False, stabl
 def _params(name: str, node: Node, axis: int, descending: bool, stable: bool) -> dict[str, Any]:
     return {
         "axis": normalize_axis(name, axis, node.ndim),
-        "descending": bool(descending),
-        "stable": bool(stable),
+        "descending": as_flag(name, "descending", descending),
+        "stable": as_flag(name, "stable", stable),
     }

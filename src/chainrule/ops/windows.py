@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.errors import ArgumentError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
-from chainrule.shapes import NUMBERS, DType, Shape, as_int, count, require_dtype
+from chainrule.shapes import NUMBERS, DType, Shape, as_int, count, require_dtype, require_room
 
 Pair: TypeAlias = "tuple[int, int]"
 Pads: TypeAlias = "tuple[Pair, Pair]"
@@ -92,7 +92,9 @@ def cut_windows(x: Array, kernel: Pair, stride: Pair, padding: Pads, dilation: P
     if padding != ((0, 0), (0, 0)):
         (top, bottom), (left, right) = padding
         n, h, w, c = x.shape
-        padded = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
+        wide = (n, top + h + bottom, left + w + right, c)
+        require_room("padding", wide)
+        padded = np.zeros(wide, x.dtype)
         padded[:, top : top + h, left : left + w] = x
         x = padded
     windows = cast("Array", np.lib.stride_tricks.sliding_window_view(x, span(kernel, dilation), axis=(1, 2)))
@@ -211,11 +213,12 @@ def as_pair(name: str, what: str, value: Any) -> Pair:
     given = tuple(cast("Sequence[Any]", value)) if isinstance(value, (tuple, list)) else (value, value)
     if len(given) != 2:
         raise ArgumentError(
-            f"{name}: {what} must be one integer or two (height, width), got {value!r}", fix="pass a pair"
+            f"{name}: {what} must be one integer or two (height, width), got {shown(value)}",
+            fix="pass a pair",
         )
     height, width = (as_int(name, what, n) for n in given)
     if height < 1 or width < 1:
-        raise ArgumentError(f"{name}: {what} must be 1 or more, got {value!r}", fix=f"pass {what}=1")
+        raise ArgumentError(f"{name}: {what} must be 1 or more, got {shown(value)}", fix=f"pass {what}=1")
     return height, width
 
 
@@ -231,7 +234,7 @@ def as_padding(name: str, padding: Any, image: Pair, kernel: Pair, stride: Pair,
     if isinstance(padding, str):
         if padding not in _NAMED_PADDING:
             raise ArgumentError(
-                f"{name}: padding {padding!r} is not one of {', '.join(map(repr, _NAMED_PADDING))}",
+                f"{name}: padding {shown(padding)} is not one of {', '.join(map(repr, _NAMED_PADDING))}",
                 fix="or pass integers: p, (rows, columns) or ((top, bottom), (left, right))",
             )
         if padding == "valid":
@@ -242,14 +245,14 @@ def as_padding(name: str, padding: Any, image: Pair, kernel: Pair, stride: Pair,
     pairs = [tuple(cast("Sequence[Any]", s)) if isinstance(s, (tuple, list)) else (s, s) for s in sides]
     if len(pairs) != 2 or any(len(pair) != 2 for pair in pairs):
         raise ArgumentError(
-            f"{name}: padding {padding!r} is not an integer, (rows, columns) "
+            f"{name}: padding {shown(padding)} is not an integer, (rows, columns) "
             "or ((top, bottom), (left, right))",
             fix='pass one of these, "valid" or "same"',
         )
     (top, bottom), (left, right) = (tuple(as_int(name, "padding", n) for n in pair) for pair in pairs)
     if min(top, bottom, left, right) < 0:
         raise ArgumentError(
-            f"{name}: padding must not be negative, got {padding!r}", fix="cut with x[:, a:b]"
+            f"{name}: padding must not be negative, got {shown(padding)}", fix="cut with x[:, a:b]"
         )
     return (top, bottom), (left, right)
 
@@ -326,6 +329,7 @@ def overlap_add2d(
     kernel = tuple(node.shape[3:5]) if node.ndim == 6 else (1, 1)
     image = as_pair("overlap_add2d", "shape", shape)
     params = geometry("overlap_add2d", image, kernel, stride, padding, dilation)
+    require_room("overlap_add2d", (*node.shape[:1], *image, *node.shape[-1:]))
     return apply(OverlapAdd2d, (node,), {"shape": image, **params})
 
 

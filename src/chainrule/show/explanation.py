@@ -26,14 +26,14 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
         console: where to; colours and width are the console's.
     """
     width = console.width
-    console.print(_headline(explanation), highlight=False)
+    style.print_paragraph(_headline(explanation), console)
     console.print()
     picture, focus = draw(explanation, width - 2), ""
     if picture is None and len(explanation.wrt) == 1:
         picture = draw(explanation, width - 2, leading_to=explanation.derivations[0].node)
         focus = f"Only what leads to {explanation.wrt[0]} is drawn."
     if picture is None:
-        console.print(_table(explanation), highlight=False)
+        style.print_trimmed(_table(explanation), console)
     else:
         for line in picture:
             console.print(Text("  ") + line, no_wrap=True, crop=True, highlight=False)
@@ -46,13 +46,11 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
     for d in shown:
         _print_rule(explanation, d, console)
     if len(explanation.wrt) > len(shown):
-        console.print(
-            f"  … and {count_text(len(explanation.wrt) - len(shown))} more variables", highlight=False
-        )
-    for d in shown:
-        if text.is_worth_paths(d):
-            console.print()
-            _print_paths(explanation, d, console)
+        more = count_text(len(explanation.wrt) - len(shown))
+        style.print_paragraph(f"… and {more} more variables", console, indent=2)
+    for d in text.with_paths(shown):
+        console.print()
+        _print_paths(explanation, d, console)
     modes = text.modes(explanation)
     if modes:
         console.print()
@@ -109,7 +107,7 @@ def _print_rule(explanation: Explanation, d: Derivation, console: Console) -> No
 
 
 def _print_paths(explanation: Explanation, d: Derivation, console: Console) -> None:
-    console.print(Text(text.paths(explanation, d)[0], style="bold"), highlight=False)
+    style.print_paragraph(Text(text.paths(explanation, d)[0], style="bold"), console)
     rows: list[tuple[str, str, str, Text]] = []
     for path in d.paths.listed[:MOST_BARS]:
         share = text.share_of(d, path)
@@ -139,10 +137,9 @@ def _print_rows(rows: list[tuple[str, str, str, Text]], console: Console) -> Non
             f"  {share.rjust(shares)}  ", "default"
         )
         numbers.append_text(drawn)
-        line = Text("  ").append(route.ljust(routes + 2) if beside else route)
-        if not beside:
-            console.print(line, highlight=False)
-            line = Text("    ")
-        line.append_text(numbers)
-        line.rstrip()
-        console.print(line, highlight=False)
+        numbers.rstrip()
+        if beside:
+            style.print_paragraph(Text(route.ljust(routes + 2)).append_text(numbers), console, indent=2)
+        else:
+            style.print_paragraph(route, console, indent=2)
+            style.print_paragraph(numbers, console, indent=4)

@@ -270,7 +270,9 @@ def _ports(upper: list[Box]) -> bool:
             choices += [column, column + 1, column - 1, column + 2, column - 2]
             for choice in choices:
                 cells = range(choice - len(segment.bottom) - 1, choice + 1)
-                inside = box.card is None or box.x < choice < box.x + box.width - 1
+                inside = (
+                    abs(choice - box.x) <= 1 if box.card is None else box.x < choice < box.x + box.width - 1
+                )
                 if inside and leaving.get(choice, segment) is segment and taken.isdisjoint(cells):
                     segment.arrives = choice
                     taken.update(cells)

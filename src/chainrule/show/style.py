@@ -6,7 +6,7 @@ the minus signs carry everything; a sign is never a hue.
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 VALUE = "bold #3a8fdc"
@@ -37,8 +37,16 @@ def print_paragraph(text: str | Text, console: Console, *, indent: int = 0, hang
         hanging: columns more before every line but the first.
     """
     words = Text(text) if isinstance(text, str) else text
-    width = max(20, console.width - indent - hanging)
+    width = max(8, console.width - indent - hanging)
     first, *rest = words.wrap(console, width) or [Text()]
     for i, line in enumerate((first, *rest)):
         line.rstrip()
         console.print(Text(" " * (indent + (hanging if i else 0))) + line, highlight=False)
+
+
+def print_trimmed(drawn: RenderableType, console: Console) -> None:
+    """Print a table without the blanks that fill its lines."""
+    for segments in console.render_lines(drawn, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()
+        console.print(line, highlight=False, no_wrap=True, crop=True)

@@ -96,7 +96,7 @@ def show_result(finished: Finished, console: Console) -> None:
     )
     console.print(line, highlight=False)
     console.print()
-    console.print(_confusion(finished, console.width), highlight=False)
+    style.print_trimmed(_confusion(finished, console.width), console)
     console.print()
     console.print(
         Text("gradient of each layer in the last epoch, root mean square"), style="bold", highlight=False

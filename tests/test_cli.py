@@ -1,0 +1,233 @@
+"""The command line: what it prints, its exit status, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import chainrule
+from chainrule.cli import main
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(chainrule.__file__).parents[1]),
+    "PYTHONUTF8": "1",
+    "COLUMNS": "80",
+    "NO_COLOR": "1",
+}
+
+
+class Ran:
+    """What one run of the command printed, and its exit status."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run the command in this process, which is faster than in one of its own."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments: str) -> Ran:
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        captured = capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return Ran(stopped.value.code, captured.out, captured.err)
+
+    return call
+
+
+def process(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chainrule", *arguments],
+        capture_output=True, encoding="utf-8", env=ENVIRONMENT, timeout=120, **options,
+    )  # fmt: skip
+
+
+ARTICLE = ("explain", "(a+b)*(b+c)", "a=-1", "b=3", "c=4")
+
+
+def test_explain(run):
+    ran = run(*ARTICLE)
+    assert (ran.status, ran.err) == (0, "")
+    for part in ("╔═ f = x·y ═╗", "▲ 3  ▼ 7 + 2 = 9", "b · used twice", "7·1 + 2·1 = 9", "77.8 %"):
+        assert part in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert "\x1b" not in ran.out
+
+
+def test_explain_as_json(run):
+    ran = run(*ARTICLE, "--wrt", "b", "--json")
+    assert (ran.status, ran.err) == (0, "")
+    assert (ran.json["value"], ran.json["gradient"]) == (14.0, 9.0)
+    assert [path["contribution"] for path in ran.json["paths"]] == [7.0, 2.0]
+
+
+def test_explain_as_latex(run):
+    assert run(*ARTICLE, "--latex").out.startswith("\\begin{align*}\n")
+    assert "exclude each other" in run(*ARTICLE, "--latex", "--json").json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (("-x^2", "x=3"), -9.0),
+        (("--x", "x=3"), 3.0),
+        (("--", "-x^2", "x=-3"), -9.0),
+        (("-(a+b)", "a=-1", "b=-.5"), 1.5),
+        (("z = a*b\nz + 1", "a=2", "b=−3"), -5.0),
+        (("w₁ + δ", "w₁=1", "δ=2e-3"), 1.002),
+    ],
+)
+def test_formulas_and_values_that_look_like_options(run, arguments: tuple[str, ...], value: float):
+    ran = run("explain", "--json", *arguments)
+    assert (ran.status, ran.json["value"]) == (0, value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "fix"),
+    [
+        (("2*a", "a="), 'a: expected a finite number, got ""', "write a decimal number: a=-1.5 or a=2e-3"),
+        (("2*a", "a=xyz"), 'a: expected a finite number, got "xyz"', "write a decimal number"),
+        (("2*a", "a=1e999"), 'a: expected a finite number, got "1e999"', "write a decimal number"),
+        (("2*a", "a=nan"), 'a: expected a finite number, got "nan"', "write a decimal number"),
+        (("2*a", "a=1", "a=2"), "a has two values", "give each variable one value"),
+        (("2*a", "3"), 'expected name=value, got "3"', "put the whole formula in one pair of quotes"),
+        (("2*a", "a=1", "--jsn"), 'expected name=value, got "--jsn"', "did you mean --json?"),
+        (("2+3",), "2+3 is constant: nothing can change", "put a variable in it, as in 2*x"),
+        (("2*a",), "f(a): no value for a", "pass one for each of a, for example a=1"),
+        (("a*beta", "a=1", "bta=2"), "f(a, beta): there is no variable bta", "did you mean beta?"),
+        (("2*a", "a=1", "--wrt", "q"), "does not depend on 'q'; variables are: a", "ask for one of these"),
+        (("2*[b]", "b=1"), '"[" does not belong in a formula\n    2*[b]\n      ^', "use round parentheses"),
+    ],
+)
+def test_mistakes(run, arguments: tuple[str, ...], message: str, fix: str):
+    ran = run("explain", *arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert message in ran.err
+    assert f"Fix: {fix}" in ran.err or fix in ran.err
+    assert "Traceback" not in ran.err
+    as_json = run("explain", *arguments, "--json")
+    assert (as_json.status, as_json.err) == (2, "")
+    assert message in as_json.json["error"]["message"]
+    assert fix in as_json.json["error"]["fix"]
+
+
+def test_errors_fit_on_one_screen(run):
+    for text in ("x+" * 4_999 + ")", "x" * 10_000, "(" * 10_000, "+".join(f"v_{i}" for i in range(2_000))):
+        ran = run("explain", text)
+        assert ran.status == 2
+        assert len(ran.err.splitlines()) <= 8
+        assert len(ran.err) < 2_000
+
+
+def test_usage_errors(run):
+    for arguments in (("bogus",), ("train", "nothing"), ("explain",), ("train", "digits", "--epochs", "x")):
+        ran = run(*arguments)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err.startswith("error: ")
+        assert run(*arguments, "--json").json["error"]["type"] == "UsageError"
+
+
+def test_help_and_version(run):
+    assert run("--version").out == f"chainrule {chainrule.__version__}\n"
+    for command in ("explain", "train", "tour"):
+        assert command in run("--help").out
+        assert "--json" in run(command, "--help").out
+    assert "Usage: chainrule" in run().out
+
+
+def test_train(run):
+    ran = run("train", "digits", "--epochs", "2", "--seed", "1")
+    assert (ran.status, ran.err) == (0, "")
+    for part in ("epoch   2", "test accuracy", "true ↓", "layers.0"):
+        assert part in ran.out
+    as_json = run("train", "digits", "--epochs", "2", "--optimizer", "momentum", "--json").json
+    assert as_json["started"]["optimizer"]["name"] == "momentum"
+    assert [epoch["epoch"] for epoch in as_json["epochs"]] == [1, 2]
+    assert as_json["finished"]["test_accuracy"] > 0.5
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "adagrad", "momentum", "gradient_descent"])
+def test_every_optimizer_learns_at_its_default_rate(run, optimizer: str):
+    ran = run("train", "digits", "--epochs", "8", "--optimizer", optimizer, "--json")
+    assert ran.json["finished"]["test_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--epochs", "0", "epochs must be at least 1"),
+        ("--batch-size", "-1", "batch_size must be at least 1"),
+        ("--learning-rate", "-1", "learning_rate"),
+        ("--learning-rate", "1e30", "not finite"),
+    ],
+)
+def test_training_that_cannot_be(run, option: str, value: str, message: str):
+    ran = run("train", "digits", option, value)
+    assert ran.status == 2
+    assert message in ran.err
+
+
+def test_as_a_process():
+    ran = process(*ARTICLE, "--wrt", "b", "--json")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout)["gradient"] == 9.0
+    assert process("explain", "x+").returncode == 2
+
+
+def test_a_reader_that_leaves_is_no_error():
+    script = '"$0" -m chainrule train digits --epochs 3 | head -n 1; exit ${PIPESTATUS[0]}'
+    ran = subprocess.run(
+        ["bash", "-c", script, sys.executable],
+        capture_output=True,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+        timeout=120,
+    )
+    assert ran.stderr == ""
+    assert len(ran.stdout.splitlines()) == 1
+
+
+def test_interrupting_is_quiet():
+    running = subprocess.Popen(
+        [sys.executable, "-m", "chainrule", "train", "digits", "--epochs", "100000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=ENVIRONMENT,
+    )  # fmt: skip
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (130, "")
+
+
+def test_a_terminal_without_unicode_still_gets_the_numbers():
+    environment = {**ENVIRONMENT, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "chainrule", *ARTICLE], capture_output=True, encoding="ascii",
+        env=environment, timeout=120,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "7 + 2 = 9" in ran.stdout
+
+
+def test_importing_chainrule_loads_nothing_that_draws():
+    script = "import sys, chainrule; print(sorted({'rich', 'typer'} & set(sys.modules)))"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", env=ENVIRONMENT
+    )
+    assert ran.stdout == "[]\n"
