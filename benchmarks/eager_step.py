@@ -1,9 +1,16 @@
 """One training step of a 2-2-1 network in eager mode: chainrule against torch, in the same process.
 
 The network is the smallest that backpropagation is explained with: two inputs, two hidden sigmoids, one
-output sigmoid, E = (y - yhat)² / 2, batch 1, float32. A step is forward, backward and ``w - rate * dE/dw``.
-With so few numbers the time is overhead, which is what is measured. Both libraries take turns in blocks, so
-that a slow moment of the machine hits both; the medians of the blocks are compared.
+output sigmoid, E = (y - yhat)² / 2, batch 1, float32. With so few numbers the time is overhead, which is what
+is measured. A step is forward, backward and ``w - rate * dE/dw``, in two ways:
+
+- ``optimizer``: each library's own plain gradient descent, as its users write it: `torch.optim.SGD` with
+  ``zero_grad`` and ``step``, `cr.optim.gradient_descent` with ``update``;
+- ``by_hand``: the update written out, in place where a library can (torch), into new tensors where tensors
+  never change (chainrule).
+
+All take turns in blocks, so that a slow moment of the machine hits them alike; medians over the blocks are
+compared, and the ratio is the median of the blocks' ratios: below 1, chainrule is faster.
 
     python benchmarks/eager_step.py [--once] [--json]
 """
@@ -35,8 +42,11 @@ W1 = np.array([[0.15, 0.25], [0.20, 0.30]], np.float32)
 W2 = np.array([[0.40], [0.45]], np.float32)
 
 
-def with_chainrule() -> tuple[Callable[[], None], Callable[[], list[Any]]]:
-    """A function that makes one step, and one that reads the weights."""
+Step = tuple[Callable[[], None], Callable[[], list[Any]]]
+"""A function that makes one step, and one that reads the weights."""
+
+
+def chainrule_by_hand() -> Step:
     x, y = cr.tensor(X), cr.tensor(Y)
     w1: Any = cr.tensor(W1, requires_grad=True)
     w2: Any = cr.tensor(W2, requires_grad=True)
@@ -54,8 +64,7 @@ def with_chainrule() -> tuple[Callable[[], None], Callable[[], list[Any]]]:
     return step, lambda: [w1.tolist(), w2.tolist()]
 
 
-def with_torch() -> tuple[Callable[[], None], Callable[[], list[Any]]]:
-    """The same in torch, which updates in place."""
+def torch_by_hand() -> Step:
     x, y = torch.tensor(X), torch.tensor(Y)
     w1, w2 = torch.tensor(W1, requires_grad=True), torch.tensor(W2, requires_grad=True)
 
@@ -69,6 +78,44 @@ def with_torch() -> tuple[Callable[[], None], Callable[[], list[Any]]]:
         w1.grad = w2.grad = None
 
     return step, lambda: [w1.tolist(), w2.tolist()]
+
+
+def chainrule_optimizer() -> Step:
+    x, y = cr.tensor(X), cr.tensor(Y)
+    weights: Any = [cr.tensor(W1, requires_grad=True), cr.tensor(W2, requires_grad=True)]
+    optimizer = cr.optim.gradient_descent(RATE)
+    state = optimizer.init(weights)
+
+    def step() -> None:
+        nonlocal weights, state
+        w1, w2 = weights
+        error = y - cr.sigmoid(cr.sigmoid(x @ w1) @ w2)
+        loss = (error * error).sum() * 0.5
+        loss.backward()
+        weights, state = optimizer.update([w1.grad, w2.grad], state, weights)
+
+    return step, lambda: [w.tolist() for w in weights]
+
+
+def torch_optimizer() -> Step:
+    x, y = torch.tensor(X), torch.tensor(Y)
+    w1, w2 = torch.tensor(W1, requires_grad=True), torch.tensor(W2, requires_grad=True)
+    optimizer = torch.optim.SGD([w1, w2], lr=RATE)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        error = y - torch.sigmoid(torch.sigmoid(x @ w1) @ w2)
+        loss = (error * error).sum() * 0.5
+        loss.backward()
+        optimizer.step()
+
+    return step, lambda: [w1.tolist(), w2.tolist()]
+
+
+VARIANTS: dict[str, dict[str, Callable[[], Step]]] = {
+    "optimizer": {"chainrule": chainrule_optimizer, "torch": torch_optimizer},
+    "by_hand": {"chainrule": chainrule_by_hand, "torch": torch_by_hand},
+}
 
 
 def work() -> dict[str, int]:
@@ -95,6 +142,25 @@ def seconds_per_step(step: Callable[[], None]) -> float:
     return (time.perf_counter() - began) / STEPS
 
 
+def measure(steps: dict[tuple[str, str], Step]) -> dict[str, Any]:
+    """Medians in microseconds and ratios, from blocks in which all take turns."""
+    for step, _ in steps.values():
+        seconds_per_step(step)
+    blocks: dict[tuple[str, str], list[float]] = {which: [] for which in steps}
+    for _ in range(BLOCKS):
+        for which, (step, _) in steps.items():
+            blocks[which].append(seconds_per_step(step))
+    result: dict[str, Any] = {"blocks": BLOCKS, "steps_per_block": STEPS}
+    for variant in VARIANTS:
+        times = {library: b for (v, library), b in blocks.items() if v == variant}
+        found: dict[str, Any] = {name: round(statistics.median(b) * 1e6, 1) for name, b in times.items()}
+        if len(times) == 2:
+            ratios = [a / b for a, b in zip(times["chainrule"], times["torch"], strict=True)]
+            found["ratio"] = round(statistics.median(ratios), 3)
+        result[variant] = found
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="One eager training step of a 2-2-1 network.")
     parser.add_argument("--once", action="store_true", help="run each once and check it, without timing")
@@ -102,32 +168,26 @@ def main() -> None:
     options = parser.parse_args()
     if torch is None:
         print("torch is not installed: chainrule runs alone, without a ratio", file=sys.stderr)
+    else:
+        torch.set_num_threads(1)
 
-    libraries = {"chainrule": with_chainrule, **({"torch": with_torch} if torch else {})}
-    steps = {name: make() for name, make in libraries.items()}
-    result: dict[str, Any] = {"step": "2-2-1 network, batch 1, float32, eager", **work()}
+    libraries = ["chainrule", "torch"] if torch else ["chainrule"]
+    steps = {(variant, name): make[name]() for variant, make in VARIANTS.items() for name in libraries}
+    result: dict[str, Any] = {
+        "step": "2-2-1 network, batch 1, float32, eager",
+        "unit": "microseconds",
+        **work(),
+    }
     if options.once:
         for step, _ in steps.values():
             step()
     else:
-        if torch:
-            torch.set_num_threads(1)
-        for step, _ in steps.values():
-            seconds_per_step(step)
-        blocks: dict[str, list[float]] = {name: [] for name in steps}
-        for _ in range(BLOCKS):
-            for name, (step, _) in steps.items():
-                blocks[name].append(seconds_per_step(step))
-        result["blocks"], result["steps_per_block"] = BLOCKS, STEPS
-        result["microseconds"] = {name: round(statistics.median(b) * 1e6, 1) for name, b in blocks.items()}
-        if torch:
-            ratios = [a / b for a, b in zip(blocks["chainrule"], blocks["torch"], strict=True)]
-            result["ratio"] = round(statistics.median(ratios), 3)
+        result.update(measure(steps))
 
     weights = [np.concatenate([np.ravel(w) for w in read()]) for _, read in steps.values()]
-    if len(weights) == 2:
-        np.testing.assert_allclose(weights[0], weights[1], rtol=1e-4)
-        result["weights_agree"] = True
+    for other in weights[1:]:
+        np.testing.assert_allclose(weights[0], other, rtol=1e-4)
+    result["weights_agree"] = True
     print(json.dumps(result) if options.json else "\n".join(f"{k}: {v}" for k, v in result.items()))
 
 

@@ -157,6 +157,16 @@ def test_check_names_the_worst_element():
     assert cr.check(lambda x: cr.sin(x) * x, np.array([0.3, 0.5, 0.7])).ok
 
 
+def test_check_reports_the_derivative_of_one_number_itself():
+    report = cr.check(lambda x: x * x, np.array(3.0))
+    assert (report.worst.derived, report.ok) == (6.0, True)
+    assert report.worst.measured == pytest.approx(6.0)
+    kink = cr.check(cr.relu, np.array(0.0))
+    assert not kink.ok and kink.worst.measured == pytest.approx(0.5)
+    with pytest.raises(cr.errors.GradientError, match="DISAGREE"):
+        kink.require()
+
+
 def test_same_program_same_bits():
     def run():
         rng = np.random.default_rng(0)

@@ -68,7 +68,14 @@ def test_the_first_screen():
 def test_colour_changes_no_character():
     explanation = formula("(a+b)*(b+c)", "b", a=-1, b=3, c=4)
     coloured = io.StringIO()
-    console = Console(file=coloured, width=80, force_terminal=True, color_system="truecolor", highlight=False)
+    console = Console(
+        file=coloured,
+        width=80,
+        force_terminal=True,
+        no_color=False,
+        color_system="truecolor",
+        highlight=False,
+    )
     with console.capture() as capture:
         show_explanation(explanation, console)
     assert "\x1b[1;38;2;212;99;15m" in capture.get()  # gradients are orange

@@ -106,6 +106,35 @@ def test_sgd_by_hand():
     assert w.item() == pytest.approx(2.0, abs=1e-8)
 
 
+def test_in_place_updates_of_a_parameter_are_refused():
+    """They would only bind the name anew, and train nothing."""
+    w = parameter(5.0)
+    for change in ("w += 1.0", "w -= 1.0", "w *= 2.0", "w /= 2.0"):
+        with pytest.raises(ImmutableError, match="never change") as caught, cr.no_grad():
+            exec(change, {"w": w})
+        assert "requires_grad_()" in caught.value.fix
+    y = w * 2
+    y += 1.0
+    assert y.item() == 11
+    plain = cr.tensor(1.0)
+    plain += 1.0
+    assert plain.item() == 2
+
+
+def test_what_torch_calls_otherwise():
+    b = cr.tensor(1.0)
+    b.requires_grad = True
+    assert b.requires_grad
+    for call, text in [
+        (lambda: b.sin, r"cr\.sin\(x\)"),
+        (lambda: b.numel, r"x\.size"),
+        (lambda: cr.optim.SGD, "gradient_descent"),
+        (lambda: cr.nn.CrossEntropyLoss, "softmax_cross_entropy"),
+    ]:
+        with pytest.raises(AttributeError, match=text):
+            call()
+
+
 def test_dtypes_follow_the_standard():
     assert cr.tensor(1.0).dtype == cr.float64
     assert cr.tensor([1, 2]).dtype == cr.int64
@@ -266,8 +295,8 @@ BAD = [
     (lambda: (small() > 0).sum().backward(), GradientError, "int64, which has no derivative", "float"),
     (lambda: cr.tensor([[1.0], [1.0, 2.0]]), OperandError, "cannot make an array", "equal lengths"),
     (lambda: cr.tensor("abc"), OperandError, "expected numbers", "numbers"),
-    (lambda: cr.tensor(1 + 2j), DTypeError, "complex128", "float64"),
-    (lambda: cr.tensor([1.0], dtype="float16"), DTypeError, "float16", "convert"),
+    (lambda: cr.tensor(1 + 2j), DTypeError, "complex128", ""),
+    (lambda: cr.tensor([1.0], dtype="float16"), DTypeError, "float16", "cr.float"),
     (lambda: small() + cr.tensor([1.0, 2.0, 3.0]), ShapeError, r"\(2,\) with \(3,\)", "equal"),
     (lambda: small() + cr.tensor([1, 2]), DTypeError, "float64 with int64|int64 with float64", "astype"),
     (lambda: cr.tensor([1, 2]) * 0.5, DTypeError, "int64 with float64", "astype"),

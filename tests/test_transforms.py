@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -107,6 +108,12 @@ def test_jvp_is_one_directional_derivative():
     np.testing.assert_allclose(slope.numpy(), [2.0, 0.0])
 
 
+def test_jvp_takes_a_single_argument_without_a_tuple():
+    value, slope = cr.jvp(lambda x: (x * x).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    assert (value.item(), slope.item()) == (5, 6)
+    assert cr.jvp(lambda x: x * x, 3.0, 1.0)[1].item() == 6
+
+
 def test_hvp_multiplies_the_hessian_by_a_vector():
     rng = np.random.default_rng(0)
     a = rng.normal(size=(4, 4))
@@ -171,6 +178,26 @@ def test_traced_programs_cannot_ask_for_numbers():
     ):
         with pytest.raises(TracedValueError, match=r"cr\.where"):
             cr.trace(ask, 1.0)
+
+
+def test_no_gradient_is_lost_in_a_python_number():
+    for f in (lambda x: float(x[0]) * 2 + x.sum(), lambda x: math.sin(x[0]) + x[0], lambda x: x[int(x[0])]):
+        with pytest.raises(GradientError, match="its gradient would be lost"):
+            cr.grad(f)(np.ones(3))
+    assert cr.grad(lambda x: x * x.item())(3.0).item() == 3
+    assert cr.grad(lambda x: x * 2 if float(x > 0) else x)(3.0).item() == 2
+    x = cr.tensor(3.0, requires_grad=True)
+    assert float(x * x) == 9
+
+
+def test_an_error_inside_leaves_no_trace():
+    def broken(x):
+        raise ZeroDivisionError
+
+    with cr.no_grad(), pytest.raises(ZeroDivisionError):
+        cr.grad(broken)(1.0)
+    x = cr.tensor(2.0, requires_grad=True)
+    assert float(x * x) == 4 and (x * x).requires_grad
 
 
 def test_gradients_work_under_no_grad():

@@ -78,6 +78,8 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # an int of thousands of digits
         return f"a very long {type(value).__name__}"
+    if text.startswith("<") and " at 0x" in text:
+        return f"{type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:48]} ... ({type(value).__name__})"
 
 

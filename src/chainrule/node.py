@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
 import numpy as np
 
+from chainrule.arrays import as_array
 from chainrule.errors import (
     DTypeError,
+    GradientError,
     OperandError,
     ShapeError,
     Source,
@@ -29,15 +31,16 @@ from chainrule.errors import (
 )
 from chainrule.primitive import REGISTRY, Array, Primitive
 from chainrule.shapes import (
-    DTYPES,
     DType,
     Shape,
     Spec,
     as_dtype,
     bool_,
+    count,
     float64,
     int64,
     mixed_kinds,
+    too_large,
 )
 
 N = TypeVar("N", bound="Node")
@@ -47,8 +50,13 @@ Params: TypeAlias = Mapping[str, Any]
 
 _NO_PARAMS: Params = {}
 _next_index = itertools.count().__next__
-_recording: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_recording", default=True)
-_bare: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_bare", default=False)
+
+_RECORDING, _FORGETTING, _BARE = range(3)
+_mode: contextvars.ContextVar[int] = contextvars.ContextVar("chainrule_mode", default=_RECORDING)
+"""Whether nodes remember their inputs, or forget them, or are not built at all (see `on_bare_values`)."""
+
+inside_transform: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_inside", default=False)
+"""Whether a function that is being differentiated runs."""
 
 
 def _operator(name: str, reflected: bool = False) -> Any:
@@ -147,10 +155,7 @@ class Node:
     @property
     def size(self) -> int:
         """Number of elements."""
-        total = 1
-        for n in self.shape:
-            total *= n
-        return total
+        return count(self.shape)
 
     @property
     def spec(self) -> Spec:
@@ -269,10 +274,10 @@ class Node:
         return bool(self._single("a truth value"))
 
     def __float__(self) -> float:
-        return float(self._single("a Python float"))
+        return float(self._leaving("a Python float"))
 
     def __int__(self) -> int:
-        return int(self._single("a Python int"))
+        return int(self._leaving("a Python int"))
 
     def __index__(self) -> int:
         if self.dtype.kind != "i":
@@ -280,6 +285,16 @@ class Node:
                 f"expected an integer tensor as an index, got {self.dtype.name}", fix="int(x) rounds down"
             )
         return int(self._single("an index"))
+
+    def _leaving(self, wanted: str) -> Any:
+        """The one value; not where a transform would lose its gradient without a word."""
+        number = self._single(wanted)
+        if inside_transform.get() and is_differentiable(self):
+            raise GradientError(
+                f"{wanted} was made of a tensor that is being differentiated: its gradient would be lost",
+                fix="compute with the tensor, with cr.sin(x) instead of math.sin(x); x.item() gives the number alone",
+            )
+        return number
 
     def _single(self, wanted: str) -> Any:
         if self.value is None:
@@ -325,7 +340,7 @@ class _Silent(threading.local):
         context.run(np.seterr, all="ignore")
         self.run = context.run
         bare = context.copy()
-        bare.run(_bare.set, True)
+        bare.run(_mode.set, _BARE)
         self.run_bare = bare.run
 
 
@@ -346,12 +361,12 @@ def evaluate(op: type[Primitive], values: Iterable[Any], params: Params = _NO_PA
 
 
 def on_bare_values(function: Callable[..., Any], *args: Any) -> Any:
-    """Call ``function`` so that rules in it compute on arrays and give arrays: no nodes are built.
+    """Call ``function`` so that rules in it compute on arrays and give arrays, and no nodes are built.
 
     Rules are written against operators, functions and ``.shape``, which nodes and arrays share. Where nobody
     will differentiate the result, a graph of it is wasted; this spares two thirds of an eager backward pass.
     """
-    return function(*args) if _bare.get() else _silent.run_bare(function, *args)
+    return function(*args) if _mode.get() == _BARE else _silent.run_bare(function, *args)
 
 
 def apply(
@@ -361,7 +376,8 @@ def apply(
 
     Inputs are remembered only where a derivative or a trace needs them.
     """
-    if _bare.get():
+    mode = _mode.get()
+    if mode == _BARE:
         return op.evaluate(*inputs, **params) if params else op.evaluate(*inputs)
     tracked = traced = False
     values: list[Any] = []
@@ -381,7 +397,9 @@ def apply(
             value = run(op.evaluate, *values, **params) if params else run(op.evaluate, *values)
         except RuntimeError:
             value = evaluate(op, values, params)
-    if tracked and not _recording.get():
+        except MemoryError:
+            raise too_large(op.name, shape, dtype) from None
+    if mode == _FORGETTING:
         tracked = False
     if tracked or traced:
         return _node_type(op, inputs, params, shape, dtype, value, tracked, name, user_position(2))
@@ -399,41 +417,19 @@ def leaf(
     """A node that holds ``value``. Arrays are copied, so later changes to them cannot reach the graph."""
     array = as_array(value, dtype, copy)
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
-    if _bare.get():
+    if _mode.get() == _BARE:
         return held
     return _node_type(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
 
 
-def holding(value: Any) -> Any:
-    """A constant node around a value that an evaluation has just given; it is not checked or copied."""
-    return _node_type(None, (), _NO_PARAMS, value.shape, value.dtype, value, False, None, None)
+def holding(value: Any, *, tracked: bool = False, name: str | None = None) -> Any:
+    """A leaf around a value that an evaluation has just given; it is not checked or copied."""
+    return _node_type(None, (), _NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
 
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
     """An input without a value, from which a program is traced."""
     return _node_type(None, (), _NO_PARAMS, spec.shape, as_dtype(spec.dtype), None, True, name, None)
-
-
-def as_array(value: Any, dtype: DType | None, copy: bool) -> Array:
-    try:
-        array = np.array(value, dtype=dtype, copy=True if copy else None)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise OperandError(
-            f"cannot make an array of {type(value).__name__}: {error}",
-            fix="pass numbers in nested lists of equal lengths, or a NumPy array",
-        ) from None
-    if array.dtype not in DTYPES:
-        if array.dtype == object or array.dtype.kind in "USVMm":
-            raise OperandError(
-                f"expected numbers, got {type(value).__name__} ({array.dtype})",
-                fix="pass numbers, nested lists of numbers, or a NumPy array of numbers",
-            )
-        if array.dtype.kind in "fiu" and array.dtype.itemsize < 4:
-            raise DTypeError(
-                f"dtype {array.dtype.name} is not supported", fix="convert first: array.astype('float32')"
-            )
-        return array.astype(as_dtype(array.dtype.name.replace("uint", "int")))
-    return array
 
 
 _scalars: dict[tuple[type, DType, Any], Node] = {}
@@ -446,7 +442,7 @@ def constant(value: Any, dtype: DType | None = None) -> Any:
         return leaf(value, dtype=dtype)
     if dtype is None:
         dtype = float64 if kind is float else bool_ if kind is bool else int64
-    if _bare.get():
+    if _mode.get() == _BARE:
         return _scalar(value, dtype)
     if not value and kind is float and str(value) == "-0.0":
         return leaf(_scalar(value, dtype))
@@ -469,8 +465,8 @@ def _scalar(value: float | int | bool, dtype: DType) -> Any:
 def as_node(value: Any) -> Any:
     """A node for any operand: nodes stay, everything else becomes a constant."""
     if isinstance(value, Node):
-        return value.value if _bare.get() else value
-    if _bare.get() and isinstance(value, (np.ndarray, np.generic)):
+        return value.value if _mode.get() == _BARE else value
+    if _mode.get() == _BARE and isinstance(value, (np.ndarray, np.generic)):
         return cast(Any, value)
     return constant(value)
 
@@ -507,7 +503,7 @@ def _weak_dtype(name: str, value: Any, dtype: DType | None) -> DType | None:
 
 def is_recording() -> bool:
     """Whether nodes remember their inputs."""
-    return _recording.get()
+    return _mode.get() != _FORGETTING
 
 
 class recording(ContextDecorator):
@@ -522,10 +518,13 @@ class recording(ContextDecorator):
         return recording(self._on)
 
     def __enter__(self) -> None:
-        self._token = _recording.set(self._on)
+        if _mode.get() == _BARE:  # there is nothing to remember
+            self._token = _mode.set(_BARE)
+        else:
+            self._token = _mode.set(_RECORDING if self._on else _FORGETTING)
 
     def __exit__(self, *error: object) -> None:
-        _recording.reset(self._token)
+        _mode.reset(self._token)
 
 
 def is_differentiable(node: Node) -> bool:
@@ -551,13 +550,12 @@ def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
 
 def tracked_ancestors(output: Node) -> tuple[list[Node], set[Node]]:
     """The nodes through which derivatives of ``output`` flow, itself included, inputs first; and as a set."""
-    seen, order, stack = {output}, [output], [output]
-    while stack:
-        for x in stack.pop().inputs:
+    seen, order = {output}, [output]
+    for node in order:  # which grows on the way
+        for x in node.inputs:
             if x.tracked and x not in seen and x.dtype.kind == "f":
                 seen.add(x)
                 order.append(x)
-                stack.append(x)
     order.sort(key=by_index)  # nearly sorted as it is, which takes linear time
     return order, seen
 

@@ -24,10 +24,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from chainrule import trees
+from chainrule import habits, trees
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, StructureError
-from chainrule.node import Node, as_node, is_differentiable, leaf, recording
-from chainrule.shapes import FLOATS, float64, int64
+from chainrule.node import Node, as_node, holding, leaf, on_bare_values, recording
+from chainrule.shapes import FLOATS, DType, float64, int64
 
 State: TypeAlias = "dict[str, Any]"
 """``updates``, their number so far, and for each quantity that is kept one tensor for each path."""
@@ -106,7 +106,7 @@ class Optimizer:
             if p.shape != g.shape or p.dtype not in FLOATS or g.dtype not in FLOATS:
                 raise _misfit(self.name, trees.paths(params)[i], p, g)
         rows = list(zip(nodes, gradient_nodes, *(map(as_node, c.values()) for c in kept), strict=True))
-        if any(node.shape != row[0].shape for row in rows for node in row[2:]):
+        if self.kept and any(node.shape != row[0].shape for row in rows for node in row[2:]):
             raise self._foreign("arrays of other shapes than the parameters")
         updates, moved = self._apply(as_node(state["updates"]), rows)
         fresh = {
@@ -138,18 +138,18 @@ class Optimizer:
                 t = updates + 1
                 return t, [list(self.formula(t, *row)) for row in rows]
         t = int(updates.value) + 1
-        with np.errstate(all="ignore"):
-            results = [self.formula(t, *[node.value for node in row]) for row in rows]
-        moved = [
-            [_like(p, new), *(leaf(value, dtype=p.dtype, copy=False) for value in kept)]
-            for (p, *_), (new, *kept) in zip(rows, results, strict=True)
-        ]
-        return leaf(t, dtype=int64), moved
+        moved: list[list[Any]] = []
+        for row in rows:
+            p = row[0]
+            new, *kept = on_bare_values(self.formula, t, *[node.value for node in row])
+            parameter = holding(_of_dtype(new, p.dtype), tracked=p.tracked, name=p.name)
+            moved.append([parameter, *[holding(_of_dtype(value, p.dtype)) for value in kept]])
+        return holding(np.int64(t)), moved
 
 
-def _like(p: Node, value: Any) -> Any:
-    """``value`` as a leaf of the dtype, the name and the wish for a gradient of ``p``."""
-    return leaf(value, dtype=p.dtype, tracked=is_differentiable(p), name=p.name, copy=False)
+def _of_dtype(value: Any, dtype: DType) -> Any:
+    """``value`` in the dtype of its parameter, where a gradient of another dtype has changed it."""
+    return value if value.dtype is dtype else value.astype(dtype)
 
 
 def gradient_descent(learning_rate: float) -> Optimizer:
@@ -343,3 +343,7 @@ def _misfit(name: str, path: str, p: Node, g: Node) -> ShapeError | DTypeError:
         f"{name}: {where} is {p.spec} and its gradient {g.spec}: expected floats",
         fix="keep what is not trained outside the parameters, or convert it to cr.float32",
     )
+
+
+def __getattr__(name: str) -> object:
+    raise habits.missing("cr.optim", name, habits.OPTIM)

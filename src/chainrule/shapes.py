@@ -7,6 +7,8 @@ kind, Python scalars take the array's dtype.
 
 from __future__ import annotations
 
+import difflib
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple, SupportsIndex, TypeAlias, cast
@@ -51,14 +53,15 @@ def as_dtype(dtype: Any) -> DType:
     if dtype is bool:
         return bool_
     try:
-        name = np.dtype(dtype).name
-    except TypeError:
+        name = "None" if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError):
         name = str(dtype)
     found = _BY_NAME.get(name)
     if found is None:
+        close = difflib.get_close_matches(name, _BY_NAME, n=1)
         raise DTypeError(
             f"dtype {name} is not supported: expected one of {', '.join(_BY_NAME)}",
-            fix="convert first, for example array.astype(np.float64)",
+            fix=f"use one of them, such as cr.{close[0] if close else 'float32'}",
         )
     return found
 
@@ -97,9 +100,10 @@ def require_dtype(name: str, dtype: DType, allowed: Sequence[DType]) -> None:
     if dtype in allowed:
         return
     wants = " or ".join(d.name for d in allowed)
-    raise DTypeError(
-        f"{name}: expected {wants}, got {dtype.name}", fix=f"convert first: x.astype(cr.{allowed[-1].name})"
-    )
+    fix = f"convert first: x.astype(cr.{allowed[-1].name})"
+    if dtype.kind == "i" and allowed[-1].kind == "f":
+        fix += "; a number is a float if written with a point, such as 3.0"
+    raise DTypeError(f"{name}: expected {wants}, got {dtype.name}", fix=fix)
 
 
 def broadcast(name: str, *shapes: Shape) -> Shape:
@@ -140,11 +144,17 @@ def _no_broadcast(name: str, shapes: tuple[Shape, ...], axis: int, left: int, ri
 
 
 def as_int(name: str, what: str, value: SupportsIndex) -> int:
-    """Return ``value`` as an int; floats and others are refused, with the argument's name."""
+    """Return ``value`` as an int; floats, truth values and others are refused, with the argument's name."""
+    if value is True or value is False:
+        raise _no_int(name, what, value)
     try:
         return operator.index(value)
     except TypeError:
-        raise ArgumentError(f"{name}: {what} must be an integer, got {value!r}", fix="pass an int") from None
+        raise _no_int(name, what, value) from None
+
+
+def _no_int(name: str, what: str, value: object) -> ArgumentError:
+    return ArgumentError(f"{name}: {what} must be an integer, got {shown(value)}", fix="pass an int")
 
 
 def as_sequence(value: Any) -> Sequence[Any]:
@@ -159,6 +169,8 @@ def as_shape(name: str, shape: Any) -> Shape:
     )
     if result and min(result) < 0:
         raise ShapeError(f"{name}: sizes must not be negative, got {result}", fix="pass sizes of 0 or more")
+    if len(result) > 4 or max(result, default=0) > _SMALL:
+        require_room(name, result)
     return result
 
 
@@ -204,10 +216,7 @@ def sum_axes(shape: Shape, target: Shape) -> tuple[int, ...]:
 
 def count(shape: Shape) -> int:
     """Number of elements."""
-    total = 1
-    for n in shape:
-        total *= n
-    return total
+    return math.prod(shape)
 
 
 def as_ints(name: str, what: str, value: Any) -> tuple[int, ...]:
@@ -233,6 +242,9 @@ MAX_RANK = 64
 """Most axes that NumPy's arrays have."""
 
 _MAX_BYTES = 2**63 - 1
+
+_SMALL = 2**14
+"""Four axes of this size give an array that can be addressed."""
 
 
 def require_room(name: str, shape: Shape) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import ops
+from chainrule import habits, ops
 from chainrule.autodiff.reverse import leaf_gradients
 from chainrule.errors import (
     ArgumentError,
@@ -36,31 +36,6 @@ from chainrule.numpy_protocol import call_function, call_ufunc
 from chainrule.primitive import Array
 from chainrule.shapes import FLOATS, as_dtype, as_sequence, bool_, float64, int64
 
-_ELSEWHERE = {
-    "data": "detach()",
-    "dim": "ndim",
-    "view": "reshape(...)",
-    "unsqueeze": "expand_dims(axis)",
-    "permute": "permute_dims(axes)",
-    "t": "mT",
-    "float": "astype(cr.float32)",
-    "double": "astype(cr.float64)",
-    "long": "astype(cr.int64)",
-    "int": "astype(cr.int32)",
-    "to": "astype(dtype)",
-    "type": "astype(dtype)",
-    "cpu": "numpy()",
-    "cuda": "numpy() (everything runs on the CPU)",
-    "copy": "itself: tensors never change",
-    "clone": "itself: tensors never change",
-    "zero_": "cr.zeros_like(x)",
-    "add_": "x + y",
-    "sub_": "x - y",
-    "mul_": "x * y",
-    "fill": "cr.full_like(x, value)",
-    "grad_fn": "op and .inputs",
-}
-
 
 class Tensor(Node):
     """An array that remembers how it was computed. Made by :func:`tensor`; never changed in place.
@@ -78,6 +53,10 @@ class Tensor(Node):
     def requires_grad(self) -> bool:
         """Whether gradients flow to it (a leaf) or through it (a result)."""
         return is_differentiable(self)
+
+    @requires_grad.setter
+    def requires_grad(self, on: bool) -> None:
+        self.requires_grad_(on)
 
     def requires_grad_(self, on: bool = True) -> Tensor:
         """Ask for gradients of this leaf, or stop asking; returns the tensor.
@@ -170,12 +149,14 @@ class Tensor(Node):
 
     def _seed(self, gradient: Operand[Tensor] | None) -> Tensor:
         if gradient is None:
+            if not self.shape:
+                return constant(1.0, self.dtype)
             if self.size != 1:
                 raise GradientError(
                     f"backward: the result has shape {self.shape}; a gradient starts from one number",
                     fix="reduce with .sum() or .mean(), or pass gradient=, an array of this shape",
                 )
-            return constant(1.0, self.dtype) if not self.shape else ops.ones_like(self)
+            return ops.ones_like(self)
         seed: Any = as_node(gradient)
         if seed.dtype != self.dtype and not isinstance(gradient, Node):
             seed = seed.astype(self.dtype)
@@ -263,11 +244,19 @@ class Tensor(Node):
         return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name in _ELSEWHERE:
-            raise AttributeError(
-                f"a chainrule tensor has no .{name}: use .{_ELSEWHERE[name]}".replace(".cr.", "cr.")
+        raise habits.missing(
+            "a chainrule tensor", name, habits.TENSOR, () if name.startswith("_") else ops.__all__
+        )
+
+    def _refuse_in_place(self, other: Any) -> Any:
+        if self.is_leaf and self.requires_grad:
+            raise ImmutableError(
+                "tensors never change: w += v would only give the name w another tensor, without requires_grad",
+                fix="w = (w - rate * w.grad).requires_grad_() under cr.no_grad(), or an optimizer's update",
             )
-        raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
+        return NotImplemented  # Python goes on with x = x + v, which is what it means for a result
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse_in_place
 
     def __len__(self) -> int:
         if not self.shape:

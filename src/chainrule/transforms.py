@@ -32,6 +32,7 @@ from chainrule.node import (
     ancestors,
     apply,
     as_node,
+    inside_transform,
     is_differentiable,
     is_recording,
     leaf,
@@ -42,7 +43,7 @@ from chainrule.ops.cast import ConstantIn, Identity, stop_gradient
 from chainrule.ops.create import ones_like, zeros_like
 from chainrule.ops.join import stack
 from chainrule.ops.move import reshape
-from chainrule.shapes import FLOATS, Shape, Spec
+from chainrule.shapes import FLOATS, Shape, Spec, as_sequence
 
 Fn: TypeAlias = Callable[..., Any]
 Order: TypeAlias = Literal["auto", "forward", "reverse"]
@@ -168,8 +169,12 @@ def _run(
 ) -> _Run:
     outer_recording = is_recording()
     run, given = _start(name, f, argnums, args)
-    with recording(True):
-        run.result = f(*given, **kwargs)
+    token = inside_transform.set(True)
+    try:
+        with recording(True):
+            run.result = f(*given, **kwargs)
+    finally:
+        inside_transform.reset(token)
     if outer_recording and not run.outer:
         run.outer = _reaches_outside(run)
     return run
@@ -364,13 +369,13 @@ def _matching(name: str, value: Any, like: Node, what: str) -> Node:
     return node
 
 
-def jvp(f: Fn, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(f: Fn, primals: Any, tangents: Any) -> tuple[Any, Any]:
     """Run ``f`` and push tangents of its arguments forward, in one sweep.
 
     Args:
         f: differentiable; returns arrays, nested as you like.
-        primals: its arguments.
-        tangents: a direction for each, nested and shaped as the argument.
+        primals: a tuple or list of its arguments; a single array may stand alone.
+        tangents: likewise, a direction for each, nested and shaped as the argument.
 
     Returns:
         ``(result, derivative)``, nested and shaped alike; the derivative along the direction.
@@ -379,12 +384,15 @@ def jvp(f: Fn, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
         StructureError, ShapeError: a tangent does not match its argument.
 
     Example:
-        >>> result, slope = jvp(lambda x: x * x, (3.0,), (1.0,))
+        >>> result, slope = jvp(lambda x: x * x, 3.0, 1.0)
         >>> result.item(), slope.item()
         (9.0, 6.0)
 
     Source: Wengert, CACM 7(8), 1964, 463-464, DOI 10.1145/355586.364791.
     """
+    if not isinstance(primals, (tuple, list)):
+        primals, tangents = (primals,), (tangents,)
+    primals, tangents = as_sequence(primals), as_sequence(tangents)
     if len(primals) != len(tangents):
         raise ArgumentError(
             f"jvp: got {len(primals)} primals and {len(tangents)} tangents",

@@ -37,7 +37,7 @@ def _open(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
         return tuple(names), values
     if tree is None:
         return (), ()
-    if hasattr(tree, "tree_children") and not isinstance(tree, type):
+    if hasattr(cast(Any, type(tree)), "tree_children"):
         pairs = cast("list[tuple[Any, Any]]", tree.tree_children())
         return tuple(name for name, _ in pairs), tuple(child for _, child in pairs)
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule.autodiff.rules import pull, pull_values
+from chainrule.autodiff.rules import pull, pull_through
 from chainrule.node import (
     Node,
     ancestors,
@@ -65,7 +65,7 @@ def leaf_gradients(output: Node, seed: Node, *, record: bool) -> dict[Node, Node
         record: whether the gradients remember how they were computed.
     """
     order, live = tracked_ancestors(output)
-    kept = {n for n in order if n.op is None or n.retains_grad}
+    kept = {n for n in order if n.retains_grad}
     if record or output.value is None or seed.value is None:
         return _sweep(order, live, {output: seed}, kept, record, None)
     return _sweep_bare(order, live, {output: seed.value}, kept)
@@ -81,9 +81,11 @@ def _sweep(
 ) -> dict[Node, Node]:
     with recording(record):
         for node in reversed(order):
-            delta = deltas.get(node) if node in kept else deltas.pop(node, None)
+            delta = deltas.get(node)
             if delta is None or not node.inputs:
                 continue
+            if node not in kept:
+                del deltas[node]
             contributions = pull(node, delta, [x in live for x in node.inputs])
             if visit is not None:
                 visit(node, delta, contributions)
@@ -112,7 +114,7 @@ def _sweep_values(order: Sequence[Node], live: set[Node], deltas: dict[Node, Any
         for x in inputs:  # a hot loop: a list comprehension each would cost twice as much
             values.append(x.value)
             wanted.append(x in live)
-        pulled = pull_values(op, node.params, node.value, values, delta, wanted)
+        pulled = pull_through(op, node.params, node.value, values, delta, wanted)
         for x, contribution in zip(inputs, pulled):  # noqa: B905 (as long as each other; the hot loop)
             if contribution is not None:
                 known = deltas.get(x)

@@ -36,25 +36,22 @@ def pull(node: Node, g: Node, wanted: Sequence[bool]) -> list[Node | None]:
     Returns:
         For each input its contribution to ∂result/∂input, or None where that is zero or not wanted.
     """
-    return _pull(_op(node), node.params, node, node.inputs, g, wanted, scale)
+    return pull_through(_op(node), node.params, node, node.inputs, g, wanted, scale)
 
 
-def pull_values(
-    op: type[Primitive], params: Params, y: Any, xs: Sequence[Any], g: Any, wanted: Sequence[bool]
-) -> list[Any]:
-    """:func:`pull` for an operation and its output and inputs as arrays, within ``on_bare_values``."""
-    return _pull(op, params, y, xs, g, wanted, Scale.evaluate)
-
-
-def _pull(
+def pull_through(
     op: type[Primitive],
     params: Params,
     y: Any,
     xs: Sequence[Any],
     g: Any,
     wanted: Sequence[bool],
-    times: Callable[[Any, Any], Any],
+    times: Callable[[Any, Any], Any] = Scale.evaluate,
 ) -> list[Any]:
+    """:func:`pull` for an operation and its output and inputs, as nodes or, within ``on_bare_values``, arrays.
+
+    ``times`` multiplies with strong zeros: the function ``scale`` for nodes, its evaluation for arrays.
+    """
     found: list[Any] = []
     if issubclass(op, Pointwise):
         partials = op.partials(y, *xs, **params) if params else op.partials(y, *xs)

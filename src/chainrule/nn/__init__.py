@@ -1,5 +1,6 @@
 """Layers, losses and initializers."""
 
+from chainrule import habits
 from chainrule.nn.init import Initializer, glorot_uniform, he_normal
 from chainrule.nn.linear import Dense, Linear
 from chainrule.nn.losses import half_squared_error, mean_squared_error, softmax_cross_entropy
@@ -19,3 +20,7 @@ __all__ = [
     "he_normal",
     "glorot_uniform",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise habits.missing("cr.nn", name, habits.NN)

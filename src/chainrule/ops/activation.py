@@ -342,7 +342,7 @@ def gelu(x: Operand[N], /, approximate: Literal["none", "tanh"] = "none") -> N:
 def _finite(name: str, what: str, value: Any, learned: str) -> float:
     if isinstance(value, Node):
         raise ArgumentError(f"{name}: {what} must be a Python number, got a tensor", fix=f"write {learned}")
-    if not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ArgumentError(
             f"{name}: {what} must be a finite number, got {shown(value)}", fix="pass a Python float"
         )

@@ -326,7 +326,9 @@ def _channels(x: Shape, w: Shape, groups: int) -> ShapeError:
             f"the kernel looks like torch's: permute_dims(w, (2, 3, 1, 0)) is {(kh, kw, cin // groups, cout)}"
         )
     elif depth and cin % depth == 0 and not w[3] % (cin // depth):
-        fix = f"pass groups={cin // depth}, or a kernel with {cin // groups} input channels"
+        fix = f"pass groups={cin // depth}"
+        if cin % groups == 0:
+            fix += f", or a kernel with {cin // groups} input channels"
     elif cin % groups:
         fix = f"groups={groups} must divide the {cin} channels of the images"
     else:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import as_array
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, shown
-from chainrule.node import ArrayLike, N, Node, Operand, as_array, as_node, constant, leaf, no_value
+from chainrule.node import ArrayLike, N, Node, Operand, as_node, constant, leaf, no_value
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import where
 from chainrule.ops.move import broadcast_to, reshape
@@ -26,6 +27,7 @@ from chainrule.shapes import (
     as_flag,
     as_int,
     as_shape,
+    broadcast,
     float64,
     require_dtype,
     require_room,
@@ -143,6 +145,11 @@ def _filled(name: str, shape: Shape, value: Node | ArrayLike, dtype: DType | Non
         raise DTypeError(
             f"{name}: cannot fill {target.name} with a {given.dtype.name}",
             fix="fill with an int, or give a floating dtype",
+        )
+    if broadcast(name, given.shape, shape) != shape:
+        raise ShapeError(
+            f"{name}: a value of shape {given.shape} does not broadcast to {shape}",
+            fix="pass one number, or reduce it to that shape",
         )
     if isinstance(given, Node) or given.ndim:
         return broadcast_to(astype(given, target), shape)

@@ -361,6 +361,7 @@ def tensordot(x: Operand[N], y: Operand[N], /, axes: int | Sequence[Any] = 2) ->
 
 def _sum_over(name: str, left: Node, left_axes: Any, right: Node, right_axes: Any) -> Any:
     """Sum products over axes that meet: the other axes of ``left``, then those of ``right``."""
+    promote(name, left.dtype, right.dtype)
     ours, theirs = _several(name, left, left_axes), _several(name, right, right_axes)
     sizes = [left.shape[a] for a in ours], [right.shape[a] for a in theirs]
     if sizes[0] != sizes[1]:
@@ -402,6 +403,7 @@ def vecdot(x: Operand[N], y: Operand[N], /, *, axis: int = -1) -> N:
         [3.0, 7.0]
     """
     left, right = as_nodes("vecdot", x, y)
+    promote("vecdot", left.dtype, right.dtype)
     places = [normalize_axis("vecdot", axis, n.ndim) for n in (left, right)]
     sizes = [n.shape[a] for n, a in zip((left, right), places, strict=True)]
     if sizes[0] != sizes[1]:
@@ -469,6 +471,7 @@ def outer(x: Operand[N], y: Operand[N], /) -> N:
         [[3.0, 4.0], [6.0, 8.0]]
     """
     left, right = as_nodes("outer", x, y)
+    promote("outer", left.dtype, right.dtype)
     return multiply(reshape(left, (left.size, 1)), reshape(right, (1, right.size)))
 
 

@@ -480,4 +480,5 @@ def slogdet(x: Operand[N], /) -> SlogDet[N]:
         -1.0
     """
     node = as_node(x)
+    _require_square("slogdet", node.shape, node.dtype)
     return SlogDet(apply(DetSign, (node,)), apply(LogAbsDet, (node,)))

@@ -35,7 +35,8 @@ def _selected_shape(name: str, index: Index, shape: Shape, arrays: Sequence[HasS
     return layout(name, index, shape, arrays).shape
 
 
-def _require_broadcast(name: str, values: Shape, selected: Shape) -> None:
+def require_broadcast(name: str, values: Shape, selected: Shape) -> None:
+    """Raise :class:`ShapeError` unless ``values`` broadcast to what an index selects."""
     extra = len(selected) - len(values)
     if extra < 0 or any(n not in (1, m) for n, m in zip(values, selected[extra:], strict=True)):
         raise ShapeError(
@@ -95,7 +96,7 @@ class ScatterAdd(Linear):
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         require_dtype(cls.name, xs[0].dtype, NUMBERS)
         selected = _selected_shape(cls.name, params["index"], params["shape"], xs[1:])
-        _require_broadcast(cls.name, xs[0].shape, selected)
+        require_broadcast(cls.name, xs[0].shape, selected)
         return params["shape"], xs[0].dtype
 
     @staticmethod
@@ -138,7 +139,7 @@ class IndexSet(Linear):
         x, values, *arrays = xs
         promote(cls.name, x.dtype, values.dtype)
         selected = _selected_shape(cls.name, params["index"], x.shape, arrays)
-        _require_broadcast(cls.name, values.shape, selected)
+        require_broadcast(cls.name, values.shape, selected)
         return x.shape, x.dtype
 
     @staticmethod

@@ -14,9 +14,9 @@ import numpy as np
 from chainrule.errors import ArgumentError, AxisError, ShapeError, TracedValueError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
 from chainrule.ops.cast import astype
-from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd
+from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd, require_broadcast
 from chainrule.ops.move import moveaxis, reshape
-from chainrule.ops.selection import ARRAY, FULL, Index, as_indices, read, require_in_range
+from chainrule.ops.selection import ARRAY, FULL, Index, as_indices, layout, read, require_in_range
 from chainrule.primitive import Array, Cost, Discrete, Example, HasSpec, moved_bytes, register
 from chainrule.shapes import (
     INTS,
@@ -157,6 +157,7 @@ def index_add(x: Operand[N], index: Any, values: Operand[Node], /) -> N:
     node, new = as_nodes("index_add", x, values)
     require_dtype("index_add", promote("index_add", node.dtype, new.dtype), NUMBERS)
     entries, arrays, shape = read("index_add", index, node.shape)
+    require_broadcast("index_add", new.shape, layout("index_add", entries, shape, arrays).shape)
     _require_known("index_add", entries, shape, arrays)
     return node + reshape(_scatter(astype(new, node.dtype), entries, arrays, shape), node.shape)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
-from chainrule.ops.move import Reshape, matrix_transpose, reshape
+from chainrule.ops.move import Reshape, reshape
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import NUMBERS, DType, Shape, broadcast, count, promote, require_dtype
 
@@ -46,14 +46,14 @@ class MatMul(Linear):
         return _product_shape(a, b), dtype
 
     @staticmethod
-    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
+    def transpose(g: Node, i: int, *xs: Any, **params: Any) -> Node:
         x, y = xs
         if i == 0:
-            return apply(MatMul, (g, matrix_transpose(y)))
+            return apply(MatMul, (g, y.mT))
         if y.ndim == 2 and x.ndim > 2:  # one matrix served all batches: sum over them within one product
             rows = count(x.shape[:-1])
             x, g = reshape(x, (rows, x.shape[-1])), reshape(g, (rows, g.shape[-1]))
-        return apply(MatMul, (matrix_transpose(x), g))
+        return apply(MatMul, (x.mT, g))
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
 from chainrule.shapes import (
     DType,
     Shape,
-    as_int,
+    as_ints,
     as_shape,
     broadcast,
     count,
@@ -187,11 +187,17 @@ def reshape(x: Operand[N], /, shape: int | Sequence[int]) -> N:
         (2, 2)
     """
     node = as_node(x)
-    if shape == node.shape:
+    if type(shape) is tuple and shape == node.shape:
         return node
-    sizes = [shape] if isinstance(shape, int) else [as_int("reshape", "each size", n) for n in shape]
-    if sizes.count(-1) == 1:
+    sizes = list(as_ints("reshape", "each size", shape))
+    if -1 in sizes:
         known = count(tuple(n for n in sizes if n != -1))
+        if sizes.count(-1) > 1 or (node.size % known if known else node.size):
+            raise ShapeError(
+                f"reshape: cannot reshape {node.shape} ({node.size} elements) to {tuple(sizes)}: "
+                "one size may be -1, and must then be a whole number",
+                fix="give sizes whose product is the number of elements, and at most one -1",
+            )
         sizes[sizes.index(-1)] = node.size // known if known else 0
     target = as_shape("reshape", sizes)
     return node if target == node.shape else apply(Reshape, (node,), {"shape": target})
@@ -212,10 +218,11 @@ def permute_dims(x: Operand[N], /, axes: Sequence[int]) -> N:
         (4, 2, 3)
     """
     node = as_node(x)
-    order = tuple(normalize_axis("permute_dims", a, node.ndim) for a in axes)
+    given = as_ints("permute_dims", "each axis", axes)
+    order = tuple([normalize_axis("permute_dims", a, node.ndim) for a in given])
     if sorted(order) != list(range(node.ndim)):
         raise ShapeError(
-            f"permute_dims: axes {tuple(axes)} do not name each of the {node.ndim} axes of {node.shape} once",
+            f"permute_dims: axes {given} do not name each of the {node.ndim} axes of {node.shape} once",
             fix=f"pass a permutation of {tuple(range(node.ndim))}",
         )
     return node if order == tuple(range(node.ndim)) else apply(Transpose, (node,), {"axes": order})
@@ -275,8 +282,8 @@ def moveaxis(x: Operand[N], source: int | Sequence[int], destination: int | Sequ
         (3, 4, 2)
     """
     node = as_node(x)
-    sources = [source] if isinstance(source, int) else list(source)
-    targets = [destination] if isinstance(destination, int) else list(destination)
+    sources = as_ints("moveaxis", "source", source)
+    targets = as_ints("moveaxis", "destination", destination)
     if len(sources) != len(targets):
         raise ArgumentError(
             f"moveaxis: got {len(sources)} sources and {len(targets)} destinations",
@@ -284,6 +291,8 @@ def moveaxis(x: Operand[N], source: int | Sequence[int], destination: int | Sequ
         )
     start = [normalize_axis("moveaxis", a, node.ndim) for a in sources]
     end = [normalize_axis("moveaxis", a, node.ndim) for a in targets]
+    if len(set(start)) < len(start) or len(set(end)) < len(end):
+        raise AxisError(f"moveaxis: {sources} or {targets} names an axis twice", fix="name each axis once")
     order = [a for a in range(node.ndim) if a not in start]
     for target, axis in sorted(zip(end, start, strict=True)):
         order.insert(target, axis)
@@ -336,7 +345,7 @@ def broadcast_to(x: Operand[N], /, shape: int | Sequence[int]) -> N:
         [[1.0, 2.0], [1.0, 2.0]]
     """
     node = as_node(x)
-    if shape == node.shape:
+    if type(shape) is tuple and shape == node.shape:
         return node
     target = as_shape("broadcast_to", shape)
     return node if node.shape == target else apply(BroadcastTo, (node,), {"shape": target})

@@ -154,7 +154,7 @@ def _matrix_norm(x: Node, ord: float | str, axes: tuple[int, int], keepdims: boo
     if isinstance(ord, str) and ord == "fro":
         return vector_norm(x, axis=axes, keepdims=keepdims)
     require_dtype("matrix_norm", x.dtype, FLOATS)
-    if not isinstance(ord, (Real, str)) or ord not in (1, -1, np.inf, -np.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(ord, Real) or ord not in (1, -1, np.inf, -np.inf):
         raise ArgumentError(
             f"matrix_norm: ord {shown(ord)} is not supported: it needs singular values, or is no norm",
             fix="use 'fro', 1, -1, cr.inf or -cr.inf",

@@ -343,7 +343,10 @@ def permutation(key: Operand[N], x: SupportsIndex | Operand[N]) -> N:
         return _order(key, as_int("permutation", "n", x))
     node = as_node(x)
     if not node.ndim:
-        raise ShapeError("permutation: a 0-dimensional array has no rows", fix="pass an int, or an array")
+        raise ShapeError(
+            f"permutation: expected an integer or an array with rows, got {shown(x)}",
+            fix="pass an int: int(n)",
+        )
     return take(node, _order(key, node.shape[0]), axis=0)
 
 

@@ -39,6 +39,7 @@ from chainrule.shapes import (
     NUMBERS,
     DType,
     Shape,
+    as_flag,
     bool_,
     count,
     int64,
@@ -141,9 +142,11 @@ def unreduce(y: N, x: Node, axes: KeptAxes) -> N:
 
 
 def _reducing(ufunc: np.ufunc) -> Callable[..., Any]:
+    over: Callable[..., Any] = ufunc.reduce
+
     def evaluate(x: Any, axes: KeptAxes, keepdims: bool) -> Any:
         # NumPy would sum int32 in int64; the dtype of the result has been chosen before.
-        return ufunc.reduce(x, axes, x.dtype, None, keepdims)
+        return over(x, axes, x.dtype, None, keepdims)
 
     return evaluate
 
@@ -485,7 +488,7 @@ def count_nonzero(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False
 def reduce(op: type[Primitive], x: Node, axis: Axes, keepdims: bool, **params: Any) -> Any:
     """Apply a primitive that takes ``axes`` and ``keepdims``, from the arguments that users give."""
     axes = normalize_axes(op.name, axis, len(x.shape))
-    return apply(op, (x,), {"axes": axes, "keepdims": bool(keepdims), **params})
+    return apply(op, (x,), {"axes": axes, "keepdims": as_flag(op.name, "keepdims", keepdims), **params})
 
 
 def accumulator(x: Operand[Node], dtype: Any) -> Any:

@@ -21,10 +21,18 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, AxisError, DTypeError, OperandError, ShapeError, TracedValueError
+from chainrule.errors import (
+    ArgumentError,
+    AxisError,
+    DTypeError,
+    OperandError,
+    ShapeError,
+    TracedValueError,
+    shown,
+)
 from chainrule.node import Node, constant
 from chainrule.primitive import Array, HasSpec
-from chainrule.shapes import INTS, Shape, broadcast
+from chainrule.shapes import INTS, Shape, broadcast, require_room
 
 ARRAY = "array"
 """Stands in an index for the next of its integer arrays."""
@@ -107,7 +115,9 @@ def _lay_out(name: str, index: Index, shape: Shape, block: Shape) -> Layout:
             positions.append(position)
     if positions and positions[-1] - positions[0] >= len(positions):
         place = 0
-    return Layout((*sizes[:place], *block, *sizes[place:]), block, place)
+    selected = (*sizes[:place], *block, *sizes[place:])
+    require_room(name, selected)
+    return Layout(selected, block, place)
 
 
 def _spread(index: Index, rank: int) -> Iterator[tuple[int, int, Entry]]:
@@ -286,7 +296,7 @@ def _plain(name: str, entry: Any) -> Array:
         array = np.asarray(None)
     if array.dtype.kind not in "biuf":
         raise OperandError(
-            f"{name}: {entry!r} is not an index",
+            f"{name}: {shown(entry)} is not an index",
             fix="index with ints, slices, None, ..., integer arrays or boolean masks",
         )
     if not array.size and isinstance(entry, (list, tuple)):

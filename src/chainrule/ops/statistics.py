@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import divide, multiply, scale, subtract
 from chainrule.ops.compare import equal, where
@@ -364,9 +364,9 @@ def log_softmax(x: Operand[N], /, *, axis: Axes = -1) -> N:
 
 
 def _spread(op: type[Primitive], x: Operand[Node], axis: Axes, correction: float, keepdims: bool) -> Any:
-    if not isinstance(correction, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(correction, (int, float)) or isinstance(correction, bool) or correction != correction:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
-            f"{op.name}: correction must be a number, got {correction!r}", fix="pass 0 or 1, for example"
+            f"{op.name}: correction must be a number, got {shown(correction)}", fix="pass 0 or 1, for example"
         )
     return reduce(op, as_node(x), axis, keepdims, correction=float(correction))
 
