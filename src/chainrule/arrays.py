@@ -6,7 +6,6 @@ neither an imaginary part, nor a mask, nor the upper half of a large integer is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from numbers import Integral, Number
 from typing import Any, TypeAlias, cast
 
@@ -16,6 +15,9 @@ from chainrule.errors import ChainruleError, DTypeError, OperandError, shown
 from chainrule.shapes import DTYPES, DType
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+
+_OTHER = {"U": "text", "S": "bytes", "V": "records"}
+"""NumPy's letters for what holds no numbers."""
 
 _NUMBERS = "pass numbers, nested lists of numbers, or a NumPy array of numbers"
 
@@ -62,28 +64,35 @@ def _not_supported(value: Any, array: Array) -> ChainruleError:
     if kind == "O":
         return _strangers(value, array)
     if kind not in "fciu":
-        got = (
-            type(value).__name__ if not isinstance(value, (np.ndarray, np.generic)) else f"an array of {name}"
-        )
+        what = _OTHER.get(kind, name)
         fix = "take differences and units out first: (t - t[0]) / np.timedelta64(1, 's')"
+        got = type(value).__name__ + (f" of {what}" if array.ndim else "")
         return OperandError(f"expected numbers, got {got}", fix=fix if kind in "mM" else _NUMBERS)
-    if kind == "u" and not isinstance(value, (np.ndarray, np.generic)):
+    if name == "uint64" and int(array.max(initial=0)) > np.iinfo(np.int64).max:
         return _too_large(value)
-    fix = {
-        "c": "pass real and imaginary parts as two arrays: x.real, x.imag",
-        "f": f"convert first: x.astype(np.float{32 if array.dtype.itemsize < 4 else 64})",
-    }.get(kind, "convert first: x.astype(np.int64), where the numbers fit")
-    if name == "uint8":
-        fix = "scale an image to 0 .. 1 with x.astype(np.float32) / 255, or keep its numbers: x.astype(np.int32)"
     expected = ", ".join(d.name for d in DTYPES)
-    return DTypeError(f"dtype {name} is not supported: expected one of {expected}", fix=fix)
+    return DTypeError(
+        f"dtype {name} is not supported: expected one of {expected}", fix=_conversion(array.dtype)
+    )
+
+
+def _conversion(dtype: DType) -> str:
+    if dtype.kind == "c":
+        return "pass real and imaginary parts as two arrays: x.real, x.imag"
+    if dtype.kind == "f":
+        return f"convert first: x.astype(np.float{32 if dtype.itemsize < 4 else 64})"
+    if dtype.name == "uint8":
+        return "scale an image to 0 .. 1, x.astype(np.float32) / 255, or keep its numbers: x.astype(np.int32)"
+    return f"convert first: x.astype(np.int{32 if dtype.itemsize < 4 else 64})"
 
 
 def _strangers(value: Any, array: Array) -> ChainruleError:
-    elements = cast("Iterable[Any]", array.reshape(-1).tolist())
-    stranger: Any = next((e for e in elements if not isinstance(e, (float, int))), None)
-    if stranger is None and any(isinstance(e, int) for e in array.reshape(-1).tolist()):
+    """The error for an array of objects: names the first that is no number, or else integers of any size."""
+    elements: list[Any] = array.reshape(-1).tolist()
+    strangers = [e for e in elements if not isinstance(e, (float, int))]
+    if elements and not strangers:
         return _too_large(value)
+    stranger = strangers[0] if strangers else value
     got = type(stranger).__name__
     inside = f" in {type(value).__name__} of shape {array.shape}" if array.ndim else ""
     fix = _NUMBERS

@@ -31,6 +31,9 @@ INTS = (int32, int64)
 NUMBERS = (*FLOATS, *INTS)
 DTYPES = (*NUMBERS, bool_)
 
+_NO_DTYPE = (type(None), tuple, list, dict)
+"""What NumPy reads as a dtype and we do not: None as float64, the others as records."""
+
 _BY_NAME: dict[str, DType] = {d.name: d for d in DTYPES}
 
 
@@ -53,7 +56,7 @@ def as_dtype(dtype: Any) -> DType:
     if dtype is bool:
         return bool_
     try:
-        name = "None" if dtype is None else np.dtype(dtype).name
+        name = shown(dtype) if type(dtype) in _NO_DTYPE else np.dtype(dtype).name
     except (TypeError, ValueError):
         name = str(dtype)
     found = _BY_NAME.get(name)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import habits, ops
+from chainrule.at import At
 from chainrule.autodiff.reverse import leaf_gradients
 from chainrule.errors import (
     ArgumentError,
@@ -280,7 +281,7 @@ class Tensor(Node):
         )
 
     @property
-    def at(self) -> At:
+    def at(self) -> At[Tensor]:
         """Places to change in a copy: ``x.at[i].set(v)``, ``x.at[i].add(v)``."""
         return At(self)
 
@@ -427,40 +428,6 @@ class Tensor(Node):
         return ops.clip(self, min, max)
 
 
-class At:
-    """Places of a tensor, to be changed in a copy."""
-
-    __slots__ = ("_index", "_tensor")
-
-    def __init__(self, tensor: Tensor, index: Any = None) -> None:
-        self._tensor = tensor
-        self._index = index
-
-    def __getitem__(self, index: Any) -> At:
-        return At(self._tensor, (index,))
-
-    def _place(self) -> Any:
-        if self._index is None:
-            raise ArgumentError("at: no index was given", fix="write x.at[i].set(v)")
-        return self._index[0]
-
-    def get(self) -> Tensor:
-        """The values there."""
-        return ops.getitem(self._tensor, self._place())
-
-    def set(self, value: Operand[Tensor]) -> Tensor:
-        """A copy with ``value`` there. If an index occurs twice, the last value stays."""
-        return ops.index_set(self._tensor, self._place(), value)
-
-    def add(self, value: Operand[Tensor]) -> Tensor:
-        """A copy with ``value`` added there. If an index occurs twice, both are added."""
-        return ops.index_add(self._tensor, self._place(), value)
-
-    def multiply(self, value: Operand[Tensor]) -> Tensor:
-        """A copy with the values there multiplied by ``value``; each index may occur once."""
-        return self.set(self.get() * value)
-
-
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, name: str | None = None) -> Tensor:
     """Make a tensor from numbers.
 
@@ -551,4 +518,4 @@ def is_tensor(x: Any) -> bool:
 
 set_node_type(Tensor)
 
-__all__ = ["At", "Tensor", "asarray", "enable_grad", "is_tensor", "no_grad", "tensor"]
+__all__ = ["Tensor", "asarray", "enable_grad", "is_tensor", "no_grad", "tensor"]

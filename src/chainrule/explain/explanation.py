@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.explain import html, latex, text
+from chainrule.explain import finiteness, html, latex, text
 from chainrule.explain.expressions import (
     Piece,
     local_symbols,
@@ -20,7 +20,20 @@ from chainrule.explain.expressions import (
     number_piece,
 )
 from chainrule.explain.modes import Modes, count_modes
-from chainrule.explain.numbers import Value, json_count, json_number, json_value, number_latex, value_text
+from chainrule.explain.numbers import (
+    DIGITS,
+    Value,
+    as_factor,
+    beside_one_text,
+    digits_beside_one,
+    is_written_as_one,
+    json_count,
+    json_number,
+    json_value,
+    number_latex,
+    number_text,
+    value_text,
+)
 from chainrule.explain.paths import Path, Paths, find_paths
 from chainrule.explain.sweep import Edge, ExplainedNode, Sweep
 from chainrule.node import Node, leaf
@@ -158,12 +171,45 @@ class Explanation:
         """What all gradients cost in reverse and in forward mode."""
         return count_modes(self._sweep)
 
-    # How nodes and edges are written.
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Where NaN or an infinity enters, among the values and among the gradients; empty if nowhere."""
+        return finiteness.notes(self)
+
+    # How numbers, nodes and edges are written.
+
+    @cached_property
+    def digits(self) -> int:
+        """Significant digits of every number: 4, or more where a factor near 1 would look like 1."""
+        constants = [n.value for n in self.nodes if n.kind == "constant"]
+        factors = [edge.local for n in self.nodes for edge in n.edges]
+        gradients = [n.gradient for n in self.nodes]
+        numbers = {x for x in (*constants, *factors, *gradients) if isinstance(x, float)}
+        return max((digits_beside_one(x) for x in numbers if not self._is_one(x)), default=DIGITS)
+
+    def _is_one(self, number: float) -> bool:
+        """Whether a number is 1 or −1 up to rounding."""
+        return abs(abs(number) - 1) <= 8 * self._sweep.epsilon
+
+    def number(self, number: float, digits: int | None = None) -> str:
+        """A number as this explanation writes it; one that is almost 1 as ``1 + 10⁻¹²``."""
+        digits = digits or self.digits
+        if is_written_as_one(number, digits) and not self._is_one(number):
+            return beside_one_text(number)
+        return number_text(number, digits)
+
+    def factor(self, number: float, digits: int | None = None) -> str:
+        """The same within a product: in parentheses where it needs them."""
+        return as_factor(self.number(number, digits))
+
+    def shown(self, value: Value | None) -> str:
+        """A number or an array as this explanation writes it."""
+        return self.number(value) if isinstance(value, float) else value_text(value, self.digits)
 
     def named(self, i: int) -> str:
         """The name of a node; for a constant its value."""
         node = self.nodes[i]
-        return node.name or value_text(node.value)
+        return node.name or self.shown(node.value)
 
     def expression(self, i: int) -> str:
         """A node in terms of its inputs' names, such as ``a + b``; "" for a leaf."""
@@ -175,12 +221,12 @@ class Explanation:
         node = self._sweep.origin[i]
         if not node.inputs or not all(x.size == 1 for x in node.inputs):
             return ""
-        filled = node_text(node, lambda x: number_piece(float(x)))
+        filled = node_text(node, lambda x: number_piece(self.number(float(x))))
         return "" if filled == node_text(node, self._letter) else filled
 
     def _letter(self, x: Node) -> Piece:
         name = self._sweep.names.get(x)
-        return Piece(name) if name else number_piece(float(x))
+        return Piece(name) if name else number_piece(self.number(float(x)))
 
     def expression_latex(self, i: int, numbers: bool = False) -> str:
         """A node in terms of its inputs in LaTeX, by their names or by their numbers."""
@@ -188,7 +234,7 @@ class Explanation:
         return node_latex(
             self._sweep.origin[i],
             [
-                number_latex(float(x)) if numbers or x not in names else name_latex(names[x])
+                number_latex(float(x), self.digits) if numbers or x not in names else name_latex(names[x])
                 for x in self._sweep.origin[i].inputs
             ],
         )
@@ -247,6 +293,7 @@ class Explanation:
             "version": VERSION,
             "result": self.result,
             "value": json_number(self.value),
+            "notes": list(self.notes),
             "variables": list(self.variables[:MOST_NODES]),
             "wrt": [d.variable for d in derivations],
         }

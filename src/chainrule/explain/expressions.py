@@ -44,9 +44,10 @@ class Piece(NamedTuple):
         return self.text if self.level >= level else f"({self.text})"
 
 
-def number_piece(number: float) -> Piece:
-    """A number as an operand; a negative one binds as loosely as a minus sign."""
-    text = number_text(number)
+def number_piece(text: str) -> Piece:
+    """A written number as an operand; a negative one binds as loosely as a minus sign."""
+    if " " in text:
+        return Piece(text, _SUM)
     has_power = not set(text).isdisjoint("⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
     return Piece(text, _NEGATIVE if text.startswith(MINUS) else _PRODUCT if has_power else _ATOM)
 
@@ -161,7 +162,7 @@ def _symbol(partial: Node, of: Node, names: Mapping[Node, str]) -> str:
             return pieces[x]
         if x in known:
             return Piece(known[x])
-        return number_piece(float(x)) if x.value is not None and x.size == 1 else Piece("…")
+        return number_piece(number_text(float(x))) if x.value is not None and x.size == 1 else Piece("…")
 
     for node in inner:
         assert node.op is not None

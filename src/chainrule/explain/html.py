@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from chainrule.explain import text
-from chainrule.explain.numbers import value_text
+from chainrule.explain.numbers import counted
 
 if TYPE_CHECKING:
     from chainrule.explain.explanation import Derivation, Explanation
@@ -22,7 +22,8 @@ def write(explanation: Explanation) -> str:
     shown = explanation.derivations_shown(text.MOST_VARIABLES)
     rules = "".join(f"<div>{_rule(explanation, d)}</div>" for d in shown)
     paths = "".join(_paths(explanation, d) for d in text.with_paths(shown))
-    return f'<div class="chainrule-explanation">{_nodes(explanation)}{rules}{paths}</div>'
+    notes = "".join(f"<div>{escape(note)}</div>" for note in explanation.notes)
+    return f'<div class="chainrule-explanation">{notes}{_nodes(explanation)}{rules}{paths}</div>'
 
 
 def _nodes(explanation: Explanation) -> str:
@@ -30,14 +31,14 @@ def _nodes(explanation: Explanation) -> str:
     rows = "".join(
         f'<tr><th style="{_CELL}">{escape(n.name)}</th>'
         f'<td style="{_CELL}">{escape(explanation.expression(n.index))}</td>'
-        f'<td style="{_CELL};{_VALUE}">{escape(value_text(n.value))}</td>'
+        f'<td style="{_CELL};{_VALUE}">{escape(explanation.shown(n.value))}</td>'
         f'<td style="{_CELL};{_GRADIENT}">'
-        f"{'' if n.gradient is None else escape(value_text(n.gradient))}</td></tr>"
+        f"{'' if n.gradient is None else escape(explanation.shown(n.gradient))}</td></tr>"
         for n in named[: text.MOST_NODES]
     )
     left_out = len(named) - text.MOST_NODES
     if left_out > 0:
-        rows += f'<tr><td colspan="4" style="{_CELL}">… and {left_out:,} more nodes</td></tr>'
+        rows += f'<tr><td colspan="4" style="{_CELL}">… and {counted(left_out, "more node")}</td></tr>'
     result = escape(explanation.result)
     head = "".join(
         f'<th style="{_CELL};{style}">{label}</th>'
@@ -58,7 +59,7 @@ def _rule(explanation: Explanation, d: Derivation) -> str:
         text.rule_in_numbers(explanation, d),
     ]
     left = " = ".join(escape(step) for step in steps if step)
-    return f'{left} = <b style="{_GRADIENT}">{escape(value_text(d.gradient))}</b>'
+    return f'{left} = <b style="{_GRADIENT}">{escape(explanation.shown(d.gradient))}</b>'
 
 
 def _paths(explanation: Explanation, d: Derivation) -> str:
@@ -66,10 +67,10 @@ def _paths(explanation: Explanation, d: Derivation) -> str:
     for path in d.paths.listed[: text.MOST_PATHS]:
         share = d.share(path) or 0.0
         bar = f'<div style="{_BAR};height:8px;width:{120 * share:.0f}px"></div>'
-        cells = (text.route(explanation, path), text.product_text(path), text.share_of(d, path))
+        cells = (text.route(explanation, path), text.product_text(explanation, path), text.share_of(d, path))
         rows += "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in cells)
         rows += f'<td style="{_CELL}">{bar if text.share_of(d, path) else ""}</td></tr>'
-    others = text.others_row(d, text.MOST_PATHS)
+    others = text.others_row(explanation, d, text.MOST_PATHS)
     if others:
         rows += "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in others) + "</tr>"
     notes = "".join(f"<div>{escape(note)}</div>" for note in text.remarks(explanation, d))

@@ -29,7 +29,7 @@ def write(explanation: Explanation) -> str:
 
 def _definition(explanation: Explanation, i: int) -> str:
     node = explanation.nodes[i]
-    steps = [_value(node.value)]
+    steps = [_value(explanation, node.value)]
     if explanation.expression(i):
         numbers = [explanation.expression_latex(i, numbers=True)] if explanation.substituted(i) else []
         steps = list(dict.fromkeys([explanation.expression_latex(i), *numbers, *steps]))
@@ -54,7 +54,7 @@ def _rule(explanation: Explanation, d: Derivation) -> list[str]:
             else ""
         )
         steps.append(" + ".join([first or numbers[0], *numbers[1:]]) + dots)
-    steps.append(_value(d.gradient))
+    steps.append(_value(explanation, d.gradient))
     steps = list(dict.fromkeys(steps))
     return [f"{left} &= {steps[0]}", *(f"&= {step}" for step in steps[1:])]
 
@@ -70,26 +70,26 @@ def _term(explanation: Explanation, edge: Edge, sole: bool) -> tuple[str, str]:
     if edge.node == len(explanation.nodes) - 1:
         if not sole and not local.startswith(r"\left") and not sole:
             local = rf"\left.{local}\right|_{{\text{{direct}}}}"
-        return local, _factor(edge.local) if isinstance(edge.local, float) else ""
+        return local, _factor(explanation, edge.local) if isinstance(edge.local, float) else ""
     letters = rf"{_fraction(explanation.result, user)} \cdot {local}"
     if not scalar:
         return letters, ""
     assert isinstance(edge.local, float)
     assert isinstance(upstream, float)
-    return letters, rf"{_factor(upstream)} \cdot {_factor(edge.local)}"
+    return letters, rf"{_factor(explanation, upstream)} \cdot {_factor(explanation, edge.local)}"
 
 
 def _fraction(of: str, by: str) -> str:
     return rf"\frac{{\partial {name_latex(of)}}}{{\partial {name_latex(by)}}}"
 
 
-def _factor(number: float) -> str:
-    text = number_latex(number)
+def _factor(explanation: Explanation, number: float) -> str:
+    text = number_latex(number, explanation.digits)
     return rf"\left({text}\right)" if text.startswith("-") else text
 
 
-def _value(value: Value) -> str:
+def _value(explanation: Explanation, value: Value) -> str:
     if isinstance(value, (int, float)):
-        return number_latex(value)
+        return number_latex(value, explanation.digits)
     sizes = r" \times ".join(map(str, value.shape))
     return rf"\text{{array of shape }} {sizes}"

@@ -13,8 +13,10 @@ Value: TypeAlias = "float | Array"
 """One number, or an array that cannot be written to."""
 
 MINUS = "−"
-FEW = 4
-"""One-dimensional arrays of up to so many elements are written out."""
+FEW = 9
+"""Arrays of up to so many elements are written out."""
+DIGITS, MOST_DIGITS = 4, 8
+"""Significant digits that are shown, and the most where numbers near 1 need more to differ from it."""
 LISTED = 1_000
 """Arrays of up to so many elements are in the JSON in full."""
 
@@ -51,7 +53,7 @@ def _trimmed(text: str) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def number_text(number: float, digits: int = 4) -> str:
+def number_text(number: float, digits: int = DIGITS) -> str:
     """A number of ``digits`` significant digits; whole numbers below 100,000 in full.
 
     Example:
@@ -69,7 +71,7 @@ def number_text(number: float, digits: int = 4) -> str:
     return text.removeprefix("1·").replace("-1·", "-").replace("-", MINUS)
 
 
-def number_latex(number: float, digits: int = 4) -> str:
+def number_latex(number: float, digits: int = DIGITS) -> str:
     """The same in LaTeX.
 
     Example:
@@ -87,10 +89,45 @@ def number_latex(number: float, digits: int = 4) -> str:
     return text.removeprefix(r"1 \cdot ").replace(r"-1 \cdot ", "-")
 
 
-def factor_text(number: float, digits: int = 4) -> str:
+def factor_text(number: float, digits: int = DIGITS) -> str:
     """A number as a factor or a term: in parentheses if it is negative or has a power of ten."""
-    text = number_text(number, digits)
-    return f"({text})" if text.startswith(MINUS) or "·" in text else text
+    return as_factor(number_text(number, digits))
+
+
+def as_factor(text: str) -> str:
+    """A number that is written already, in parentheses where it would not stand alone in a product."""
+    return f"({text})" if text.startswith(MINUS) or not {"·", " "}.isdisjoint(text) else text
+
+
+def digits_beside_one(number: float) -> int:
+    """Significant digits, at most `MOST_DIGITS`, with which a number near 1 or −1 is not written as 1.
+
+    Example:
+        >>> [digits_beside_one(x) for x in (3.14159, 1.0, 1.0001, 0.99999, 1 + 1e-12)]
+        [4, 4, 5, 5, 8]
+    """
+    digits = DIGITS
+    if 0 < abs(abs(number) - 1) < 1e-3:
+        while digits < MOST_DIGITS and is_written_as_one(number, digits):
+            digits += 1
+    return digits
+
+
+def is_written_as_one(number: float, digits: int) -> bool:
+    """Whether a number that is neither 1 nor −1 looks so when it is rounded."""
+    return abs(number) != 1 and number_text(number, digits) in ("1", f"{MINUS}1")
+
+
+def beside_one_text(number: float) -> str:
+    """A number so near to 1 or −1 that digits would run on.
+
+    Example:
+        >>> beside_one_text(1 + 1e-12), beside_one_text(-1 + 2e-9)
+        ('1 + 10⁻¹²', '−1 + 2·10⁻⁹')
+    """
+    nearest = math.copysign(1.0, number)
+    gap = number - nearest
+    return f"{number_text(nearest)} {'+' if gap > 0 else MINUS} {number_text(abs(gap), 2)}"
 
 
 def count_text(count: int) -> str:
@@ -101,6 +138,11 @@ def count_text(count: int) -> str:
         ('1,797', '10³⁰')
     """
     return f"{count:,}" if count < 10**21 else number_text(float(count))
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: ``1 path``, ``2 paths``."""
+    return f"{count_text(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def share_text(share: float) -> str:
@@ -122,24 +164,34 @@ def root_mean_square(value: Value) -> float:
     return largest * math.sqrt(float(np.mean(np.square(array / largest))))
 
 
-def value_text(value: Value | None) -> str:
-    """A number, a short list, or the shape and range of an array."""
+def value_text(value: Value | None, digits: int = DIGITS) -> str:
+    """A number, the elements of a small array, or the shape and range of a larger one.
+
+    Example:
+        >>> value_text(np.array([[1.0, -2.0], [0.5, 1.0]])), value_text(np.arange(12.0).reshape(3, 4))
+        ('[[1, −2], [0.5, 1]]', '3×4, 0 to 11')
+    """
     if value is None:
         return "none"
     if isinstance(value, (int, float)):
-        return number_text(value)
-    if value.ndim == 1 and value.size <= FEW:
-        return f"[{', '.join(number_text(float(x)) for x in value)}]"
+        return number_text(value, digits)
     if not value.size:
         return f"{shape_text(value.shape)}, no elements"
+    if value.size <= FEW:
+        return _listed(value.tolist(), digits)
     strange = int(np.count_nonzero(~np.isfinite(value)))
     note = f", {count_text(strange)} not finite" if strange else ""
     finite = value[np.isfinite(value)]
     if not finite.size:
         return f"{shape_text(value.shape)}{note}"
-    low, high = float(finite.min()), float(finite.max())
-    range_ = f"all {number_text(low)}" if low == high else f"{number_text(low)} to {number_text(high)}"
-    return f"{shape_text(value.shape)}, {range_}{note}"
+    low, high = (number_text(float(x), digits) for x in (finite.min(), finite.max()))
+    return f"{shape_text(value.shape)}, {f'all {low}' if low == high else f'{low} to {high}'}{note}"
+
+
+def _listed(nested: Any, digits: int) -> str:
+    if isinstance(nested, list):
+        return f"[{', '.join(_listed(part, digits) for part in nested)}]"  # pyright: ignore[reportUnknownVariableType]
+    return number_text(float(nested), digits)
 
 
 def json_number(number: float) -> float | str:

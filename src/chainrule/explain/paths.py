@@ -180,7 +180,7 @@ def find_paths(sweep: Sweep, variable: int) -> Paths:
         return Paths(0, (), zero, zero)
     found, left = _list_strongest(search, result)
     listed = tuple(_path(name, result, prefix) for prefix in found)
-    listed = tuple(sorted(listed, key=lambda p: -_norm(p.product)))
+    listed = tuple(sorted(listed, key=_rank))
     rest = _sum_of_rest(search, left)
     total = as_value(_add([np.asarray(p.product) for p in listed], np.asarray(rest)))
     count = search.counts[result]
@@ -238,6 +238,11 @@ def _sum_of_rest(search: _Search, states: list[_State]) -> Value:
     ]
     (found,) = pullback(outputs, starts, [goal], record=False)
     return as_value(np.zeros(goal.shape) if found is None else found.value)
+
+
+def _rank(path: Path) -> tuple[float, tuple[int, ...]]:
+    """Strongest first; equal ones, up to rounding, from left to right as the operands are written."""
+    return -float(f"{_norm(path.product):.12e}"), tuple(edge.slot for edge in path.edges)
 
 
 def _add(products: list[Array], rest: Array) -> Array:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chainrule.explain.numbers import (
-    Value,
-    count_text,
-    factor_text,
-    number_text,
-    share_text,
-    value_text,
-)
+from chainrule.explain.finiteness import is_finite
+from chainrule.explain.numbers import Value, as_factor, count_text, counted, share_text
 from chainrule.explain.sweep import Edge, ExplainedNode
 
 if TYPE_CHECKING:
@@ -29,8 +23,10 @@ MOST_LETTERS = 6
 def write(explanation: Explanation) -> str:
     """The whole explanation: what it says in one line, both passes, the chain rule, the paths."""
     shown = explanation.derivations_shown(MOST_VARIABLES)
-    blocks = [headline(explanation), forward(explanation), backward(explanation, shown)]
+    blocks = [headline(explanation), list(explanation.notes)]
+    blocks += [forward(explanation), backward(explanation, shown)]
     blocks += [paths(explanation, d) for d in with_paths(shown)]
+    blocks.append(without_paths(shown))
     blocks.append(modes(explanation))
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
@@ -42,12 +38,25 @@ def with_paths(shown: Sequence[Derivation]) -> list[Derivation]:
     return [d for d in shown if d.paths.count != 1 or len(d.paths.listed[0].edges) > 2]
 
 
+def without_paths(shown: Sequence[Derivation]) -> list[str]:
+    """A line that says why the others' paths are not written out."""
+    listed = with_paths(shown)
+    names = [d.variable for d in shown if d not in listed]
+    if not names:
+        return []
+    if len(names) == 1:
+        return [f"One path leads to {names[0]}, which the chain rule above shows."]
+    return [
+        f"One path each leads to {', '.join(names[:-1])} and {names[-1]}, which the chain rule above shows."
+    ]
+
+
 def headline(explanation: Explanation) -> list[str]:
     """``f = 14, ∂f/∂b = 9``."""
-    parts = [f"{explanation.result} = {number_text(explanation.value)}"]
+    parts = [f"{explanation.result} = {explanation.number(explanation.value)}"]
     if len(explanation.wrt) == 1:
         (d,) = explanation.derivations
-        parts.append(f"{derivative(explanation.result, d.variable)} = {value_text(d.gradient)}")
+        parts.append(f"{derivative(explanation.result, d.variable)} = {explanation.shown(d.gradient)}")
     return [", ".join(parts)]
 
 
@@ -66,14 +75,14 @@ def forward(explanation: Explanation) -> list[str]:
         value = (
             str(bool(node.value)).lower()
             if node.dtype == "bool" and node.is_scalar
-            else value_text(node.value)
+            else explanation.shown(node.value)
         )
         steps += [value] if steps[-1] != value else []
         left.append(" = ".join(step for step in steps if step))
         right.append(locals_text(explanation, node.index))
     width = max(len(x) for x, y in zip(left, right, strict=True) if len(x) <= 44) if left else 0
     lines += [f"  {x.ljust(width)}   {y}".rstrip() for x, y in zip(left, right, strict=True)]
-    return lines + _more(len(nodes) - MOST_NODES, "nodes")
+    return lines + _more(len(nodes) - MOST_NODES, "node")
 
 
 def locals_text(explanation: Explanation, i: int) -> str:
@@ -84,7 +93,7 @@ def locals_text(explanation: Explanation, i: int) -> str:
     for edge in node.edges[:MOST_TERMS]:
         if edge.local is None:
             return in_words(node)
-        steps = [local_name(explanation, edge), symbols[edge.slot], value_text(edge.local)]
+        steps = [local_name(explanation, edge), symbols[edge.slot], explanation.shown(edge.local)]
         parts.append(" = ".join(dict.fromkeys(step for step in steps if step)))
     return ", ".join(parts) + (", …" if len(node.edges) > MOST_TERMS else "")
 
@@ -117,10 +126,14 @@ def backward(explanation: Explanation, shown: Sequence[Derivation]) -> list[str]
     ]
     for d in shown:
         left = f"  {derivative(explanation.result, d.variable)}"
-        steps = [rule_in_letters(explanation, d), rule_in_numbers(explanation, d), value_text(d.gradient)]
+        steps = [
+            rule_in_letters(explanation, d),
+            rule_in_numbers(explanation, d),
+            explanation.shown(d.gradient),
+        ]
         steps = [step for step in steps if step]
         lines.append(" = ".join([left, *dict.fromkeys(steps)]))
-    return lines + _more(len(explanation.wrt) - len(shown), "variables")
+    return lines + _more(len(explanation.wrt) - len(shown), "variable")
 
 
 def rule_in_letters(explanation: Explanation, d: Derivation) -> str:
@@ -143,7 +156,7 @@ def _direct(local: str, d: Derivation) -> str:
 
 def _omitted(d: Derivation) -> str:
     more = len(d.terms) - MOST_TERMS
-    return f" + … ({count_text(more)} more terms)" if more > 0 else ""
+    return f" + … ({counted(more, 'more term')})" if more > 0 else ""
 
 
 def rule_in_numbers(explanation: Explanation, d: Derivation) -> str:
@@ -156,32 +169,35 @@ def rule_in_numbers(explanation: Explanation, d: Derivation) -> str:
             return _array_terms(explanation, d)
         first = not terms
         if edge.node == last:
-            terms.append(number_text(edge.local) if first else factor_text(edge.local))
+            terms.append(explanation.number(edge.local) if first else explanation.factor(edge.local))
         else:
-            left = number_text(upstream) if first else factor_text(upstream)
-            terms.append(f"{left}·{factor_text(edge.local)}")
+            left = explanation.number(upstream) if first else explanation.factor(upstream)
+            terms.append(f"{left}·{explanation.factor(edge.local)}")
     return " + ".join(terms) + _omitted(d)
 
 
 def _array_terms(explanation: Explanation, d: Derivation) -> str:
     if len(d.terms) < 2:
         return ""
-    parts = [f"[{value_text(edge.contribution)}]" for edge in d.terms[:MOST_TERMS]]
+    parts = [explanation.shown(edge.contribution) for edge in d.terms[:MOST_TERMS]]
+    # A shape with a range has blanks in it: parentheses say where it ends.
+    parts = [f"({part})" if part[0].isdigit() and " " in part else as_factor(part) for part in parts]
     return " + ".join(parts) + _omitted(d)
 
 
 def paths(explanation: Explanation, d: Derivation) -> list[str]:
     """The listed paths with factors, product and share, and what the others add up to."""
-    count = "more than 10³⁰⁰" if d.paths.count is None else count_text(d.paths.count)
-    noun = "path" if d.paths.count == 1 else "paths"
-    lines = [f"{count} {noun} from {explanation.result} to {d.variable}"]
+    count = "more than 10³⁰⁰ paths" if d.paths.count is None else counted(d.paths.count, "path")
+    lines = [f"{count} from {explanation.result} to {d.variable}"]
     shown = d.paths.listed[:MOST_PATHS]
-    rows = [(route(explanation, p), product_text(p), share_of(d, p)) for p in shown]
-    others = others_row(d, MOST_PATHS)
+    rows = [(route(explanation, p), product_text(explanation, p), share_of(d, p)) for p in shown]
+    others = others_row(explanation, d, MOST_PATHS)
     if others:
         rows.append(others)
     if len(rows) > 1:
-        rows.append(("sum", f"{value_text(d.paths.total)}{'' if d.agrees else ', not the gradient'}", ""))
+        rows.append(
+            ("sum", f"{explanation.shown(d.paths.total)}{'' if d.agrees else ', not the gradient'}", "")
+        )
     widths = [max((len(row[k]) for row in rows if len(row[k]) <= 48), default=0) for k in (0, 1)]
     lines += [f"  {a.ljust(widths[0])}   {b.ljust(widths[1])}   {c}".rstrip() for a, b, c in rows]
     return lines + [f"  {note}" for note in remarks(explanation, d)]
@@ -203,15 +219,15 @@ def _stop(explanation: Explanation, edge: Edge) -> str:
     return f"{used}{_use(explanation, edge)}" if explanation.is_repeated(edge) else used
 
 
-def product_text(path: Path, most: int = MOST_LETTERS) -> str:
+def product_text(explanation: Explanation, path: Path, most: int = MOST_LETTERS) -> str:
     """``7·1 = 7``; for arrays the sum over the path alone."""
     if not isinstance(path.product, float):
-        return value_text(path.product)
+        return explanation.shown(path.product)
     factors = [f for f in path.factors if isinstance(f, float)]
     if len(factors) < 2 or len(factors) != len(path.factors) or len(factors) > 2 * most:
-        return number_text(path.product)
+        return explanation.number(path.product)
     first, *others = factors
-    return f"{'·'.join([number_text(first), *map(factor_text, others)])} = {number_text(path.product)}"
+    return f"{'·'.join([explanation.number(first), *map(explanation.factor, others)])} = {explanation.number(path.product)}"
 
 
 def share_of(d: Derivation, path: Path) -> str:
@@ -220,7 +236,7 @@ def share_of(d: Derivation, path: Path) -> str:
     return "" if share is None or d.paths.count == 1 else share_text(share)
 
 
-def others_row(d: Derivation, most: int) -> tuple[str, str, str] | None:
+def others_row(explanation: Explanation, d: Derivation, most: int) -> tuple[str, str, str] | None:
     """The paths that are not shown, as one row: how many and their sum."""
     shown: list[Value] = [p.product for p in d.paths.listed[most:]]
     if not shown and (d.paths.count is not None and d.paths.count <= len(d.paths.listed)):
@@ -231,8 +247,8 @@ def others_row(d: Derivation, most: int) -> tuple[str, str, str] | None:
     left = "all others"
     if d.paths.count is not None:
         more = d.paths.count - min(most, len(d.paths.listed))
-        left = f"{count_text(more)} other path{'s' if more > 1 else ''}"
-    return left, value_text(rest), ""
+        left = counted(more, "other path")
+    return left, explanation.shown(rest), ""
 
 
 def remarks(explanation: Explanation, d: Derivation) -> list[str]:
@@ -247,16 +263,12 @@ def remarks(explanation: Explanation, d: Derivation) -> list[str]:
         notes.append("Paths of both signs cancel; shares are of the sum of their sizes.")
     if not d.agrees:
         notes.append(
-            f"The gradient is {value_text(d.gradient)}: where gradients that meet add up to exactly 0, "
+            f"The gradient is {explanation.shown(d.gradient)}: where gradients that meet add up to exactly 0, "
             "an infinite local derivative behind them is not multiplied (strong zeros)."
-            if _is_strange(d.paths.total)
-            else f"The gradient is {value_text(d.gradient)}: sums of numbers of different sizes round apart."
+            if not is_finite(d.paths.total)
+            else f"The gradient is {explanation.shown(d.gradient)}: sums of numbers of different sizes round apart."
         )
     return notes
-
-
-def _is_strange(value: Value) -> bool:
-    return "not finite" in value_text(value) or value_text(value) in ("NaN", "∞", "−∞")
 
 
 def modes(explanation: Explanation) -> list[str]:
@@ -267,15 +279,15 @@ def modes(explanation: Explanation) -> list[str]:
     detail = ""
     if forward.nonzero_products is not None and forward.nonzero_products != forward.products:
         detail = f", {count_text(forward.nonzero_products)} not zero"
-    gradients = count_text(len(explanation.variables))
-    each = "variable" if forward.sweeps == len(explanation.variables) else "number in them"
-    noun = "product" if reverse.products == 1 else "products"
+    count = len(explanation.variables)
+    gradients = {1: "the gradient", 2: "both gradients"}.get(count, f"all {count_text(count)} gradients")
+    each = "variable" if forward.sweeps == count else "number in it" if count == 1 else "number in them"
     return [
-        f"Reverse mode: 1 sweep, {count_text(reverse.products)} {noun}, gives all {gradients} gradients.",
-        f"Forward mode: {count_text(forward.sweeps)} sweeps, one for each {each}, "
-        f"{count_text(forward.products)} products{detail}.",
+        f"Reverse mode: 1 sweep, {counted(reverse.products, 'product')}, gives {gradients}.",
+        f"Forward mode: {counted(forward.sweeps, 'sweep')}, one for each {each}, "
+        f"{counted(forward.products, 'product')}{detail}.",
     ]
 
 
 def _more(count: int, noun: str) -> list[str]:
-    return [f"  … and {count_text(count)} more {noun}"] if count > 0 else []
+    return [f"  … and {counted(count, f'more {noun}')}"] if count > 0 else []

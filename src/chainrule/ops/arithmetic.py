@@ -75,7 +75,6 @@ class Multiply(Pointwise):
         return (b, a)
 
 
-_dot: Callable[..., Any] = np.vdot
 _where: Callable[..., Any] = np.where
 
 
@@ -83,7 +82,8 @@ def _scale(upstream: Any, factor: Any) -> Any:
     product: Any = upstream * factor
     if product.ndim == 0:
         return product.dtype.type(0) if product != product and upstream == 0 else product
-    if not math.isnan(_dot(product, product)):  # nan exactly if an element is
+    elements = product.ravel("K")  # in the order of memory: no copy
+    if not math.isnan(elements.dot(elements)):  # nan exactly if an element is
         return product
     return _where(upstream == 0, product.dtype.type(0), product)
 

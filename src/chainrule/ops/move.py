@@ -292,7 +292,10 @@ def moveaxis(x: Operand[N], source: int | Sequence[int], destination: int | Sequ
     start = [normalize_axis("moveaxis", a, node.ndim) for a in sources]
     end = [normalize_axis("moveaxis", a, node.ndim) for a in targets]
     if len(set(start)) < len(start) or len(set(end)) < len(end):
-        raise AxisError(f"moveaxis: {sources} or {targets} names an axis twice", fix="name each axis once")
+        raise AxisError(
+            f"moveaxis: source {sources} or destination {targets} names an axis twice",
+            fix="name each axis once",
+        )
     order = [a for a in range(node.ndim) if a not in start]
     for target, axis in sorted(zip(end, start, strict=True)):
         order.insert(target, axis)

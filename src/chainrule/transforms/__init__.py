@@ -1,0 +1,12 @@
+"""The traced door: functions in, functions out.
+
+``grad``, ``vjp``, ``jvp``, ... take a function of arrays, or of nested dict, list and tuple of them, and
+give back a function. They nest to any order. Inside, ``f`` computes on fresh nodes that stand for its
+arguments, so Python's own ``if`` and ``for`` may look at the numbers; only :func:`trace` hides them.
+"""
+
+from chainrule.transforms.derivatives import grad, hvp, jvp, value_and_grad, vjp
+from chainrule.transforms.jacobians import hessian, jacobian
+from chainrule.transforms.tracing import trace
+
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "trace", "value_and_grad", "vjp"]
