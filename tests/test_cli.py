@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 import chainrule
 from chainrule.cli import main
+from chainrule.errors import Source
 
 ENVIRONMENT = {
     **os.environ,
@@ -100,10 +102,13 @@ def test_formulas_and_values_that_look_like_options(run, arguments: tuple[str, .
 @pytest.mark.parametrize(
     ("arguments", "message", "fix"),
     [
-        (("2*a", "a="), 'a: expected a finite number, got ""', "write a decimal number: a=-1.5 or a=2e-3"),
-        (("2*a", "a=xyz"), 'a: expected a finite number, got "xyz"', "write a decimal number"),
-        (("2*a", "a=1e999"), 'a: expected a finite number, got "1e999"', "write a decimal number"),
-        (("2*a", "a=nan"), 'a: expected a finite number, got "nan"', "write a decimal number"),
+        (("2*a", "a="), 'a: expected a number, got ""', "a formula of numbers: a=-1.5, a=1/2 or a=2e-3"),
+        (("2*a", "a=xyz"), 'a: expected a number, got "xyz", which has the variable xyz', "write a number"),
+        (("2*a", "a=1e999"), "a: 1e999 overflows", "write smaller numbers"),
+        (("2*a", "a=1/0"), "a: 1/0 divides by zero\n    1/0\n    ^", "divide by something else"),
+        (("2*a", "a=2+*3"), 'after "+", got "*"\n    2+*3\n      ^', 'delete "+" or "*"'),
+        (("2*a", "a=b=3"), 'a: expected a number, got "b=3"', "write a number"),
+        (("2*a", "a=nan"), 'a: expected a number, got "nan"', "write a number"),
         (("2*a", "a=1", "a=2"), "a has two values", "give each variable one value"),
         (("2*a", "3"), 'expected name=value, got "3"', "put the whole formula in one pair of quotes"),
         (("2*a", "a=1", "--jsn"), 'expected name=value, got "--jsn"', "did you mean --json?"),
@@ -127,6 +132,13 @@ def test_mistakes(run, arguments: tuple[str, ...], message: str, fix: str):
     assert fix in as_json.json["error"]["fix"]
 
 
+@pytest.mark.parametrize(
+    ("written", "value"), [("1/2", 0.5), ("pi", math.pi), ("-2^2", -4.0), ("2pi", 2 * math.pi), ("+3", 3.0)]
+)
+def test_values_may_be_formulas_of_numbers(run, written: str, value: float):
+    assert run("explain", "x", f"x={written}", "--json").json["value"] == value
+
+
 def test_errors_fit_on_one_screen(run):
     for text in ("x+" * 4_999 + ")", "x" * 10_000, "(" * 10_000, "+".join(f"v_{i}" for i in range(2_000))):
         ran = run("explain", text)
@@ -148,6 +160,12 @@ def test_help_and_version(run):
     for command in ("explain", "train", "tour"):
         assert command in run("--help").out
         assert "--json" in run(command, "--help").out
+        assert run(command, "-h").out == run(command, "--help").out
+    assert run("-h").out == run("--help").out
+    assert run("explain", "-h^2", "h=3", "--json").json["value"] == -9.0
+    assert run("explain", "--json", "--", "-h", "h=3").json["value"] == -3.0
+    for part in ("1/2x is (1/2)*x", "docs/formulas.md", "sigmoid"):
+        assert part in run("explain", "--help").out
     assert "Usage: chainrule" in run().out
 
 
@@ -199,8 +217,21 @@ def test_a_reader_that_leaves_is_no_error():
         env=ENVIRONMENT,
         timeout=120,
     )
-    assert ran.stderr == ""
+    assert (ran.returncode, ran.stderr) == (0, "")
     assert len(ran.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["", "--json", "--latex", "--help"])
+def test_a_reader_that_never_reads_is_no_error(form: str):
+    script = f'"$0" -m chainrule explain "a*b" a=1 b=2 {form} | true; exit ${{PIPESTATUS[0]}}'
+    ran = subprocess.run(
+        ["bash", "-c", script, sys.executable],
+        capture_output=True,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+        timeout=120,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_interrupting_is_quiet():
@@ -222,7 +253,19 @@ def test_a_terminal_without_unicode_still_gets_the_numbers():
         env=environment, timeout=120,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "7 + 2 = 9" in ran.stdout
+    for part in (
+        "7 + 2 = 9",
+        "df/db = df/dx*dx/db + df/dy*dy/db = 7*1 + 2*1 = 9",
+        "f <- x <- b",
+        "^ -1  v 7",
+    ):
+        assert part in ran.stdout
+    assert "?" not in ran.stdout
+    as_json = subprocess.run(
+        [sys.executable, "-m", "chainrule", "explain", "2δ", "δ=1", "--json"],
+        capture_output=True, encoding="ascii", env={**environment, "PYTHONUTF8": "1"}, timeout=120,
+    )  # fmt: skip
+    assert json.loads(as_json.stdout)["variables"] == ["δ"]
 
 
 def test_importing_chainrule_loads_nothing_that_draws():
@@ -231,3 +274,9 @@ def test_importing_chainrule_loads_nothing_that_draws():
         [sys.executable, "-c", script], capture_output=True, encoding="utf-8", env=ENVIRONMENT
     )
     assert ran.stdout == "[]\n"
+
+
+def test_a_long_line_of_the_user_is_shortened_in_messages():
+    source = Source("a/train.py", 41, "x" * 1_000)
+    assert str(source) == f"train.py:41  {'x' * 99}…"
+    assert len(f"  At:  {source}") == 120

@@ -26,6 +26,11 @@ def test_digits():
     assert np.bincount(digits.test_y, minlength=10).min() >= 25
 
 
+def test_printing_a_data_set_is_short():
+    expected = "<Dataset: 1437 examples to train on, 360 to test on, of shape (64,); 10 classes>"
+    assert str(data.digits()) == repr(data.digits()) == expected
+
+
 def test_the_split_is_the_same_for_ever():
     digits = data.digits()
     labels = np.concatenate([digits.train_y, digits.test_y]).astype(np.uint8)

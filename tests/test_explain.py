@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
@@ -15,14 +16,6 @@ from hypothesis import strategies as st
 import chainrule as cr
 from chainrule.errors import ArgumentError, GradientError, OperandError, TracedValueError
 from chainrule.explain import Explanation, explain
-from chainrule.explain.numbers import (
-    count_text,
-    factor_text,
-    json_value,
-    number_latex,
-    number_text,
-    value_text,
-)
 
 
 def formula(text: str, wrt: Any = None, **values: float) -> Explanation:
@@ -160,7 +153,7 @@ def test_paths_add_up_on_any_graph(steps: list[tuple[str, int, int]]):
     assert d.paths.count is not None
     assert len(d.paths.listed) == min(d.paths.count, 100)
     sizes = [abs(float(p.product)) for p in d.paths.listed]
-    assert sizes == sorted(sizes, reverse=True)
+    assert all(after <= before * (1 + 1e-9) for before, after in itertools.pairwise(sizes))
 
 
 def doubled(x: Any, times: int) -> Any:
@@ -418,36 +411,31 @@ def test_constants_cannot_be_explained():
         explain(y, "n")
 
 
-@pytest.mark.parametrize(
-    ("number", "text", "latex"),
-    [
-        (0.0, "0", "0"),
-        (-0.0, "0", "0"),
-        (-2.5, "−2.5", "-2.5"),
-        (1797.0, "1797", "1797"),
-        (12345.0, "12345", "12345"),
-        (12345.678, "12346", "12346"),
-        (2 / 3, "0.6667", "0.6667"),
-        (0.001, "0.001", "0.001"),
-        (0.99999, "1", "1"),
-        (0.0009996, "9.996·10⁻⁴", r"9.996 \cdot 10^{-4}"),
-        (99999.9, "10⁵", "10^{5}"),
-        (9.77312e-5, "9.773·10⁻⁵", r"9.773 \cdot 10^{-5}"),
-        (-1e-20, "−10⁻²⁰", "-10^{-20}"),
-        (math.nan, "NaN", r"\mathrm{NaN}"),
-        (-math.inf, "−∞", r"-\infty"),
-    ],
-)
-def test_numbers(number: float, text: str, latex: str):
-    assert number_text(number) == text
-    assert number_latex(number) == latex
+def test_equal_paths_stand_as_they_are_written():
+    a, b, c = (variable(v, n) for v, n in ((0.1, "a"), (0.2, "b"), (0.3, "c")))
+    x = variable(2.0, "x")
+    explanation = explain((a * b) * (c * x) + (x * c) * (b * a) + (b * x) * (a * c), x)
+    assert [p.edges[0].slot for p in explanation.paths] == [0, 0, 1]
+    assert len({f"{p.product:.12e}" for p in explanation.paths}) == 1
+    assert [p.edges[1].slot for p in explanation.paths] == [0, 1, 0]
 
 
-def test_numbers_in_context():
-    assert (factor_text(-1.0), factor_text(2.0), factor_text(3e-7)) == ("(−1)", "2", "(3·10⁻⁷)")
-    assert (count_text(1_797), count_text(10**30)) == ("1,797", "10³⁰")
-    assert value_text(np.array([1.0, -2.0])) == "[1, −2]"
-    assert value_text(np.array([[1.0, np.nan], [3.0, -4.0]])) == "2×2, −4 to 3, 1 not finite"
-    assert value_text(np.zeros((0, 3))) == "0×3, no elements"
-    assert json_value(np.array([np.inf, 1.0]))["elements"] == ["Infinity", 1.0]
-    assert "elements" not in json_value(np.zeros(2_000))
+def test_what_is_not_listed_is_explained():
+    text = formula("(a+b)*(b+c)", a=-1, b=3, c=4).text
+    assert "One path each leads to a and c, which the chain rule above shows." in text
+    assert "paths from f to b" in text
+    assert "One path leads to y," in formula("x*x*y", x=1, y=2).text
+    assert "leads to" not in formula("2*x", x=1).text
+
+
+def test_counts_agree_in_number():
+    assert "1 sweep, 2 products, gives both gradients." in formula("a*b", a=1, b=2).text
+    v = variable([1.0, 2.0], "v")
+    assert "gives the gradient.\nForward mode: 2 sweeps, one for each number in it" in explain(v.sum()).text
+
+
+def test_small_arrays_are_written_out_with_their_own_brackets():
+    w = variable([[1.0, 2.0]], "w")
+    assert "= [[1, 2]] + [[1, 2]] = [[2, 4]]" in explain((w * w).sum()).text
+    large = variable(np.arange(12.0), "v")
+    assert "= (12, 0 to 11) + (12, 0 to 11) = 12, 0 to 22" in explain((large * large).sum()).text

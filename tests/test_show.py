@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import random
@@ -12,10 +13,10 @@ from rich.console import Console
 
 import chainrule as cr
 from chainrule.explain import Explanation, explain
-from chainrule.show import show_explanation, show_result, show_training
+from chainrule.show import ascii, show_explanation, show_result, show_training
 from chainrule.show.layout import Layout, Link, place
 from chainrule.show.style import bar
-from chainrule.train import EpochEnded, Event, Finished, Started
+from chainrule.train import EpochEnded, Finished, Started, Stepped
 
 
 def drawn(explanation: Explanation, width: int = 80, **options: Any) -> str:
@@ -130,8 +131,40 @@ def test_text_of_users_is_not_markup():
 def test_arrays_are_drawn_by_shape_and_size():
     w = cr.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True, name="W")
     shown = drawn(explain((w @ w).sum(), w))
-    assert "▲ 2×2" in shown
-    assert "▼ rms" in shown
+    assert "▲ [[1, 2], [3, 4]]  ▼ [[7, 11], [9, 13]]" in shown
+    v = cr.tensor([float(i) for i in range(12)], requires_grad=True, name="v")
+    shown = drawn(explain((v * v).sum(), v))
+    assert "▲ 12" in shown
+    assert "▼ rms 12.99" in shown
+
+
+def test_boxes_and_edges_show_the_same_digits():
+    shown = drawn(formula("x*y", "x", x=1 / 3, y=2 / 3))
+    assert "×0.6667▲" in shown
+    assert " 0.6667▼" in shown
+    assert "▲ 0.3333  ▼ 0.6667" in shown
+
+
+def test_a_factor_near_one_is_drawn_as_it_is():
+    shown = drawn(formula("1.0001*x", x=1.1))
+    assert "×1.0001▲" in shown
+    assert "▲ 1.1  ▼ 1.0001" in shown
+
+
+def test_what_is_not_finite_is_said_below_the_headline():
+    lines = drawn(formula("log(x)", x=-1)).splitlines()
+    assert lines[1] == "NaN starts at f = log(x): x = −1 lies outside its domain."
+
+
+def test_ascii_loses_nothing():
+    explanation = formula("x^2+δ_1", "x", x=-1e-7, δ_1=2)
+    shown = ascii.substitute(drawn(explanation))
+    assert shown.isascii()
+    assert "?" not in shown
+    for part in ("-10^-7", "delta_1", "df/dx"):
+        assert part in shown
+    assert ascii.substitute(ARTICLE).splitlines()[2] == " " * 21 + "#= f = x*y =#"
+    assert ascii.substitute("x₁₂ ≤ ∞, ☃ “…”") == 'x_12 <= inf, \\u2603 "..."'
 
 
 def test_negative_paths_are_hatched():
@@ -190,10 +223,10 @@ def test_bars():
     assert bar(0.25, 8, negative=True).plain == "▒▒"
 
 
-def events() -> list[Event]:
+def events() -> tuple[Started, EpochEnded, Finished]:
     ended = EpochEnded(1, 1, 0.5, 0.9, 0.6, 0.85, {"w": 0.1}, {"w": 0.01}, 0.2)
     finished = Finished(None, 0.6, 0.75, ("cat", "dog"), ((2, 1), (0, 1)), {"0": 0.25, "1": 0.5}, 1, 0.2)
-    return [Started(1, 1, 4, 12, 4, 34, {"name": "adam", "learning_rate": 1e-3}), ended, finished]
+    return Started(1, 1, 4, 12, 4, 34, {"name": "adam", "learning_rate": 1e-3}), ended, finished
 
 
 def test_training_in_a_pipe():
@@ -201,7 +234,7 @@ def test_training_in_a_pipe():
     finished = show_training(events(), Console(file=file, width=80))
     assert finished.test_accuracy == 0.75
     lines = file.getvalue().splitlines()
-    assert lines[0] == "12 examples, 34 parameters, adam, learning rate 0.001, 1 × 1 steps"
+    assert lines[0] == "12 examples, 34 parameters, adam, learning rate 0.001, 1 epoch of 1 step"
     assert lines[1] == "  epoch   1  loss 0.5000  test accuracy 85.0 %"
     assert "test accuracy 75.0 %   3 of 4 unseen examples, 0.2 s" in lines
     assert any(line.split() == ["cat", "2", "1"] for line in lines)
@@ -212,6 +245,26 @@ def test_training_in_a_terminal():
     file = io.StringIO()
     show_training(events(), Console(file=file, width=80, force_terminal=True))
     assert "loss 0.5000  test accuracy 85.0 %" in file.getvalue()
+    assert "  epoch   1  loss 0.5000" in file.getvalue()  # stays when the bar has gone
+
+
+@pytest.mark.parametrize(("loss", "shown"), [(0.0, "0.0000"), (2e-6, "2·10⁻⁶"), (123456.0, "1.235·10⁵")])
+def test_losses_that_are_very_large_or_small(loss: float, shown: str):
+    started, ended, finished = events()
+    file = io.StringIO()
+    show_training(
+        [started, dataclasses.replace(ended, train_loss=loss), finished], Console(file=file, width=80)
+    )
+    assert f"  epoch   1  loss {shown}  test" in file.getvalue()
+
+
+def test_a_huge_loss_is_called_divergence():
+    started, ended, finished = events()
+    ended = dataclasses.replace(ended, train_loss=4e7)
+    file = io.StringIO()
+    show_training([started, Stepped(1, 1, 1, 2.3), ended, finished], Console(file=file, width=80))
+    words = " ".join(file.getvalue().split())
+    assert "Training diverged: the loss has grown from 2.3000 to 4·10⁷. Lower the learning rate." in words
 
 
 @pytest.mark.parametrize("width", [24, 40, 80])

@@ -243,6 +243,71 @@ def test_users_keep_numpys_own_error_state():
             np.log(np.array(0.0))
 
 
+def test_constants_that_are_handed_out_are_not_shared():
+    """Marking one must not change what 3.0 means elsewhere."""
+    for make in (cr.positive, lambda v: cr.astype(v, cr.float64), lambda v: cr.reshape(v, ())):
+        make(3.0).requires_grad_()
+        assert not (cr.tensor(1.0) * 3.0).requires_grad
+    x = parameter(1.0)
+    (x + 1.0).backward(create_graph=True)
+    x.grad.name = "mine"
+    assert cr.tensor(1.0).name is None and (cr.tensor(2.0) + 1.0).name is None
+
+
+def test_no_grad_can_be_entered_twice_and_decorates_generators():
+    off = cr.no_grad()
+    with off:
+        with off:
+            assert not (parameter(1.0) * 2).requires_grad
+        assert not (parameter(1.0) * 2).requires_grad
+    assert (parameter(1.0) * 2).requires_grad
+
+    @cr.no_grad()
+    def steps():
+        for _ in range(2):
+            yield (parameter(1.0) * 2).requires_grad
+
+    for inside in steps():
+        assert inside is False
+        assert (parameter(1.0) * 2).requires_grad
+
+
+def test_what_cuts_the_path_keeps_nothing_alive():
+    x = parameter([1.0, 2.0])
+    for cut in (cr.stop_gradient(x * 2), cr.argmax(x * 2), x * 2 > 0, (x * 2).astype(cr.int64)):
+        assert not cut.requires_grad and not cut.tracked and cut.inputs == ()
+
+
+def test_a_tensor_of_tensors_would_lose_their_gradients():
+    x = parameter(1.0)
+    for make in (cr.tensor, cr.asarray):
+        with pytest.raises(GradientError) as caught:
+            make([x, 2.0])
+        assert "cr.stack" in caught.value.fix
+    assert cr.tensor([x.detach(), 2.0]).tolist() == [1, 2]
+
+
+def test_threads_that_share_a_leaf_lose_no_gradient():
+    w = parameter(1.0)
+
+    def work():
+        for _ in range(50):
+            (w * 2.0).backward()
+
+    threads = [threading.Thread(target=work) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert w.grad.item() == 1000
+
+
+def test_arrays_that_leave_cannot_be_made_writable():
+    x = cr.tensor([1.0, 2.0])
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        x.numpy().flags.writeable = True
+
+
 def test_threads_record_independently():
     seen = {}
 
@@ -312,7 +377,7 @@ BAD = [
     (lambda: cr.tensor(np.zeros((2, 3, 4))).T, ShapeError, "at most 2 axes", "mT"),
     (lambda: cr.tensor([1.0]).retain_grad(), GradientError, "no gradient flows", "requires_grad=True"),
     (lambda: setattr(small(), "grad", cr.tensor([1.0])), ShapeError, "expected a tensor of shape", "None"),
-    (lambda: cr.tensor(2**70), OperandError, "cannot make an array|expected numbers", ""),
+    (lambda: cr.tensor(2**70), OperandError, "does not fit int64", "floats"),
 ]
 
 

@@ -15,6 +15,7 @@ from chainrule.cli import main
 from chainrule.explain import explain
 from chainrule.tour import Check, Stop, formulas, take_tour
 from chainrule.tour.network import TEXT, VALUES, WEIGHTS, by_the_articles_formulas, central_difference
+from chainrule.tour.stop import show_stop
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_articles_numbers_are_held_against_computed_ones(tour):
         ("000", "∂f/∂b", 9.0),
         ("000", "∂f/∂b through x", 7.0),
         ("000", "∂f/∂b through y", 2.0),
-        ("000", "sweeps, forward over reverse", 3.0),
+        ("000", "ratio of sweeps", 3.0),
         ("000", "∂f/∂y", -2.0),
         ("002", "g(1)", 25.0),
         ("002", "∂g/∂x", 40.0),
@@ -62,6 +63,26 @@ def test_it_fits_eighty_columns(tour):
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_it_fits_sixty_columns_and_checks_stay_on_one_line(tour):
+    report, _ = tour
+    for stop in report.stops:
+        file = io.StringIO()
+        show_stop(stop, Console(file=file, width=60))
+        lines = file.getvalue().splitlines()
+        assert max(map(len, lines)) <= 60
+        checks = [line for line in lines if line.startswith("  ✓ ")]
+        assert len(checks) == len(stop.checks)
+        assert len({len(line) for line in checks}) == 1
+
+
+def test_it_begins_with_its_articles(tour):
+    report, shown = tour
+    words = " ".join(shown.partition("1 of 11")[0].split())
+    for number, title in report.to_dict()["articles"].items():
+        assert f"{number} {title}" in words
+    assert "Slip: marks a statement of an article that is wrong" in words
+
+
 def test_as_json(tour):
     report, _ = tour
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
@@ -78,7 +99,7 @@ def test_a_number_that_differs_is_shown_and_fails(monkeypatch: pytest.MonkeyPatc
         main(["tour"])
     assert stopped.value.code == 1
     shown = capsys.readouterr().out
-    assert "✗ ∂f/∂b  article says 9, chainrule computes 8 differs" in shown
+    assert "✗ ∂f/∂b  article     9          8 differs" in shown
     assert "1 of 1 numbers differ" in shown
 
 

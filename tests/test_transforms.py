@@ -87,6 +87,36 @@ def test_results_of_a_transform_are_plain():
     assert not g.requires_grad and g.inputs == ()
 
 
+NESTED = [
+    lambda: cr.grad(lambda x: cr.grad(lambda y: x * y * y)(1.0))(3.0),
+    lambda: cr.grad(lambda x: cr.jvp(lambda y: x * y * y, 1.0, 1.0)[1])(3.0),
+    lambda: cr.grad(lambda x: cr.hvp(lambda y: x * y * y * y, 1.0, 1.0))(3.0),
+    lambda: cr.grad(lambda x: cr.vjp(lambda y: x * y * y, 1.0)[1](1.0)[0])(3.0),
+    lambda: cr.jvp(lambda x: cr.grad(lambda y: x * y * y)(1.0), 3.0, 1.0)[1],
+    lambda: cr.jacobian(lambda x: cr.grad(lambda y: x * y * y)(1.0))(3.0),
+    lambda: cr.grad(cr.formula("x*y"))(1.0, 2.0),
+]
+
+
+@pytest.mark.parametrize("run", NESTED)
+def test_nested_transforms_give_plain_results_too(run):
+    """Nothing stays connected to the nodes that a transform makes for itself."""
+    result = run()
+    assert not result.requires_grad and result.inputs == ()
+
+
+def test_each_pull_is_independent():
+    _, pull = cr.vjp(lambda x: x * x, 3.0)
+    tracked = cr.tensor(1.0, requires_grad=True) * 1.0
+    assert [pull(c)[0].requires_grad for c in (1.0, tracked, 1.0)] == [False, True, False]
+
+
+@pytest.mark.parametrize("order", ["forward", "reverse"])
+def test_a_jacobian_has_the_dtype_of_the_argument(order):
+    j = cr.jacobian(lambda x: x.astype("float64") * 2.0, order=order)(np.ones(2, np.float32))
+    assert j.dtype == cr.float32
+
+
 def test_what_a_function_closes_over_stays_connected():
     w = cr.tensor(3.0, requires_grad=True)
     g = cr.grad(lambda x: w * x * x)(2.0)
@@ -217,13 +247,23 @@ BAD = [
     (lambda: cr.grad(lambda x: 3.0)(1.0), GradientError, "does not depend on x", "cuts the path"),
     (lambda: cr.grad(lambda x: x.detach() * 2.0)(1.0), GradientError, "does not depend on x", "detach"),
     (lambda: cr.grad(cube, 1)(1.0), ArgumentError, "argnums 1", "count from 0"),
+    (lambda: cr.grad(cube, 1.5)(1.0), ArgumentError, "argnums 1.5", "count from 0"),
+    (lambda: cr.grad(cube, True)(1.0), ArgumentError, "argnums True", "count from 0"),
+    (lambda: cr.grad(lambda a, b: a * b, (0, 0))(1.0, 2.0), ArgumentError, "names an argument twice", "once"),
+    (lambda: cr.grad(3.0)(1.0), ArgumentError, "expected a function, got float", "function"),
+    (
+        lambda: cr.grad(lambda x: cr.stop_gradient(x) * 2.0)(1.0),
+        GradientError,
+        "does not depend on x",
+        "stop",
+    ),
     (lambda: cr.grad(lambda x: "text")(1.0), GradientError, "returned str", "return the loss"),
     (lambda: cr.grad(lambda x: x > 0)(1.0), DTypeError, "returned bool", "float"),
     (lambda: cr.grad(cube)("one"), cr.errors.OperandError, "expected numbers", "numbers"),
     (lambda: cr.jacobian(cube, order="sideways"), ArgumentError, "unknown order 'sideways'", "reverse"),
     (lambda: cr.jvp(cube, (1.0,), ()), ArgumentError, "1 primals and 0 tangents", "each primal"),
     (lambda: cr.jvp(cube, (1.0,), (np.ones(2),)), ShapeError, r"shape \(2,\), expected \(\)", "shape"),
-    (lambda: cr.vjp(cube, 1.0)[1]([1.0]), StructureError, "structure differs", "nesting"),
+    (lambda: cr.vjp(cube, 1.0)[1]([1.0]), StructureError, "structure differs", "keys, lengths"),
     (lambda: cr.grad(lambda x: x, has_aux=True)(1.0), StructureError, r"\(number, aux\)", "pair"),
 ]
 

@@ -37,10 +37,12 @@ def as_array(value: Any, dtype: DType | None, copy: bool) -> Array:
     try:
         array = np.array(value, copy=True if copy else None)
     except (ValueError, TypeError, OverflowError) as error:
-        raise OperandError(
-            f"cannot make an array of {type(value).__name__}: {error}",
-            fix="pass numbers in nested lists of equal lengths, or a NumPy array",
-        ) from None
+        if "inhomogeneous" in str(error):
+            raise OperandError(
+                f"cannot make an array: expected lists of equal lengths, got {shown(value)}",
+                fix="fill up the shorter lists, so that all have equal lengths",
+            ) from None
+        raise OperandError(f"cannot make an array of {type(value).__name__}: {error}", fix=_NUMBERS) from None
     if array.dtype not in DTYPES:
         array = _in_native_order(value, array)
     elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(cast("Any", value)):

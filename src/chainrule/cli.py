@@ -2,14 +2,16 @@
 
 With ``--json`` a command prints exactly one JSON document on stdout, also when it fails:
 ``{"error": {"type", "message", "fix"}}``. Without it errors go to stderr, on one screen. The exit status
-is 0, 2 for an error, 1 where the tour finds a number that differs, and 130 after Ctrl-C.
+is 0, also where the reader of a pipe leaves early as ``head`` does; 2 for an error, 1 where the tour finds a
+number that differs, and 130 after Ctrl-C. Where the output's encoding lacks a character, such as ∂ in ASCII,
+something like it is written: ``d``.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import math
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -21,11 +23,11 @@ from rich.text import Text
 
 import chainrule
 from chainrule import models, optim, train
-from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.errors import ArgumentError, ChainruleError, FormulaError
 from chainrule.explain import explain
 from chainrule.formula import formula
 from chainrule.formula.mistakes import closest
-from chainrule.show import show_explanation, show_training
+from chainrule.show import ascii, show_explanation, show_training
 from chainrule.show.style import ERROR
 from chainrule.tour import take_tour
 
@@ -91,7 +93,8 @@ def explain_command(
         str, typer.Argument(metavar="FORMULA", help='Such as "(a+b)*(b+c)".', show_default=False)
     ],
     values: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="A number for each variable.")
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE...", help="A number for each variable: x=-1.5, x=1/2, x=pi."),
     ] = None,
     wrt: Annotated[
         str | None, typer.Option(help="Explain the gradient for this variable or intermediate; default: all.")
@@ -104,6 +107,13 @@ def explain_command(
     Both passes, the chain rule with numbers, and every path from the result.
 
     For example: chainrule explain "(a+b)*(b+c)" a=-1 b=3 c=4 --wrt b
+
+    Formulas have + - * / and ^ (powers from the right, and before the minus sign: -x^2 is -(x^2)); products
+    without a sign, as in 2x, 3(x+1) and x y, which bind as * does: 1/2x is (1/2)*x; the constants e and pi;
+    functions with parentheses: exp, log, sqrt, sin, cos, tan, tanh, sigmoid, relu, abs, max, min and others.
+    Several lines, separated by ";", name values: "z = w*x + b; sigmoid(z)". More in docs/formulas.md.
+
+    A formula that begins with a name of an option, such as -h, stands behind --.
     """
     if as_json and as_latex:
         raise ArgumentError("--json and --latex exclude each other", fix="ask for one of them")
@@ -173,19 +183,27 @@ def _numbers(arguments: Sequence[str]) -> dict[str, float]:
         name, sign, written = (part.strip() for part in argument.partition("="))
         if not sign or not name:
             raise ArgumentError(f'expected name=value, got "{_cut(argument, 60)}"', fix=_fix_for(argument))
-        try:
-            number = float(written.replace("−", "-"))
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise ArgumentError(
-                f'{_cut(name, 60)}: expected a finite number, got "{_cut(written, 60)}"',
-                fix=f"write a decimal number: {_cut(name, 60)}=-1.5 or {_cut(name, 60)}=2e-3",
-            )
         if name in values:
             raise ArgumentError(f"{_cut(name, 60)} has two values", fix="give each variable one value")
-        values[name] = number
+        values[name] = _number(_cut(name, 60), written)
     return values
+
+
+def _number(name: str, written: str) -> float:
+    """A value: a formula without variables, such as ``-1.5``, ``1/2`` or ``2pi``."""
+    fix = f"write a number, or a formula of numbers: {name}=-1.5, {name}=1/2 or {name}=2e-3"
+    if not written or "=" in written or ";" in written:
+        raise ArgumentError(f'{name}: expected a number, got "{_cut(written, 60)}"', fix=fix)
+    try:
+        read = formula(written)
+    except FormulaError as error:
+        raise FormulaError(f"{name}: {error.message}", fix=error.fix) from None
+    if read.variables:
+        raise ArgumentError(
+            f'{name}: expected a number, got "{_cut(written, 60)}", which has the variable {read.variables[0]}',
+            fix=fix,
+        )
+    return float(read())
 
 
 def _fix_for(argument: str) -> str:
@@ -201,7 +219,8 @@ def _console() -> Console:
 
 
 def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(document, indent=2, ensure_ascii=plain, allow_nan=False), flush=True)
 
 
 def _cut(text: str, most: int) -> str:
@@ -221,6 +240,13 @@ def _report(kind: str, message: str, fix: str | None, as_json: bool) -> None:
     Console(stderr=True, markup=False, emoji=False, highlight=False).print(shown, soft_wrap=True)
 
 
+def _close_output() -> None:
+    """Let what is still to be written go nowhere: its reader has left."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def _wants_json(arguments: Sequence[str]) -> bool:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in options
@@ -229,13 +255,17 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    options = given.index("--") if "--" in given else len(given)
+    # As an option of its own -h would also claim formulas such as -h^2.
+    given[:options] = ["--help" if argument == "-h" else argument for argument in given[:options]]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without Unicode still shows the numbers
+            stream.reconfigure(errors=ascii.HANDLER)
     as_json = _wants_json(given)
     status: Any = 2
     try:
         status = app(given, prog_name="chainrule", standalone_mode=False)
+        sys.stdout.flush()
     except ChainruleError as error:
         _report(type(error).__name__, error.message, error.fix, as_json)
     except _UsageError as error:
@@ -246,4 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _report("UsageError", message, "chainrule --help, or chainrule COMMAND --help", as_json)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
+    except (BrokenPipeError, SystemExit):  # rich and typer exit where they meet a broken pipe
+        _close_output()
+        status = 0
     sys.exit(status if isinstance(status, int) else 0)

@@ -21,7 +21,7 @@ _DIGITS_SHA256 = "e31b7ccbf8cc2b158de948b1bb7a67bf39a856fb064b3aa8ef489f12a2dc4b
 _DIGITS_TRAIN = 1437
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
     """Examples with class labels, split into a part to train on and a part to test on.
 
@@ -56,6 +56,10 @@ class Dataset:
                 f"image_shape {self.image_shape} does not hold {self.train_x[0].size} features",
                 fix="pass the shape of one example, or None",
             )
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train_x)} examples to train on, {len(self.test_x)} to test on"
+        return f"<Dataset: {sizes}, of shape {self.train_x.shape[1:]}; {len(self.classes)} classes>"
 
 
 def digits() -> Dataset:

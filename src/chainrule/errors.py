@@ -16,6 +16,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 _INTERNAL = ("chainrule", "numpy")
+_SCREEN = 120
+"""Columns of a line of a message: what formatted code needs; longer lines of the user are cut to fit."""
 _internal_modules: dict[str, bool] = {}
 """Whether a module, by name, belongs to chainrule or NumPy: filled as modules are met on the stack."""
 
@@ -30,7 +32,10 @@ class Source:
 
     def __str__(self) -> str:
         short = self.file.replace("\\", "/").rsplit("/", 1)[-1]
-        return f"{short}:{self.line}  {self.text}".rstrip()
+        place = f"{short}:{self.line}  "
+        room = max(20, _SCREEN - len("  At:  ") - len(place))
+        text = self.text if len(self.text) <= room else f"{self.text[: room - 1]}…"
+        return f"{place}{text}".rstrip()
 
 
 def _is_internal(module: str) -> bool:

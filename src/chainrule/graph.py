@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import GraphError, OperandError, ShapeError
-from chainrule.node import Node, Operand, ancestors, apply, as_array, as_node, by_index, evaluate
+from chainrule.modes import evaluate
+from chainrule.node import Node, Operand, ancestors, apply, as_array, as_node, by_index
 from chainrule.primitive import Array
 from chainrule.shapes import Spec
 
@@ -89,7 +90,8 @@ class Graph:
             elif node.op.name == skip:
                 new[node] = new[node.inputs[0]]
             else:
-                new[node] = apply(node.op, tuple(new[x] for x in node.inputs), node.params, node.name)
+                inputs = tuple(new[x] for x in node.inputs)
+                new[node] = apply(node.op, inputs, node.params, node.name, node.position)
         return tuple(new[node] for node in self.outputs)
 
     def evaluate(self, *arguments: Any) -> tuple[Array, ...]:
@@ -139,6 +141,7 @@ class Graph:
     def names(self) -> dict[Node, str]:
         """A distinct, readable name for every node: the user's where there is one."""
         taken: set[str] = set()
+        choices: dict[str, Iterator[str]] = {}
         inputs, outputs = set(self.inputs), set(self.outputs)  # `in` a tuple would compare nodes by ==
         result: dict[Node, str] = {}
         for node in (*self.inputs, *self.nodes, *self.outputs):
@@ -149,10 +152,10 @@ class Graph:
                 result[node] = format_scalar(node.value)
                 continue
             letters = "abcdefgh" if node in inputs else "y" if node in outputs else "tuvwxz"
-            name = base or letters[0]
-            choices = itertools.chain(() if base else letters, (f"{name}{i}" for i in itertools.count(1)))
-            while name in taken:
-                name = next(choices)
+            key = base or letters
+            if key not in choices:
+                choices[key] = _spellings(base, letters)
+            name = next(name for name in choices[key] if name not in taken)
             taken.add(name)
             result[node] = name
         return result
@@ -168,6 +171,8 @@ class Graph:
             if node.op is None:
                 if node.size != 1:
                     lines.append(f"  {names[node]} = constant: {node.spec}")
+                elif node.name:
+                    lines.append(f"  {names[node]} = {format_scalar(node.value)}: {node.spec}")
                 continue
             arguments = [names[x] for x in node.inputs]
             arguments += [f"{key}={value}" for key, value in node.params.items()]
@@ -199,6 +204,12 @@ class Graph:
                 for n in self.nodes
             ],
         }
+
+
+def _spellings(base: str | None, letters: str) -> Iterator[str]:
+    """``base, base1, base2, ...``, or the letters first and then numbers behind the first of them."""
+    first = base or letters[0]
+    return itertools.chain((base,) if base else letters, (f"{first}{i}" for i in itertools.count(1)))
 
 
 def format_scalar(value: Any) -> str:

@@ -7,12 +7,10 @@ made, so ascending ``index`` is a topological order and no traversal needs recur
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import operator
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ContextDecorator
+from collections.abc import Iterable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
@@ -29,6 +27,7 @@ from chainrule.errors import (
     source_of,
     user_position,
 )
+from chainrule.modes import BARE, FORGETTING, evaluate, inside_transform, is_entered, mode, recording, silent
 from chainrule.primitive import REGISTRY, Array, Primitive
 from chainrule.shapes import (
     DType,
@@ -43,20 +42,16 @@ from chainrule.shapes import (
     too_large,
 )
 
+_adding = threading.Lock()
+
 N = TypeVar("N", bound="Node")
 ArrayLike: TypeAlias = Union["np.ndarray[Any, Any]", np.generic, float, int, bool, Sequence[Any]]
 Operand: TypeAlias = N | ArrayLike
 Params: TypeAlias = Mapping[str, Any]
+Position: TypeAlias = "tuple[CodeType, int]"
 
 _NO_PARAMS: Params = {}
 _next_index = itertools.count().__next__
-
-_RECORDING, _FORGETTING, _BARE = range(3)
-_mode: contextvars.ContextVar[int] = contextvars.ContextVar("chainrule_mode", default=_RECORDING)
-"""Whether nodes remember their inputs, or forget them, or are not built at all (see `on_bare_values`)."""
-
-inside_transform: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_inside", default=False)
-"""Whether a function that is being differentiated runs."""
 
 
 def _operator(name: str, reflected: bool = False) -> Any:
@@ -68,12 +63,14 @@ def _operator(name: str, reflected: bool = False) -> Any:
             return apply(op, (self, other))
         kind = cast(Any, type(other))
         if (kind is float or kind is int) and self.dtype.kind == "f":
-            number = constant(other, self.dtype)
+            number = operand(other, self.dtype)
             return apply(op, (number, self) if reflected else (self, number))
         try:
             pair = as_nodes(name, other, self) if reflected else as_nodes(name, self, other)
         except OperandError:
-            return NotImplemented
+            if isinstance(other, (int, float, list, tuple, np.ndarray, np.generic)):
+                raise
+            return NotImplemented  # Python then says which operand types do not go together
         return apply(op, pair)
 
     method.__name__ = method.__qualname__ = name
@@ -179,23 +176,25 @@ class Node:
 
     def add_gradient(self, delta: Node, *, record: bool) -> None:
         """Add to the gradient that backward passes have collected here."""
-        known = self._grad
-        if known is not None:
-            with recording(record):
-                delta = known + delta
-        self._grad = delta
+        with _adding:  # several threads may run backward into one leaf
+            known = self._grad
+            if known is not None:
+                with recording(record):
+                    delta = known + delta
+            self._grad = delta
 
     def array(self) -> Array:
-        """The value as an array that cannot be written to.
+        """The value as an array that cannot be written to, nor made so.
 
         Raises:
             TracedValueError: there is no value, since the program is only being traced.
         """
         if self.value is None:
             raise no_value(self, "its numbers")
-        view = np.asarray(self.value).view()
-        view.flags.writeable = False
-        return view
+        array = np.asarray(self.value)
+        if array.flags.writeable:
+            array.flags.writeable = False
+        return array.view()
 
     def __repr__(self) -> str:
         what = self.op.name if self.op else "input" if self.value is None else "constant"
@@ -329,55 +328,20 @@ def set_node_type(cls: type[Node]) -> None:
     _scalars.clear()
 
 
-class _Silent(threading.local):
-    """A context for each thread in which NumPy does not warn of inf and nan.
-
-    Entering one takes 0.1 us, ``np.errstate`` ten times that.
-    """
-
-    def __init__(self) -> None:
-        context = contextvars.copy_context()
-        context.run(np.seterr, all="ignore")
-        self.run = context.run
-        bare = context.copy()
-        bare.run(_mode.set, _BARE)
-        self.run_bare = bare.run
-
-
-_silent = _Silent()
-
-
-def evaluate(op: type[Primitive], values: Iterable[Any], params: Params = _NO_PARAMS) -> Any:
-    """Run a primitive's NumPy evaluation; inf and nan come out as values, not as warnings."""
-    try:
-        if params:
-            return _silent.run(op.evaluate, *values, **params)
-        return _silent.run(op.evaluate, *values)
-    except RuntimeError as error:
-        if "cannot enter context" not in str(error):
-            raise
-        # A user-written primitive that calls chainrule while it is evaluated: the context is entered.
-        return op.evaluate(*values, **params)
-
-
-def on_bare_values(function: Callable[..., Any], *args: Any) -> Any:
-    """Call ``function`` so that rules in it compute on arrays and give arrays, and no nodes are built.
-
-    Rules are written against operators, functions and ``.shape``, which nodes and arrays share. Where nobody
-    will differentiate the result, a graph of it is wasted; this spares two thirds of an eager backward pass.
-    """
-    return function(*args) if _mode.get() == _BARE else _silent.run_bare(function, *args)
-
-
 def apply(
-    op: type[Primitive], inputs: tuple[Node, ...], params: Params = _NO_PARAMS, name: str | None = None
+    op: type[Primitive],
+    inputs: tuple[Node, ...],
+    params: Params = _NO_PARAMS,
+    name: str | None = None,
+    position: Position | None = None,
 ) -> Any:
     """Make the node ``op(*inputs)``; compute its value at once unless an input has none.
 
-    Inputs are remembered only where a derivative or a trace needs them.
+    Inputs are remembered only where a derivative or a trace needs them. The node belongs to the user's line
+    that is running, unless it is made again for another (``position``).
     """
-    mode = _mode.get()
-    if mode == _BARE:
+    now = mode.get()
+    if now == BARE:
         return op.evaluate(*inputs, **params) if params else op.evaluate(*inputs)
     tracked = traced = False
     values: list[Any] = []
@@ -393,16 +357,19 @@ def apply(
         value = None
     else:
         try:  # as evaluate() does, without a call more: this is where eager programs spend their time
-            run = _silent.run
+            run = silent.run
             value = run(op.evaluate, *values, **params) if params else run(op.evaluate, *values)
-        except RuntimeError:
+        except RuntimeError as error:
+            if not is_entered(error):
+                raise
             value = evaluate(op, values, params)
         except MemoryError:
             raise too_large(op.name, shape, dtype) from None
-    if mode == _FORGETTING:
+    if tracked and (now == FORGETTING or not op.differentiable or dtype.kind != "f"):
         tracked = False
     if tracked or traced:
-        return _node_type(op, inputs, params, shape, dtype, value, tracked, name, user_position(2))
+        place = position or user_position(2)
+        return _node_type(op, inputs, params, shape, dtype, value, tracked, name, place)
     return _node_type(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
 
 
@@ -417,7 +384,7 @@ def leaf(
     """A node that holds ``value``. Arrays are copied, so later changes to them cannot reach the graph."""
     array = as_array(value, dtype, copy)
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
-    if _mode.get() == _BARE:
+    if mode.get() == BARE:
         return held
     return _node_type(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
 
@@ -436,28 +403,32 @@ _scalars: dict[tuple[type, DType, Any], Node] = {}
 
 
 def constant(value: Any, dtype: DType | None = None) -> Any:
-    """A constant node. Python scalars are shared: there is one node for each number and dtype."""
+    """A new constant node; a Python number becomes float64, int64 or bool where no dtype is given."""
     kind = cast(Any, type(value))
     if kind is not float and kind is not int and kind is not bool:
         return leaf(value, dtype=dtype)
     if dtype is None:
         dtype = float64 if kind is float else bool_ if kind is bool else int64
-    if _mode.get() == _BARE:
+    number = _scalar(value, dtype)
+    return number if mode.get() == BARE else holding(number)
+
+
+def operand(value: float | int | bool, dtype: DType) -> Any:
+    """A constant node that is used up at once: there is one for each number, shared, and never handed out."""
+    if mode.get() == BARE:
         return _scalar(value, dtype)
-    if not value and kind is float and str(value) == "-0.0":
-        return leaf(_scalar(value, dtype))
-    key = (kind, dtype, value)
+    key = (type(value), dtype, value)
     known = _scalars.get(key)
-    if known is None:
-        known = leaf(_scalar(value, dtype))
-        if len(_scalars) < 4096 and value == value:
+    if known is None or (not value and str(value) == "-0.0"):
+        known = holding(_scalar(value, dtype))
+        if len(_scalars) < 4096 and value == value and str(value) != "-0.0":
             _scalars[key] = known
     return known
 
 
 def _scalar(value: float | int | bool, dtype: DType) -> Any:
     try:
-        return dtype.type(value)
+        return silent.run(dtype.type, value)
     except OverflowError:
         raise OperandError(f"{value} does not fit {dtype.name}", fix="use a float or a wider dtype") from None
 
@@ -465,8 +436,8 @@ def _scalar(value: float | int | bool, dtype: DType) -> Any:
 def as_node(value: Any) -> Any:
     """A node for any operand: nodes stay, everything else becomes a constant."""
     if isinstance(value, Node):
-        return value.value if _mode.get() == _BARE else value
-    if _mode.get() == _BARE and isinstance(value, (np.ndarray, np.generic)):
+        return value.value if mode.get() == BARE else value
+    if mode.get() == BARE and isinstance(value, (np.ndarray, np.generic)):
         return cast(Any, value)
     return constant(value)
 
@@ -486,45 +457,23 @@ def as_nodes(name: str, *values: Any) -> tuple[Any, ...]:
     )
     if dtype is None and any(type(v) is float for v in values):
         dtype = float64
-    return tuple(
-        s if s is not None else constant(v, _weak_dtype(name, v, dtype))
-        for s, v in zip(strong, values, strict=True)
-    )
+    return tuple(s if s is not None else _weak(name, v, dtype) for s, v in zip(strong, values, strict=True))
 
 
-def _weak_dtype(name: str, value: Any, dtype: DType | None) -> DType | None:
-    if dtype is None or (dtype.kind == "f" and type(value) is not bool):
-        return dtype
-    fits = {bool: "b", int: "i", float: "f"}[type(value)]
-    if fits != dtype.kind:
-        raise mixed_kinds(name, dtype, {"b": bool_, "i": int64, "f": float64}[fits])
-    return dtype
+def _weak(name: str, value: Any, dtype: DType | None) -> Any:
+    """A Python number beside arrays of ``dtype``, or beside other Python numbers only (None)."""
+    if dtype is None:
+        return constant(value)
+    fits = {bool: bool_, int: int64, float: float64}[type(value)]
+    if (dtype.kind == "f" and fits is bool_) or (dtype.kind != "f" and fits.kind != dtype.kind):
+        raise mixed_kinds(name, dtype, fits)
+    return operand(value, dtype)
 
 
-def is_recording() -> bool:
-    """Whether nodes remember their inputs."""
-    return _mode.get() != _FORGETTING
-
-
-class recording(ContextDecorator):
-    """Within this context nodes remember their inputs (True) or forget them (False)."""
-
-    __slots__ = ("_on", "_token")
-
-    def __init__(self, on: bool) -> None:
-        self._on = on
-
-    def _recreate_cm(self) -> recording:
-        return recording(self._on)
-
-    def __enter__(self) -> None:
-        if _mode.get() == _BARE:  # there is nothing to remember
-            self._token = _mode.set(_BARE)
-        else:
-            self._token = _mode.set(_RECORDING if self._on else _FORGETTING)
-
-    def __exit__(self, *error: object) -> None:
-        _mode.reset(self._token)
+def starting(value: Node, name: str | None = None) -> Any:
+    """A node with the value of another, from which a derivative starts; the other stays as it is."""
+    identity = REGISTRY["identity"]
+    return _node_type(identity, (value,), _NO_PARAMS, value.shape, value.dtype, value.value, True, name, None)
 
 
 def is_differentiable(node: Node) -> bool:

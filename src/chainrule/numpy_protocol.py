@@ -184,7 +184,7 @@ def _call(label: str, function: Callable[..., Any], args: tuple[Any, ...], kwarg
 
 
 def _unsupported(label: str, name: str) -> NotSupportedError:
-    close = difflib.get_close_matches(_UFUNC_NAMES.get(name, name), ops.__all__, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(_UFUNC_NAMES.get(name, name), ops.__all__, n=1, cutoff=0.85)
     fix = f"cr.{close[0]} is near to it; " if close else ""
     return NotSupportedError(
         f"{label} has no differentiable counterpart in chainrule",

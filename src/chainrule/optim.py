@@ -26,7 +26,8 @@ import numpy as np
 
 from chainrule import habits, trees
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, StructureError
-from chainrule.node import Node, as_node, holding, leaf, on_bare_values, recording
+from chainrule.modes import on_bare_values, recording
+from chainrule.node import Node, as_node, holding, leaf
 from chainrule.shapes import FLOATS, DType, float64, int64
 
 State: TypeAlias = "dict[str, Any]"
@@ -98,9 +99,8 @@ class Optimizer:
             DTypeError: a parameter or a gradient is not floating.
         """
         leaves, structure = trees.flatten(params)
-        kept = self._columns(state, len(leaves))
-        given, other = trees.flatten(gradients)
-        trees.require_same(structure, other)
+        kept = self._columns(state, params, len(leaves))
+        given = trees.aligned_leaves(structure, gradients)
         nodes, gradient_nodes = [as_node(p) for p in leaves], [as_node(g) for g in given]
         for i, (p, g) in enumerate(zip(nodes, gradient_nodes, strict=True)):
             if p.shape != g.shape or p.dtype not in FLOATS or g.dtype not in FLOATS:
@@ -115,7 +115,7 @@ class Optimizer:
         }
         return trees.unflatten(structure, [row[0] for row in moved]), {"updates": updates, **fresh}
 
-    def _columns(self, state: State, count: int) -> list[dict[str, Any]]:
+    def _columns(self, state: State, params: Any, count: int) -> list[dict[str, Any]]:
         names = {"updates", *self.kept}
         if not isinstance(state, dict) or set(state) != names:  # pyright: ignore[reportUnnecessaryIsInstance]
             got = sorted(state) if isinstance(state, dict) else type(state).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -123,7 +123,13 @@ class Optimizer:
         columns = [state[kept] for kept in self.kept]
         if any(len(column) != count for column in columns):
             raise self._foreign(f"{len(columns[0])} parameters where there are {count}")
-        return columns
+        paths = trees.paths(params) if columns else []
+        known = set(paths)
+        for column in columns:
+            strange = next((path for path in column if path not in known), None)
+            if strange is not None:
+                raise self._foreign(f"{strange!r}, which is no parameter")
+        return [{path: column[path] for path in paths} for column in columns]
 
     def _foreign(self, what: str) -> StructureError:
         return StructureError(

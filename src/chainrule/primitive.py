@@ -120,11 +120,16 @@ class Primitive:
         name: unique; as the public function is called.
         label: short name or sign for drawings and text, such as ``×``.
         latex: format string with ``{0}``, ``{1}`` for the inputs.
+        differentiable: whether derivatives flow through it at all.
+        bare: whether its rules may run on bare arrays; set for chainrule's own, whose rules are known to keep
+            to what nodes and arrays share.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     latex: ClassVar[str] = ""
+    differentiable: ClassVar[bool] = True
+    bare: ClassVar[bool] = False
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -158,11 +163,14 @@ class Pointwise(Primitive):
         accepts: dtypes of the inputs after promotion.
         result: dtype of the output; None for that of the inputs.
         domain: where tests draw the inputs, one interval for all or one each.
+        selects: whether a local derivative of exactly 0 means that the input was not chosen (relu, maximum):
+            then nothing of the upstream gradient reaches it, not even where that is infinite.
     """
 
     accepts: ClassVar[tuple[DType, ...]] = FLOATS
     result: ClassVar[DType | None] = None
     arity: ClassVar[int] = 1
+    selects: ClassVar[bool] = False
     domain: ClassVar[Interval | tuple[Interval, ...]] = Interval(-2.0, 2.0)
     per_element: ClassVar[PerElement] = PerElement()
 
@@ -226,6 +234,10 @@ class Linear(Primitive):
         """Pull ``g``, shaped as the output, back to input ``i``."""
         raise NotImplementedError
 
+    transpose_all: ClassVar[Callable[..., Sequence[Any]] | None] = None
+    """Instead of ``transpose`` where one pass over many inputs is cheaper: ``transpose_all(g, wanted, *xs,
+    **params)`` pulls ``g`` back to each input, None where it is not wanted."""
+
 
 class Custom(Primitive):
     """Both rules written out."""
@@ -239,6 +251,8 @@ class Custom(Primitive):
 
 class Discrete(Primitive):
     """No derivative: integer or boolean results, and random numbers."""
+
+    differentiable = False
 
 
 REGISTRY: dict[str, type[Primitive]] = {}
@@ -257,6 +271,7 @@ def register(primitive: P) -> P:
     known = REGISTRY.get(primitive.name)
     if known is not None and known.__qualname__ != primitive.__qualname__:
         raise GraphError(f"primitive name {primitive.name!r} is taken by {known}", fix="choose another name")
+    primitive.bare = primitive.__module__.partition(".")[0] == "chainrule"
     REGISTRY[primitive.name] = primitive
     return primitive
 

@@ -21,6 +21,7 @@ from chainrule.errors import (
     OperandError,
     ShapeError,
 )
+from chainrule.modes import recording
 from chainrule.node import (
     ArrayLike,
     Node,
@@ -30,7 +31,6 @@ from chainrule.node import (
     is_differentiable,
     leaf,
     no_value,
-    recording,
     set_node_type,
 )
 from chainrule.numpy_protocol import call_function, call_ufunc
@@ -96,6 +96,11 @@ class Tensor(Node):
             raise ShapeError(
                 f"grad: expected a tensor of shape {self.shape} or None, got {got}", fix="x.grad = None"
             )
+        if value is not None and value.dtype != self.dtype:
+            raise DTypeError(
+                f"grad: expected a tensor of dtype {self.dtype.name}, got {value.dtype.name}",
+                fix="x.grad = None",
+            )
         self._grad = value
 
     def retain_grad(self) -> Tensor:
@@ -151,7 +156,7 @@ class Tensor(Node):
     def _seed(self, gradient: Operand[Tensor] | None) -> Tensor:
         if gradient is None:
             if not self.shape:
-                return constant(1.0, self.dtype)
+                return constant(1.0, self.dtype)  # never shared: it may become the gradient itself
             if self.size != 1:
                 raise GradientError(
                     f"backward: the result has shape {self.shape}; a gradient starts from one number",
@@ -190,7 +195,8 @@ class Tensor(Node):
         if self.requires_grad:
             raise GradientError(
                 "a NumPy array was asked of a tensor that requires a gradient, which would be lost",
-                fix="x.numpy() if that is what you want, else the chainrule function: cr.tanh(x)",
+                fix="x.numpy() if that is what you want; else cr.stack([x, y]) for a list of tensors, and "
+                "chainrule's own functions, such as cr.tanh(x)",
             )
         return np.array(self.array(), dtype=dtype, copy=copy)
 
@@ -204,7 +210,7 @@ class Tensor(Node):
         return sys.modules["chainrule"]  # importing it here would make the layers a circle
 
     def __dlpack__(self, **options: Any) -> Any:
-        return np.array(self.array()).__dlpack__(**options)
+        return np.array(self.__array__()).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
@@ -471,6 +477,11 @@ def asarray(data: Any, /, *, dtype: Any = None) -> Tensor:
 
 def _plain(data: Sequence[Any]) -> Sequence[Any]:
     """Nested lists with the tensors in them replaced by their values."""
+    if any(isinstance(x, Node) and is_differentiable(x) for x in data):
+        raise GradientError(
+            "a tensor was to be made of tensors that require gradients, which would be lost",
+            fix="cr.stack([x, y]) keeps them; x.item() or x.detach() gives the numbers alone",
+        )
     return [
         _plain(x) if isinstance(x, (list, tuple)) else x.array() if isinstance(x, Node) else x  # pyright: ignore[reportUnknownArgumentType]
         for x in data

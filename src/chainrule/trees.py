@@ -1,16 +1,21 @@
 """Nested dict, list and tuple (and whatever else says how) as flat lists of leaves.
 
 A class joins by two methods: ``tree_children() -> list[(name, child)]`` and
-``tree_rebuild(children) -> same class``. Dictionaries keep their insertion order.
+``tree_rebuild(children) -> same class``. Dictionaries keep their insertion order, and match whatever
+their order; subclasses of dict, list and tuple come back as their own class.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from chainrule.errors import StructureError
+
+_DEEPEST = 200
+"""Levels of nesting. What is nested more deeply contains itself, or was nested by mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +26,6 @@ class Branch:
     names: tuple[Any, ...]
     children: tuple[Branch | None, ...]
     original: Any
-
-    def matches(self, other: Branch) -> bool:
-        return self.kind is other.kind and self.names == other.names
 
 
 def _open(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
@@ -44,31 +46,49 @@ def _open(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
 
 
 def _close(branch: Branch, children: list[Any]) -> Any:
-    kind = cast(Any, branch.kind)
+    kind, make = branch.kind, cast(Any, branch.kind)
     if branch.original is None:
         return None
+    if kind is list or kind is tuple:
+        return make(children)
     if issubclass(kind, dict):
-        return dict(zip(branch.names, children, strict=True))
+        made: dict[Any, Any] = {} if kind is dict else copy.copy(branch.original)  # keeps a default_factory
+        for name, child in zip(branch.names, children, strict=True):
+            made[name] = child
+        return made
     if issubclass(kind, list):
-        return children
-    if hasattr(kind, "_fields"):
-        return kind(*children)
+        own: list[Any] = copy.copy(branch.original)
+        own[:] = children
+        return own
     if issubclass(kind, tuple):
-        return tuple(children)
+        return make._make(children) if hasattr(make, "_make") else make(children)
     return branch.original.tree_rebuild(children)
 
 
+def _require_shallow(depth: int) -> None:
+    if depth > _DEEPEST:
+        raise StructureError(
+            f"the structure is nested more than {_DEEPEST} levels deep",
+            fix="flatten it, such as into one list; a list or dict must not contain itself",
+        )
+
+
 def flatten(tree: Any) -> tuple[list[Any], Branch | None]:
-    """Split ``tree`` into its leaves, left to right, and the structure that :func:`unflatten` takes."""
+    """Split ``tree`` into its leaves, left to right, and the structure that :func:`unflatten` takes.
+
+    Raises:
+        StructureError: more than 200 levels of nesting.
+    """
     leaves: list[Any] = []
 
-    def walk(part: Any) -> Branch | None:
+    def walk(part: Any, depth: int = 0) -> Branch | None:
+        _require_shallow(depth)
         opened = _open(part)
         if opened is None:
             leaves.append(part)
             return None
         names, children = opened
-        return Branch(cast(Any, type(part)), names, tuple(walk(child) for child in children), part)
+        return Branch(cast(Any, type(part)), names, tuple(walk(c, depth + 1) for c in children), part)
 
     return leaves, walk(tree)
 
@@ -89,6 +109,7 @@ def paths(tree: Any) -> list[str]:
     """Name every leaf by its path: ``{"layers": [{"weight": w}]}`` gives ``layers.0.weight``."""
 
     def walk(part: Any, prefix: tuple[str, ...]) -> Iterator[str]:
+        _require_shallow(len(prefix))
         opened = _open(part)
         if opened is None:
             yield ".".join(prefix)
@@ -111,37 +132,52 @@ def map_leaves(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
         StructureError: another tree has other keys, lengths or types; the place is named.
     """
     flat, structure = flatten(tree)
-    columns = [flat]
-    for other in others:
-        values, other_structure = flatten(other)
-        require_same(structure, other_structure)
-        columns.append(values)
+    columns = [flat, *(aligned_leaves(structure, other) for other in others)]
     return unflatten(structure, [f(*row) for row in zip(*columns, strict=True)])
 
 
-def require_same(expected: Branch | None, got: Branch | None, where: str = "") -> None:
-    """Raise :class:`StructureError` naming the first place where two structures differ."""
-    place = where.lstrip(".") or "the top"
-    if expected is None or got is None:
-        if expected is not got:
+def aligned_leaves(structure: Branch | None, tree: Any) -> list[Any]:
+    """The leaves of ``tree`` in the order of ``structure``, whatever the order of keys in dictionaries.
+
+    Args:
+        structure: from :func:`flatten` of another tree.
+        tree: of the same classes, keys and lengths.
+
+    Raises:
+        StructureError: ``tree`` has other keys, lengths or classes; the first such place is named.
+    """
+    found: list[Any] = []
+
+    def walk(expected: Branch | None, part: Any, path: tuple[Any, ...]) -> None:
+        opened = _open(part)
+        if expected is None and opened is None:
+            found.append(part)
+            return
+        names, children = opened or ((), ())
+        if expected is None or opened is None or not _same_names(expected, cast(Any, type(part)), names):
+            got = "a leaf" if opened is None else _describe(cast(Any, type(part)), names)
+            wants = "a leaf" if expected is None else _describe(expected.kind, expected.names)
             raise StructureError(
-                f"structure differs at {place}: expected {_describe(expected)}, got {_describe(got)}",
-                fix="give both the same nesting of dict, list and tuple",
+                f"structure differs at {'.'.join(map(str, path)) or 'the top'}: expected {wants}, got {got}",
+                fix="give both the same keys, lengths and container types",
             )
-        return
-    if not expected.matches(got):
-        raise StructureError(
-            f"structure differs at {place}: expected {_describe(expected)}, got {_describe(got)}",
-            fix="give both the same keys, lengths and container types",
-        )
-    for name, left, right in zip(expected.names, expected.children, got.children, strict=True):
-        require_same(left, right, f"{where}.{name}")
+        by_name = dict(zip(names, children, strict=True))
+        for name, child in zip(expected.names, expected.children, strict=True):
+            walk(child, by_name[name], (*path, name))
+
+    walk(structure, tree, ())
+    return found
 
 
-def _describe(branch: Branch | None) -> str:
-    if branch is None:
-        return "a leaf"
-    kind: Any = branch.kind
+def _same_names(expected: Branch, kind: type, names: tuple[Any, ...]) -> bool:
     if issubclass(kind, dict):
-        return f"dict with keys {list(branch.names)}"
-    return f"{kind.__name__} of length {len(branch.names)}"
+        return kind is expected.kind and set(names) == set(expected.names)
+    return kind is expected.kind and names == expected.names
+
+
+def _describe(kind: type, names: tuple[Any, ...]) -> str:
+    if kind is type(None):
+        return "None"
+    if issubclass(kind, dict):
+        return f"{kind.__name__} with keys {list(names)}"
+    return f"{kind.__name__} of length {len(names)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,10 +13,11 @@ from chainrule import trees
 from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
 from chainrule.errors import ArgumentError, DTypeError, GradientError
-from chainrule.node import Node, apply, as_node, leaf, recording
+from chainrule.modes import recording
+from chainrule.node import Node, apply, as_node, leaf
 from chainrule.ops.cast import Identity
 from chainrule.primitive import Array
-from chainrule.shapes import FLOATS, float64
+from chainrule.shapes import FLOATS, as_int, float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Mismatch:
         index: place in that argument.
         derived: by the derivative rules.
         measured: by central differences.
-        error: their difference, relative to the larger of the gradient's size and 1.
+        error: their difference beyond the rounding noise of the measurement, relative to the largest of
+            1, ``|derived|`` and ``|measured|``.
         mode: ``"reverse"`` or ``"forward"``.
     """
 
@@ -100,7 +103,7 @@ def check(
         f: a function of arrays, or nested arrays, that returns arrays, or nested arrays.
         args: where; floating arguments are checked, and must be float64.
         tolerance: largest relative error that passes.
-        samples: at most so many elements are checked, chosen at random.
+        samples: at most so many elements are checked, chosen at random; at least 1.
         seed: of that choice, and of the combination of several results.
 
     Returns:
@@ -110,13 +113,15 @@ def check(
 
     Raises:
         DTypeError: a float32 argument: differences of float32 numbers say little.
-        ArgumentError: nothing to check.
+        ArgumentError: nothing to check: no floating argument, or no floating result; or ``samples`` below 1.
 
     Example:
         >>> import chainrule as cr
         >>> cr.check(lambda x: cr.sin(x) * x, np.array([0.5, 2.0])).ok
         True
     """
+    if as_int("check", "samples", samples) < 1:
+        raise ArgumentError(f"check: samples must be at least 1, got {samples}", fix="pass samples=200")
     rng = np.random.default_rng(seed)
     flat, structure = trees.flatten(args)
     labels = trees.paths(args)
@@ -133,13 +138,20 @@ def check(
 
     with recording(True):
         outputs = run(starts)
+    if not outputs:
+        raise ArgumentError(
+            "check: the function returns no floating array, so that it has no derivative",
+            fix="return a float64 array; comparisons and indices have no derivative",
+        )
     if sum(o.size for o in outputs) == 1:  # one number: what is reported is its derivative itself
         weights = [as_node(np.ones(o.shape, o.dtype)) for o in outputs]
     else:
         weights = [as_node(rng.normal(size=o.shape).astype(o.dtype)) for o in outputs]
     pulled = pullback(outputs, weights, wrt, record=False)
     gradients = [np.zeros(w.shape) if g is None else g.array() for g, w in zip(pulled, wrt, strict=True)]
-    size = max(1.0, max(float(np.max(np.abs(g), initial=0.0)) for g in gradients))
+    magnitude = sum(
+        float(np.sum(np.abs(w.array() * o.array()))) for w, o in zip(weights, outputs, strict=True)
+    )
 
     def measured(k: int, direction: Array) -> float:
         return _difference(
@@ -158,10 +170,8 @@ def check(
             [w for w, t in zip(weights, pushed, strict=True) if t is not None],
         )
         for derived, mode in ((float(gradients[i][place]), "reverse"), (forward, "forward")):
-            error = abs(derived - numeric) / size
-            found.append(
-                Mismatch(labels[k], place, derived, numeric, error if error == error else np.inf, mode)
-            )
+            error = _error(derived, numeric, _NOISE * magnitude / _step(starts[k].array(), unit))
+            found.append(Mismatch(labels[k], place, derived, numeric, error, mode))
     worst = max(found, key=lambda m: m.error)
     return GradientCheck(worst.error <= tolerance, worst, len(found) // 2, tolerance)
 
@@ -179,10 +189,27 @@ def _total(outputs: list[Node], weights: list[Node]) -> float:
     return sum(float(np.sum(w.array() * o.array())) for w, o in zip(weights, outputs, strict=True))
 
 
+_NOISE = 1e3 * float(np.finfo(np.float64).eps)
+"""Rounding errors of a sum of magnitude 1: a thousand roundings, as after some hundred operations."""
+
+
+def _error(derived: float, measured: float, noise: float) -> float:
+    """Difference beyond ``noise``, relative to this element alone: a large neighbour hides nothing."""
+    beyond = abs(derived - measured) - noise
+    if beyond <= 0:
+        return 0.0
+    error = beyond / max(1.0, abs(derived), abs(measured))
+    return error if error == error else math.inf  # nan agrees with nothing
+
+
+def _step(values: Array, direction: Array) -> float:
+    return 1e-3 * max(1.0, float(np.max(np.abs(values * direction), initial=0.0)))
+
+
 def _difference(f: Callable[[Array], float], x: Node, direction: Array) -> float:
     """Central difference with one step of Richardson extrapolation: error of fourth order in h."""
     values = x.array()
-    h = 1e-3 * max(1.0, float(np.max(np.abs(values * direction), initial=0.0)))
+    h = _step(values, direction)
 
     def central(step: float) -> float:
         return (f(values + step * direction) - f(values - step * direction)) / (2 * step)
@@ -191,7 +218,13 @@ def _difference(f: Callable[[Array], float], x: Node, direction: Array) -> float
 
 
 def _pick(wrt: list[Node], samples: int, rng: np.random.Generator) -> list[tuple[int, tuple[int, ...]]]:
-    places = [(i, tuple(int(j) for j in place)) for i, w in enumerate(wrt) for place in np.ndindex(w.shape)]
-    if len(places) <= samples:
-        return places
-    return [places[int(j)] for j in np.sort(rng.choice(len(places), samples, replace=False))]
+    """At most ``samples`` elements: which of ``wrt``, and the place in it. Nothing of their number is listed."""
+    ends = np.cumsum([w.size for w in wrt])
+    total = int(ends[-1])
+    flat = range(total) if total <= samples else np.sort(rng.choice(total, samples, replace=False)).tolist()
+    picked: list[tuple[int, tuple[int, ...]]] = []
+    for number in flat:
+        i = int(np.searchsorted(ends, number, side="right"))
+        within = number - (int(ends[i - 1]) if i else 0)
+        picked.append((i, tuple(int(j) for j in np.unravel_index(within, wrt[i].shape))))
+    return picked

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from chainrule.autodiff.reverse import between
 from chainrule.autodiff.rules import push
-from chainrule.node import Node, recording
+from chainrule.modes import recording
+from chainrule.node import Node
 
 
 def pushforward(

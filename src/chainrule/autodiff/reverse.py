@@ -10,15 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.autodiff.rules import pull, pull_through
-from chainrule.node import (
-    Node,
-    ancestors,
-    holding,
-    is_differentiable,
-    on_bare_values,
-    recording,
-    tracked_ancestors,
-)
+from chainrule.modes import on_bare_values, recording
+from chainrule.node import Node, ancestors, holding, is_differentiable, tracked_ancestors
 
 Visit = Callable[[Node, Node, list["Node | None"]], None]
 
@@ -114,11 +107,21 @@ def _sweep_values(order: Sequence[Node], live: set[Node], deltas: dict[Node, Any
         for x in inputs:  # a hot loop: a list comprehension each would cost twice as much
             values.append(x.value)
             wanted.append(x in live)
+        if not op.bare:
+            _add(deltas, inputs, _pull_on_nodes(node, delta, wanted))
+            continue
         pulled = pull_through(op, node.params, node.value, values, delta, wanted)
         for x, contribution in zip(inputs, pulled):  # noqa: B905 (as long as each other; the hot loop)
             if contribution is not None:
                 known = deltas.get(x)
                 deltas[x] = contribution if known is None else known + contribution
+
+
+def _pull_on_nodes(node: Node, delta: Any, wanted: list[bool]) -> list[Any]:
+    """Values of the contributions, by a rule that a user wrote and that may do more than arrays can."""
+    with recording(False):
+        pulled = pull(node, holding(delta), wanted)
+    return [None if c is None else c.value for c in pulled]
 
 
 def _seeded(live: set[Node], outputs: Sequence[Node], seeds: Sequence[Any]) -> dict[Node, Any]:

@@ -58,9 +58,12 @@ def pull_through(
         if len(partials) != len(xs):
             raise _miscounted(op, partials, xs)
         for x, partial, want in zip(xs, partials, wanted):  # noqa: B905 (the hot loop)
-            found.append(_fit(_scaled(g, partial, times), x) if want else None)
+            found.append(_fit(_scaled(g, partial, times, op.selects), x) if want else None)
     elif issubclass(op, Linear):
         linear = op.linear
+        if op.transpose_all is not None:
+            pulled = op.transpose_all(g, wanted, *xs, **params)
+            return [_fit(contribution, x) for contribution, x in zip(pulled, xs, strict=True)]
         for i, x in enumerate(xs):
             want = wanted[i] and (linear is None or i in linear)
             found.append(_fit(op.transpose(g, i, *xs, **params), x) if want else None)
@@ -84,7 +87,8 @@ def push(node: Node, tangents: Sequence[Node | None]) -> Node | None:
         return None
     if issubclass(op, Pointwise):
         partials = op.partials(node, *xs, **node.params)
-        terms = [_scaled(t, p, scale) for t, p in zip(tangents, partials, strict=True) if t is not None]
+        pairs = [(t, p) for t, p in zip(tangents, partials, strict=True) if t is not None]
+        terms = [_scaled(t, p, scale, op.selects) for t, p in pairs]
         total = add_all([t for t in terms if t is not None])
         return None if total is None else broadcast_to(total, node.shape)
     if issubclass(op, Linear):
@@ -121,14 +125,14 @@ def is_linear_in(op: type[Linear], i: int) -> bool:
     return op.linear is None or i in op.linear
 
 
-def _scaled(g: Any, partial: Any, times: Callable[[Any, Any], Any]) -> Any:
+def _scaled(g: Any, partial: Any, times: Callable[[Any, Any], Any], selects: bool) -> Any:
     if callable(partial):
         partial = partial()
     if partial is None:
         return None
     if type(partial) is float:
         return g if partial == 1.0 else -g if partial == -1.0 else g * partial
-    return times(g, partial)
+    return times(partial, g) if selects else times(g, partial)  # the first factor's zeros are strong
 
 
 def _resolved(contribution: Any) -> Any:

@@ -241,7 +241,7 @@ class Explanation:
 
     def symbols(self, i: int) -> tuple[str, ...]:
         """Local derivatives of a pointwise node in letters, one for each input; "" where there is none."""
-        return local_symbols(self._sweep.origin[i], self._sweep.names)
+        return local_symbols(self._sweep.origin[i], self._sweep.names, self.number)
 
     def source(self, i: int) -> str:
         """The line of the program that made a node; "" if there is none."""

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from chainrule.autodiff.rules import local_partials
 from chainrule.explain.numbers import MINUS, number_text
 from chainrule.formula.typeset import name as latex_name
-from chainrule.node import Node, ancestors, recording
+from chainrule.modes import recording
+from chainrule.node import Node, ancestors
 from chainrule.primitive import Pointwise, Primitive
 
 _COMPARISON, _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(6)
@@ -138,22 +139,25 @@ def name_latex(name: str) -> str:
     return r"\mathrm{" + re.sub(r"([#$%&_{}])", r"\\\1", re.sub(r"[\\^~]", "", name)) + "}"
 
 
-def local_symbols(node: Node, names: Mapping[Node, str]) -> tuple[str, ...]:
+def local_symbols(
+    node: Node, names: Mapping[Node, str], number: Callable[[float], str] = number_text
+) -> tuple[str, ...]:
     """The local derivatives of a pointwise node in letters, such as ``y`` or ``2·x``; "" where too long.
 
-    The rule that computes a local derivative builds nodes, so it can be read like any other node.
+    The rule that computes a local derivative builds nodes, so it can be read like any other node;
+    ``number`` writes the constants in it.
     """
     if node.op is None or not issubclass(node.op, Pointwise):
         return ("",) * len(node.inputs)
     with recording(True):
         partials = local_partials(node)
-    return tuple(_symbol(p, node, names) if isinstance(p, Node) else "" for p in partials)
+    return tuple(_symbol(p, node, names, number) if isinstance(p, Node) else "" for p in partials)
 
 
-def _symbol(partial: Node, of: Node, names: Mapping[Node, str]) -> str:
+def _symbol(partial: Node, of: Node, names: Mapping[Node, str], number: Callable[[float], str]) -> str:
     known = {x: names[x] for x in (of, *of.inputs) if x in names}
     inner = [n for n in ancestors([partial], since=of.index + 1) if n.inputs]
-    if len(inner) > _MOST_NODES or any(n.dtype.kind == "b" for n in inner):
+    if len(inner) > _MOST_NODES or any(x.dtype.kind == "b" for n in inner for x in (n, *n.inputs)):
         return ""  # too long, or a rule that tells cases apart
     pieces: dict[Node, Piece] = {}
 
@@ -162,7 +166,7 @@ def _symbol(partial: Node, of: Node, names: Mapping[Node, str]) -> str:
             return pieces[x]
         if x in known:
             return Piece(known[x])
-        return number_piece(number_text(float(x))) if x.value is not None and x.size == 1 else Piece("…")
+        return number_piece(number(float(x))) if x.value is not None and x.size == 1 else Piece("…")
 
     for node in inner:
         assert node.op is not None

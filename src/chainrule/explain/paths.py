@@ -23,7 +23,8 @@ from chainrule.autodiff.reverse import pullback
 from chainrule.autodiff.rules import pull
 from chainrule.explain.numbers import Value, as_value
 from chainrule.explain.sweep import Edge, Sweep
-from chainrule.node import Node, constant, recording
+from chainrule.modes import recording
+from chainrule.node import Node, constant
 from chainrule.primitive import Array
 
 MOST_PATHS = 100

@@ -16,7 +16,8 @@ from chainrule.autodiff.reverse import pullback
 from chainrule.autodiff.rules import local_partials, pull
 from chainrule.explain.letters import name_nodes
 from chainrule.explain.numbers import Value, as_value
-from chainrule.node import Node, ancestors, constant, is_differentiable, recording
+from chainrule.modes import recording
+from chainrule.node import Node, ancestors, constant, is_differentiable
 from chainrule.primitive import Pointwise
 
 Kind = Literal["result", "intermediate", "variable", "constant"]

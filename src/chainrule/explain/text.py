@@ -40,15 +40,14 @@ def with_paths(shown: Sequence[Derivation]) -> list[Derivation]:
 
 def without_paths(shown: Sequence[Derivation]) -> list[str]:
     """A line that says why the others' paths are not written out."""
-    listed = with_paths(shown)
-    names = [d.variable for d in shown if d not in listed]
+    listed = {d.variable for d in with_paths(shown)}
+    names = [d.variable for d in shown if d.variable not in listed]
     if not names:
         return []
     if len(names) == 1:
         return [f"One path leads to {names[0]}, which the chain rule above shows."]
-    return [
-        f"One path each leads to {', '.join(names[:-1])} and {names[-1]}, which the chain rule above shows."
-    ]
+    some = f"{', '.join(names[:-1])} and {names[-1]}"
+    return [f"One path each leads to {some}, which the chain rule above shows."]
 
 
 def headline(explanation: Explanation) -> list[str]:
@@ -171,17 +170,23 @@ def rule_in_numbers(explanation: Explanation, d: Derivation) -> str:
         if edge.node == last:
             terms.append(explanation.number(edge.local) if first else explanation.factor(edge.local))
         else:
-            left = explanation.number(upstream) if first else explanation.factor(upstream)
+            left = _leading(explanation, upstream) if first else explanation.factor(upstream)
             terms.append(f"{left}·{explanation.factor(edge.local)}")
     return " + ".join(terms) + _omitted(d)
+
+
+def _leading(explanation: Explanation, number: float) -> str:
+    """A number as the first factor of the first product, where a minus sign needs no parentheses."""
+    text = explanation.number(number)
+    return as_factor(text) if " " in text else text
 
 
 def _array_terms(explanation: Explanation, d: Derivation) -> str:
     if len(d.terms) < 2:
         return ""
     parts = [explanation.shown(edge.contribution) for edge in d.terms[:MOST_TERMS]]
-    # A shape with a range has blanks in it: parentheses say where it ends.
-    parts = [f"({part})" if part[0].isdigit() and " " in part else as_factor(part) for part in parts]
+    # A shape with its range has blanks in it: parentheses say where it ends.
+    parts = [part if part.startswith("[") else as_factor(part) for part in parts]
     return " + ".join(parts) + _omitted(d)
 
 
@@ -227,7 +232,8 @@ def product_text(explanation: Explanation, path: Path, most: int = MOST_LETTERS)
     if len(factors) < 2 or len(factors) != len(path.factors) or len(factors) > 2 * most:
         return explanation.number(path.product)
     first, *others = factors
-    return f"{'·'.join([explanation.number(first), *map(explanation.factor, others)])} = {explanation.number(path.product)}"
+    written = "·".join([_leading(explanation, first), *map(explanation.factor, others)])
+    return f"{written} = {explanation.number(path.product)}"
 
 
 def share_of(d: Derivation, path: Path) -> str:

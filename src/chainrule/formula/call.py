@@ -13,6 +13,7 @@ from chainrule.formula.statements import parse
 from chainrule.formula.tokens import Span, normal_name
 from chainrule.formula.typeset import typeset
 from chainrule.graph import Graph
+from chainrule.modes import inside_transform
 from chainrule.node import ArrayLike, Node, as_array, leaf
 from chainrule.shapes import float64
 
@@ -139,7 +140,8 @@ def _operand(name: str, value: Any) -> Node:
         array = as_array(value, None, copy=True)
     except OperandError as error:
         raise OperandError(f"{name}: {error.message}", fix=error.fix) from None
-    return leaf(array.astype(float64, copy=False), tracked=True, name=name, copy=False)
+    plain = inside_transform.get()  # there the arguments that matter are tensors already
+    return leaf(array.astype(float64, copy=False), tracked=not plain, name=name, copy=False)
 
 
 def _count(number: int, noun: str) -> str:

@@ -152,6 +152,7 @@ class Relu(_Kinked):
     name, label, latex = "relu", "relu", r"\max(0, {0})"
     accepts = NUMBERS
     per_element = PerElement(additions=1)
+    selects = True
 
     @staticmethod
     def evaluate(x: Any) -> Any:
@@ -159,7 +160,7 @@ class Relu(_Kinked):
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
-        return (lambda: astype(y > 0, y.dtype),)
+        return (lambda: astype(~(y <= 0), y.dtype),)  # 1 where x is nan: the gradient is not hidden
 
 
 @register

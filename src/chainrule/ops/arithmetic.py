@@ -288,12 +288,13 @@ class Maximum(Pointwise):
 
     name, label, latex = "maximum", "max", r"\max({0}, {1})"
     arity, accepts, domain = 2, NUMBERS, _APART
+    selects = True
     per_element = PerElement(additions=1)
     evaluate = np.maximum
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
-        return (lambda: _share(a > b, a == b, y), lambda: _share(b > a, a == b, y))
+        return (lambda: _share(a < b, a == b, y), lambda: _share(b < a, a == b, y))
 
 
 @register
@@ -302,16 +303,18 @@ class Minimum(Pointwise):
 
     name, label, latex = "minimum", "min", r"\min({0}, {1})"
     arity, accepts, domain = 2, NUMBERS, _APART
+    selects = True
     per_element = PerElement(additions=1)
     evaluate = np.minimum
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
-        return (lambda: _share(a < b, a == b, y), lambda: _share(b < a, a == b, y))
+        return (lambda: _share(a > b, a == b, y), lambda: _share(b > a, a == b, y))
 
 
-def _share(wins: Node, ties: Node, y: Node) -> Node:
-    return astype(wins, y.dtype) + 0.5 * astype(ties, y.dtype)
+def _share(loses: Node, ties: Node, y: Node) -> Node:
+    """1 for the chosen, 1/2 for each of two that tie; nan counts as chosen, so that it is not hidden."""
+    return 1 - astype(loses, y.dtype) - 0.5 * astype(ties, y.dtype)
 
 
 def _limit(x: Any, low: Any, high: Any) -> Any:
@@ -325,6 +328,7 @@ class Clip(Pointwise):
     name, label, latex = "clip", "clip", r"\operatorname{{clip}}({0}, {1}, {2})"
     arity, accepts = 3, NUMBERS
     domain = (Interval(-1.0, 3.0), Interval(-0.5, 0.0), Interval(1.0, 2.0))
+    selects = True
     per_element = PerElement(additions=2)
     evaluate = staticmethod(_limit)
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import as_array
-from chainrule.errors import ArgumentError, DTypeError, ShapeError, shown
-from chainrule.node import ArrayLike, N, Node, Operand, as_node, constant, leaf, no_value
+from chainrule.errors import ArgumentError, DTypeError, GradientError, ShapeError, shown
+from chainrule.node import ArrayLike, N, Node, Operand, as_node, constant, is_differentiable, leaf, no_value
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import where
 from chainrule.ops.move import broadcast_to, reshape
@@ -181,7 +181,7 @@ def arange(
     Raises:
         ArgumentError: ``step`` is 0, or a bound is infinite or nan.
         SizeError: there is no memory for so many.
-        TracedValueError: a bound is only being traced.
+        GradientError, TracedValueError: a bound requires a gradient, or is only being traced.
 
     Example:
         >>> arange(3).tolist()
@@ -222,7 +222,7 @@ def linspace(
     Raises:
         ArgumentError: ``num`` is negative or not an integer, or an end is infinite or nan.
         SizeError: there is no memory for so many.
-        TracedValueError: an end is only being traced.
+        GradientError, TracedValueError: an end requires a gradient, or is only being traced.
 
     Example:
         >>> linspace(0.0, 1.0, 5).tolist()
@@ -357,6 +357,11 @@ def _number(name: str, value: Any) -> Any:
     """A bound as a plain number."""
     if isinstance(value, Node) and value.value is None:
         raise no_value(value, f"a bound of {name}")
+    if isinstance(value, Node) and is_differentiable(value):
+        raise GradientError(
+            f"{name}: its numbers are constants, and would lose the gradient of the bound {shown(value)}",
+            fix=f"scale them: w * cr.{name}(...), or pass w.item() if the gradient is not wanted",
+        )
     array = value.array() if isinstance(value, Node) else as_array(value, None, copy=False)
     if array.ndim:
         raise ShapeError(f"{name}: expected a number, got shape {array.shape}", fix="pass one number")

@@ -33,6 +33,14 @@ def _concatenate(*xs: Any, axis: int) -> Array:
     return np.concatenate(xs, axis)
 
 
+def _cut(g: Node, wanted: Sequence[bool], *xs: Node, axis: int) -> list[Node | None]:
+    ends = itertools.accumulate(x.shape[axis] for x in xs)
+    return [
+        narrow(g, axis, end - x.shape[axis], end) if want else None
+        for x, end, want in zip(xs, ends, wanted, strict=True)
+    ]
+
+
 @register
 class Concatenate(Linear):
     """Arrays one after another along an axis."""
@@ -55,11 +63,7 @@ class Concatenate(Linear):
         total = sum(x.shape[axis] for x in xs)
         return (*first[:axis], total, *first[axis + 1 :]), promote("concat", *(x.dtype for x in xs))
 
-    @staticmethod
-    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
-        axis: int = params["axis"]
-        start = sum(x.shape[axis] for x in xs[:i])
-        return narrow(g, axis, start, start + xs[i].shape[axis])
+    transpose_all = staticmethod(_cut)
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -96,7 +100,10 @@ class Narrow(Linear):
 
 
 def _pad(x: Any, width: tuple[tuple[int, int], ...]) -> Array:
-    return np.pad(x, width) if width else np.asarray(x)
+    x = np.asarray(x)
+    padded = np.zeros([n + a + b for n, (a, b) in zip(x.shape, width, strict=True)], x.dtype)
+    padded[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, width, strict=True))] = x
+    return padded
 
 
 @register

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chainrule.explain import Derivation, Explanation, text
-from chainrule.explain.numbers import count_text, number_text, value_text
+from chainrule.explain.numbers import count_text, counted
 from chainrule.show import style
 from chainrule.show.picture import draw
 
@@ -27,6 +27,8 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
     """
     width = console.width
     style.print_paragraph(_headline(explanation), console)
+    for note in explanation.notes:
+        style.print_paragraph(Text(note, style=style.ERROR), console)
     console.print()
     picture, focus = draw(explanation, width - 2), ""
     if picture is None and len(explanation.wrt) == 1:
@@ -38,7 +40,7 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
         for line in picture:
             console.print(Text("  ") + line, no_wrap=True, crop=True, highlight=False)
         console.print()
-        style.print_paragraph(_legend(), console, indent=2)
+        _print_legend(console)
         if focus:
             style.print_paragraph(Text(focus, style=style.QUIET), console, indent=2)
     console.print()
@@ -46,34 +48,42 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
     for d in shown:
         _print_rule(explanation, d, console)
     if len(explanation.wrt) > len(shown):
-        more = count_text(len(explanation.wrt) - len(shown))
-        style.print_paragraph(f"… and {more} more variables", console, indent=2)
+        more = counted(len(explanation.wrt) - len(shown), "more variable")
+        style.print_paragraph(f"… and {more}", console, indent=2)
     for d in text.with_paths(shown):
         console.print()
         _print_paths(explanation, d, console)
-    modes = text.modes(explanation)
-    if modes:
-        console.print()
-        for line in modes:
+    for lines in (text.without_paths(shown), text.modes(explanation)):
+        if lines:
+            console.print()
+        for line in lines:
             style.print_paragraph(Text(line, style=style.QUIET), console, hanging=2)
 
 
 def _headline(explanation: Explanation) -> Text:
-    line = Text.assemble((f"{explanation.result} = ", "bold"), (number_text(explanation.value), style.VALUE))
+    line = Text.assemble(
+        (f"{explanation.result} = ", "bold"), (explanation.number(explanation.value), style.VALUE)
+    )
     for d in explanation.derivations_shown(1) if len(explanation.wrt) == 1 else ():
         name = text.derivative(explanation.result, d.variable)
-        line.append("     ").append(f"{name} = ", "bold").append(value_text(d.gradient), style.GRADIENT)
+        line.append("     ").append(f"{name} = ", "bold").append(
+            explanation.shown(d.gradient), style.GRADIENT
+        )
     return line
 
 
-def _legend() -> Text:
-    return Text.assemble(
+def _print_legend(console: Console) -> None:
+    marks = Text.assemble(
         (f"{style.UP} value", style.VALUE),
         ("   ", ""),
         (f"{style.DOWN} gradient", style.GRADIENT),
         ("   ×n local derivative", style.LOCAL),
-        (f": {style.DOWN} above × n = {style.DOWN} below", style.QUIET),
     )
+    rule = f"{style.DOWN} above × n = {style.DOWN} below"
+    together = 2 + len(marks) + 2 + len(rule) <= console.width
+    lines = [marks.append(f": {rule}", style.QUIET)] if together else [marks, Text(rule, style=style.QUIET)]
+    for line in lines:
+        style.print_paragraph(line, console, indent=2)
 
 
 def _table(explanation: Explanation) -> Table:
@@ -89,9 +99,10 @@ def _table(explanation: Explanation) -> Table:
         uses = [explanation.named(edge.node) for edge in explanation.uses(node.index)]
         shown = ", ".join(uses[:4]) + (f" and {count_text(len(uses) - 4)} more" if len(uses) > 4 else "")
         title = f"{node.name} = {written}" if written else node.name
-        table.add_row(Text(title), Text(value_text(node.value)), Text(value_text(node.gradient)), Text(shown))
+        value, gradient = explanation.shown(node.value), explanation.shown(node.gradient)
+        table.add_row(Text(title), Text(value), Text(gradient), Text(shown))
     if len(nodes) > MOST_ROWS:
-        table.add_row(Text(f"… {count_text(len(nodes) - MOST_ROWS)} more nodes"))
+        table.add_row(Text(f"… {counted(len(nodes) - MOST_ROWS, 'more node')}"))
     return table
 
 
@@ -100,7 +111,7 @@ def _print_rule(explanation: Explanation, d: Derivation, console: Console) -> No
     for step in (text.rule_in_letters(explanation, d), text.rule_in_numbers(explanation, d)):
         if step:
             line.append(f" = {step}", "not bold")
-    value = value_text(d.gradient)
+    value = explanation.shown(d.gradient)
     if not line.plain.endswith(f" = {value}"):
         line.append(" = ", "not bold").append(value, style=style.GRADIENT)
     style.print_paragraph(line, console, indent=2, hanging=2)
@@ -115,12 +126,12 @@ def _print_paths(explanation: Explanation, d: Derivation, console: Console) -> N
         if share:
             negative = isinstance(path.product, float) and path.product < 0
             drawn = style.bar(d.share(path) or 0.0, _BAR, negative=negative)
-        rows.append((text.route(explanation, path), text.product_text(path), share, drawn))
-    others = text.others_row(d, MOST_BARS)
+        rows.append((text.route(explanation, path), text.product_text(explanation, path), share, drawn))
+    others = text.others_row(explanation, d, MOST_BARS)
     if others:
         rows.append((*others, Text()))
     if len(rows) > 1:
-        rows.append(("sum", value_text(d.paths.total), "", Text()))
+        rows.append(("sum", explanation.shown(d.paths.total), "", Text()))
     _print_rows(rows, console)
     for note in text.remarks(explanation, d):
         style.print_paragraph(Text(note, style=style.QUIET), console, indent=2)

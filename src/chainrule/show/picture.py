@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from rich.text import Text
 
 from chainrule.explain import Explanation
-from chainrule.explain.numbers import factor_text, number_text, root_mean_square, shape_text
+from chainrule.explain.numbers import FEW, Value, as_factor, root_mean_square, shape_text, value_text
 from chainrule.explain.sweep import Edge, ExplainedNode
 from chainrule.show import style
 from chainrule.show.layout import CARD_HEIGHT, Layout, Link, Segment, place
 
 MOST_CARDS = 24
 _LONGEST_TITLE = 26
+_LONGEST_ARRAY = 24
+_FEWER_DIGITS = 3
+"""Where the picture is too wide otherwise."""
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
 _LINES = {
     _UP | _DOWN: "│",
@@ -57,18 +61,68 @@ def draw(explanation: Explanation, width: int, *, leading_to: int | None = None)
     if len(nodes) > MOST_CARDS:
         return None
     number = {node.index: i for i, node in enumerate(nodes)}
-    cards = [_card(explanation, node) for node in nodes]
-    links = [
-        Link(number[edge.node], number[edge.input], _local(edge), _contribution(edge))
-        for node in nodes
-        for edge in node.edges
-        if edge.input in number
-    ]
-    layout = place([card.width for card in cards], links, width)
-    return None if layout is None else _Grid(layout, cards).lines()
+    for digits, arrays in ((explanation.digits, True), (explanation.digits, False), (_FEWER_DIGITS, False)):
+        write = _Writer(explanation, digits, arrays)
+        cards = [_card(explanation, node, write) for node in nodes]
+        links = [
+            Link(number[edge.node], number[edge.input], write.local(edge), write.contribution(edge))
+            for node in nodes
+            for edge in node.edges
+            if edge.input in number
+        ]
+        layout = place([card.width for card in cards], links, width)
+        if layout is not None:
+            return _Grid(layout, cards).lines()
+    return None
 
 
-def _card(explanation: Explanation, node: ExplainedNode) -> Card:
+@dataclass(frozen=True)
+class _Writer:
+    """How numbers are written throughout a picture: boxes and edges agree, so that they can be checked.
+
+    Attributes:
+        digits: significant ones.
+        arrays: whether small arrays are written out.
+    """
+
+    explanation: Explanation
+    digits: int
+    arrays: bool
+
+    def number(self, number: float) -> str:
+        return self.explanation.number(number, self.digits)
+
+    def value(self, node: ExplainedNode) -> str:
+        if isinstance(node.value, float):
+            return self.number(node.value)
+        return self._small(node.value) or shape_text(node.shape)
+
+    def _small(self, value: Value) -> str:
+        """A small array; "" if it is too large."""
+        array = np.asarray(value)
+        text = value_text(array, self.digits) if self.arrays and 0 < array.size <= FEW else ""
+        return text if len(text) <= _LONGEST_ARRAY else ""
+
+    def gradient(self, node: ExplainedNode, uses: list[Edge]) -> str:
+        """``7 + 2 = 9``: the contributions that meet, and their sum."""
+        assert node.gradient is not None
+        if not isinstance(node.gradient, float):
+            return self._small(node.gradient) or f"rms {self.number(root_mean_square(node.gradient))}"
+        total = self.number(node.gradient)
+        if not 2 <= len(uses) <= 3:
+            return total
+        parts = [edge.contribution for edge in uses if isinstance(edge.contribution, float)]
+        written = [self.number(parts[0]), *(as_factor(self.number(part)) for part in parts[1:])]
+        return f"{' + '.join(written)} = {total}"
+
+    def local(self, edge: Edge) -> str:
+        return f"×{self.number(edge.local)}" if isinstance(edge.local, float) else ""
+
+    def contribution(self, edge: Edge) -> str:
+        return self.number(edge.contribution) if isinstance(edge.contribution, float) else ""
+
+
+def _card(explanation: Explanation, node: ExplainedNode, write: _Writer) -> Card:
     uses = explanation.uses(node.index)
     title = node.name
     expression = explanation.expression(node.index)
@@ -82,36 +136,11 @@ def _card(explanation: Explanation, node: ExplainedNode) -> Card:
         frame = "╔╗╚╝═║"
     elif explanation.wrt == (node.name,):
         frame = "┏┓┗┛━┃"
-    return Card(title, _value(node), _gradient(node, uses), frame)
+    return Card(title, write.value(node), write.gradient(node, uses), frame)
 
 
 def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _value(node: ExplainedNode) -> str:
-    return number_text(node.value) if isinstance(node.value, float) else shape_text(node.shape)
-
-
-def _gradient(node: ExplainedNode, uses: list[Edge]) -> str:
-    """``7 + 2 = 9``: the contributions that meet, and their sum."""
-    assert node.gradient is not None
-    if not isinstance(node.gradient, float):
-        return f"rms {number_text(root_mean_square(node.gradient), 3)}"
-    total = number_text(node.gradient)
-    if not 2 <= len(uses) <= 3:
-        return total
-    parts = [edge.contribution for edge in uses if isinstance(edge.contribution, float)]
-    written = [number_text(parts[0], 3), *(factor_text(part, 3) for part in parts[1:])]
-    return f"{' + '.join(written)} = {total}"
-
-
-def _local(edge: Edge) -> str:
-    return f"×{number_text(edge.local, 3)}" if isinstance(edge.local, float) else ""
-
-
-def _contribution(edge: Edge) -> str:
-    return number_text(edge.contribution, 3) if isinstance(edge.contribution, float) else ""
 
 
 class _Grid:

@@ -10,12 +10,15 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from chainrule.explain.numbers import count_text, number_text
+from chainrule.explain.numbers import count_text, counted, number_text
 from chainrule.show import style
 from chainrule.train import EpochEnded, Event, Finished, Started, Stepped
 
 _LINES = 10
 _BAR = 24
+_SMALL, _LARGE = 1e-4, 1e5
+_DIVERGED = 2.0
+"""Times the loss of the first step: a loss that ends above has not merely stopped falling."""
 
 
 def show_training(events: Iterable[Event], console: Console) -> Finished:
@@ -29,13 +32,28 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
         The last event.
     """
     finished: Finished | None = None
+    first = last = 0.0
     for event in _with_progress(iter(events), console):
-        if isinstance(event, Finished):
+        if isinstance(event, Stepped) and (event.epoch, event.step) == (1, 1):
+            first = event.loss
+        elif isinstance(event, EpochEnded):
+            last = event.train_loss
+        elif isinstance(event, Finished):
             finished = event
     assert finished is not None
     console.print()
+    if first and last > _DIVERGED * first:
+        style.print_paragraph(_divergence(first, last), console)
+        console.print()
     show_result(finished, console)
     return finished
+
+
+def _divergence(first: float, last: float) -> Text:
+    return Text(
+        f"Training diverged: the loss has grown from {_loss(first)} to {_loss(last)}. Lower the learning rate.",
+        style=style.ERROR,
+    )
 
 
 def _opening(event: Started) -> str:
@@ -44,8 +62,8 @@ def _opening(event: Started) -> str:
         f"{event.optimizer['name']}, learning rate {rate:g}" if rate is not None else event.optimizer["name"]
     )
     return (
-        f"{count_text(event.train)} examples, {count_text(event.parameters)} parameters, {how}, "
-        f"{event.epochs} × {event.steps} steps"
+        f"{counted(event.train, 'example')}, {counted(event.parameters, 'parameter')}, {how}, "
+        f"{counted(event.epochs, 'epoch')} of {counted(event.steps, 'step')}"
     )
 
 
@@ -58,7 +76,7 @@ def _with_progress(events: Iterator[Event], console: Console) -> Iterator[Event]
     if not console.is_terminal:
         for event in events:
             if isinstance(event, EpochEnded) and _is_due(event):
-                console.print(f"  epoch {event.epoch:>3}  {_state(event)}", highlight=False)
+                _print_epoch(event, console)
             yield event
         return
     columns = (
@@ -66,14 +84,20 @@ def _with_progress(events: Iterator[Event], console: Console) -> Iterator[Event]
         BarColumn(bar_width=_BAR, complete_style=style.GRADIENT, finished_style=style.GRADIENT),
         TextColumn("step {task.completed} of {task.total}"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=started.epochs * started.steps)
         for event in events:
             if isinstance(event, Stepped):
                 progress.advance(task)
             elif isinstance(event, EpochEnded):
                 progress.update(task, description=_state(event))
+                if _is_due(event):
+                    _print_epoch(event, progress.console)
             yield event
+
+
+def _print_epoch(event: EpochEnded, console: Console) -> None:
+    console.print(f"  epoch {event.epoch:>3}  {_state(event)}", highlight=False)
 
 
 def _is_due(event: EpochEnded) -> bool:
@@ -82,7 +106,12 @@ def _is_due(event: EpochEnded) -> bool:
 
 
 def _state(event: EpochEnded) -> str:
-    return f"loss {event.train_loss:.4f}  test accuracy {100 * event.test_accuracy:.1f} %"
+    return f"loss {_loss(event.train_loss)}  test accuracy {100 * event.test_accuracy:.1f} %"
+
+
+def _loss(loss: float) -> str:
+    """Four decimals, which line up below each other; very large and very small ones with a power of ten."""
+    return f"{loss:.4f}" if loss == 0 or _SMALL <= loss < _LARGE else number_text(loss)
 
 
 def show_result(finished: Finished, console: Console) -> None:

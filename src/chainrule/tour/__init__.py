@@ -16,6 +16,7 @@ from chainrule import models, train
 from chainrule.show import show_training
 from chainrule.show.style import ERROR, print_paragraph
 from chainrule.tour import formulas, network, orders
+from chainrule.tour.articles import ARTICLES, show_articles
 from chainrule.tour.stop import Check, Stop, show_heading, show_stop
 
 _STOPS: tuple[Callable[[], Stop], ...] = (
@@ -50,6 +51,7 @@ class Tour:
         """JSON-ready data."""
         return {
             "version": 1,
+            "articles": ARTICLES,
             "stops": [stop.to_dict() for stop in self.stops],
             "training": self.finished.to_dict(),
             "agrees": self.agrees,
@@ -64,6 +66,8 @@ def take_tour(console: Console | None = None) -> Tour:
     """
     stops: list[Stop] = []
     count = len(_STOPS) + 1
+    if console is not None:
+        show_articles(console)
     for number, make in enumerate(_STOPS, 1):
         stop = make()
         stops.append(stop)

@@ -46,10 +46,8 @@ def forward_against_reverse() -> Stop:
     f, at = formula("(a+b)*(b+c)"), (-1.0, 3.0, 4.0)
     explanation = explain(f(*at))
     modes = explanation.modes
-    reverse = _gradients(explanation)
-    checks = [
-        Check("sweeps, forward over reverse", _ARTICLE, 3.0, modes.forward.sweeps / modes.reverse.sweeps)
-    ]
+    reverse, parameters = _gradients(explanation), _resnet_152()
+    checks = [Check("ratio of sweeps", _ARTICLE, 3.0, modes.forward.sweeps / modes.reverse.sweeps)]
     for i, name in enumerate(f.variables):
         direction = tuple(float(i == k) for k in range(3))
         _, tangent = jvp(f, at, direction)
@@ -65,9 +63,10 @@ def forward_against_reverse() -> Stop:
             f"forward: {modes.forward.sweeps} sweeps × {modes.reverse.products} edges = "
             f"{modes.forward.products} products; reverse: 1 × {modes.reverse.products}.",
             f"Forward sweeps that skip what does not change yet need {modes.forward.nonzero_products} in all.",
-            f"With {count_text(_resnet_152())} parameters (ResNet-152): that many sweeps against one.",
+            f"With {count_text(parameters)} parameters (ResNet-152): that many sweeps against one.",
         ],
-        slip='"close to a billion" parameters is 16 times too many; the sum over its layers is above.',
+        slip='000 gives ResNet-152 "close to a billion" parameters. Its layers add up to '
+        f"{count_text(parameters)}: a billion is {number_text(1e9 / parameters, 2)} times too many.",
     )
 
 
@@ -106,7 +105,7 @@ def sensitivity() -> Stop:
         [
             Check("∂f/∂x", _ARTICLE, 3.0, found["∂f/∂x"]),
             Check("∂f/∂y", _ARTICLE, -2.0, found["∂f/∂y"]),
-            Check(f"rise of f for each ε, ε = {epsilon}", _ARTICLE, 3.0, rise, tolerance=1e-10),
+            Check(f"rise of f / ε, ε = {epsilon}", _ARTICLE, 3.0, rise, tolerance=1e-10),
         ],
     )
 
@@ -198,10 +197,10 @@ def descent() -> Stop:
         value, slope = value_and_grad(loss)(p)
         if step < 3 or step == 12:
             at, high, steep = (number_text(x.item()) for x in (p, value, slope))
-            lines.append(f"step {step:>2}:  p = {at:<8}  L = {high:<12}  ∂L/∂p = {steep}")
+            lines.append(f"step {step:>2}: p = {at:<6}  L = {high:<11}  ∂L/∂p = {steep}")
         p, state = optimizer.update(slope, state, p)
     return Stop(
-        "gradient descent on one parameter",
+        "descent on one parameter",
         "002",
         "Follow the slope downhill: p ← p − 0.02 · ∂L/∂p, from p = 1 on L(p) = (4p+1)², whose valley is "
         "at p = −1/4.",

@@ -102,12 +102,7 @@ def show_stop(stop: Stop, console: Console) -> None:
     if stop.explanation is not None:
         show_explanation(stop.explanation, console)
         console.print()
-    columns = [
-        [check.what, check.source, _number(check.expected), _number(check.computed)] for check in stop.checks
-    ]
-    widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
-    for check, row in zip(stop.checks, columns, strict=True):
-        print_paragraph(_checked(check, row, widths), console, indent=2)
+    _print_checks(stop.checks, console)
     for line in stop.lines:
         print_paragraph(line, console, indent=2)
     if stop.slip:
@@ -118,11 +113,22 @@ def _number(number: float) -> str:
     return count_text(int(number)) if abs(number) >= 1e5 and number.is_integer() else number_text(number, 5)
 
 
-def _checked(check: Check, row: list[str], widths: list[int]) -> Text:
-    what, source, expected, computed = (part.ljust(width) for part, width in zip(row, widths, strict=True))
-    line = Text("✓ ") if check.agrees else Text("✗ ", ERROR)
-    line.append(
-        f"{what}  {source} says {expected.rstrip().rjust(widths[2])}, chainrule computes ", "not bold default"
+def _print_checks(checks: list[Check], console: Console) -> None:
+    """A table: the quantity, its other source, what that says, and what chainrule computes."""
+    rows = [["", "source", "says", "chainrule"]]
+    rows += [[check.what, check.source, _number(check.expected), _number(check.computed)] for check in checks]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *others = (
+        [what.ljust(widths[0]), source.ljust(widths[1]), expected.rjust(widths[2]), computed.rjust(widths[3])]
+        for what, source, expected, computed in rows
     )
-    line.append(computed.rstrip().rjust(widths[3]), GRADIENT if "∂" in check.what else VALUE)
+    print_paragraph(Text("  " + "  ".join(head), style=QUIET), console, indent=2)
+    for check, row in zip(checks, others, strict=True):
+        print_paragraph(_checked(check, row), console, indent=2, hanging=2)
+
+
+def _checked(check: Check, row: list[str]) -> Text:
+    line = Text("✓ ") if check.agrees else Text("✗ ", ERROR)
+    line.append("  ".join([*row[:-1], ""]), "not bold default")
+    line.append(row[-1], GRADIENT if "∂" in check.what else VALUE)
     return line if check.agrees else line.append(" differs", ERROR)

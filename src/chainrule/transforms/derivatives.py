@@ -1,6 +1,7 @@
 """Gradients, and products of Jacobians and Hessians with vectors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,11 +133,10 @@ def vjp(f: Fn, *primals: Any) -> tuple[Any, Fn]:
     outputs = [as_node(x) for x in flat]
 
     def pull(cotangent: Any) -> Any:
-        given, got = trees.flatten(cotangent)
-        trees.require_same(structure, got)
+        given = trees.aligned_leaves(structure, cotangent)
         seeds = [_matching("vjp", c, o, "cotangent") for c, o in zip(given, outputs, strict=True)]
-        run.outer = run.outer or any(is_differentiable(s) for s in seeds)
-        return run.rebuild(gradients(run, outputs, seeds))
+        this = replace(run, outer=run.outer or any(is_differentiable(s) for s in seeds))
+        return this.rebuild(gradients(this, outputs, seeds))
 
     return run.close_all(run.result), pull
 
@@ -188,8 +188,7 @@ def jvp(f: Fn, primals: Any, tangents: Any) -> tuple[Any, Any]:
             fix="pass a tangent for each primal",
         )
     run = run_function("jvp", f, range(len(primals)), tuple(primals), {})
-    given, structure = trees.flatten(tuple(tangents))
-    trees.require_same(trees.flatten(tuple(primals))[1], structure)
+    given = trees.aligned_leaves(trees.flatten(tuple(primals))[1], tuple(tangents))
     directions = [_matching("jvp", t, w, "tangent") for t, w in zip(given, run.wrt, strict=True)]
     run.outer = run.outer or any(is_differentiable(d) for d in directions)
     flat, shape = trees.flatten(run.result)

@@ -14,6 +14,7 @@ from chainrule.node import (
     Node,
     as_node,
 )
+from chainrule.ops.cast import astype
 from chainrule.ops.join import stack
 from chainrule.ops.move import reshape
 from chainrule.shapes import Shape
@@ -34,7 +35,7 @@ def jacobian(f: Fn, argnums: int | Sequence[int] = 0, *, order: Order = "auto") 
 
     Returns:
         A function giving ∂f/∂x with shape ``(*f.shape, *x.shape)``; nested first as the result, then as
-        the argument.
+        the argument; in the argument's dtype.
 
     Raises:
         ArgumentError: an unknown order.
@@ -81,8 +82,8 @@ def _columns(run: Run, outputs: list[Node]) -> list[list[Any]]:
             moved = pushforward(outputs, run.wrt, directions, record=run.outer)
             sweeps.append([complete(run, m, o, w) for m, o in zip(moved, outputs, strict=True)])
         for row, output, i in zip(blocks, outputs, range(len(outputs)), strict=True):
-            columns = [s[i] for s in sweeps]
-            row.append(_assemble(columns, (*output.shape, *w.shape), output, axis=-1))
+            columns = [astype(s[i], w.dtype) for s in sweeps]
+            row.append(_assemble(columns, (*output.shape, *w.shape), w, axis=-1))
     return blocks
 
 

@@ -15,17 +15,9 @@ from chainrule.errors import (
     OperandError,
     ShapeError,
 )
-from chainrule.node import (
-    Node,
-    ancestors,
-    apply,
-    as_node,
-    inside_transform,
-    is_recording,
-    leaf,
-    recording,
-)
-from chainrule.ops.cast import ConstantIn, Identity, stop_gradient
+from chainrule.modes import inside_transform, is_recording, recording
+from chainrule.node import Node, ancestors, apply, as_node, holding, leaf, starting
+from chainrule.ops.cast import ConstantIn, stop_gradient
 from chainrule.ops.create import zeros_like
 from chainrule.shapes import FLOATS
 
@@ -81,8 +73,14 @@ class Run:
 
 
 def _start(name: str, f: Fn, argnums: int | Sequence[int], args: tuple[Any, ...]) -> tuple[Run, list[Any]]:
-    picked = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if not callable(f):
+        raise ArgumentError(
+            f"{name}: expected a function, got {type(f).__name__}", fix="pass the function itself"
+        )
+    picked = tuple(argnums) if isinstance(argnums, (tuple, list, range)) else (argnums,)
     numbers = tuple(_argnum(name, n, len(args)) for n in picked)
+    if len(set(numbers)) != len(numbers):
+        raise ArgumentError(f"{name}: argnums {argnums!r} names an argument twice", fix="name each once")
 
     def describe() -> list[str]:
         names = argument_names(f, len(args))
@@ -103,7 +101,7 @@ def _start(name: str, f: Fn, argnums: int | Sequence[int], args: tuple[Any, ...]
 
 
 def _argnum(name: str, n: Any, count: int) -> int:
-    if not isinstance(n, int) or not -count <= n < count:
+    if type(n) is not int or not -count <= n < count:
         raise ArgumentError(
             f"{name}: argnums {n!r} names no positional argument: {count} were given",
             fix="count from 0; keyword arguments are not differentiated",
@@ -140,11 +138,8 @@ def _fresh(run: Run, value: Any, place: int) -> Node:
         run.outer = run.outer or is_recording()
         start = node
     else:  # a leaf of the user's counts as plain numbers here
-        start = leaf(node.value, tracked=True, copy=False, name=node.name)
-    with recording(True):
-        fresh = apply(Identity, (start,), name=node.name)
-    fresh.tracked = True  # also where a trace passes through no_grad
-    return fresh
+        start = holding(node.value)
+    return starting(start, node.name)
 
 
 def run_function(

@@ -4,12 +4,8 @@ from typing import Any
 
 from chainrule import trees
 from chainrule.graph import Graph
-from chainrule.node import (
-    Node,
-    as_node,
-    recording,
-    symbol,
-)
+from chainrule.modes import recording
+from chainrule.node import Node, as_node, symbol
 from chainrule.ops.cast import Identity
 from chainrule.shapes import Spec
 from chainrule.transforms.run import Fn, argument_names
