@@ -205,3 +205,20 @@ def test_bad_input_to_a_pointwise_primitive_names_it_and_a_fix(op):
             apply(op, tuple(leaf(np.zeros(shape, dtype)) for shape in shapes))
         assert caught.value.fix
         assert op.name in caught.value.message
+
+
+MADE = [name for name in cr.ops.__all__ if name in REGISTRY and getattr(cr.ops, name).__name__ == name]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_public_function_of_a_primitive_documents_itself(name):
+    """What a primitive declares of dtypes and shapes is written out, unless its author did; all lines are short."""
+    op, text = REGISTRY[name], getattr(cr.ops, name).__doc__
+    assert text and all(len(line) <= 115 for line in text.splitlines())
+    if getattr(cr.ops, name).__code__.co_name != "function":  # written by hand, in its own words
+        return
+    assert "Args:" in text and "Returns:" in text
+    if issubclass(op, Pointwise) and op.arity == 2:
+        assert "broadcast" in text and "ShapeError" in text
+    if issubclass(op, Pointwise) and set(op.accepts) != set(DTYPES):
+        assert f"not {op.accepts[0].name}" in text and "DTypeError" in text

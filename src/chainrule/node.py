@@ -419,11 +419,12 @@ def operand(value: float | int | bool, dtype: DType) -> Any:
         return _scalar(value, dtype)
     key = (type(value), dtype, value)
     known = _scalars.get(key)
-    if known is None or (not value and str(value) == "-0.0"):
-        known = holding(_scalar(value, dtype))
-        if len(_scalars) < 4096 and value == value and str(value) != "-0.0":
-            _scalars[key] = known
-    return known
+    if known is not None and value:
+        return known
+    made = holding(_scalar(value, dtype))
+    if value and value == value and len(_scalars) < 4096:  # not 0, which has two signs
+        _scalars[key] = made
+    return made
 
 
 def _scalar(value: float | int | bool, dtype: DType) -> Any:

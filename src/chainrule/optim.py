@@ -145,12 +145,14 @@ class Optimizer:
                 return t, [list(self.formula(t, *row)) for row in rows]
         t = int(updates.value) + 1
         moved: list[list[Any]] = []
-        for row in rows:
+        for row, (new, *kept) in zip(rows, on_bare_values(self._on_arrays, t, rows), strict=True):
             p = row[0]
-            new, *kept = on_bare_values(self.formula, t, *[node.value for node in row])
             parameter = holding(_of_dtype(new, p.dtype), tracked=p.tracked, name=p.name)
             moved.append([parameter, *[holding(_of_dtype(value, p.dtype)) for value in kept]])
         return holding(np.int64(t)), moved
+
+    def _on_arrays(self, t: int, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        return [self.formula(t, *[node.value for node in row]) for row in rows]
 
 
 def _of_dtype(value: Any, dtype: DType) -> Any:

@@ -58,7 +58,10 @@ def pull_through(
         if len(partials) != len(xs):
             raise _miscounted(op, partials, xs)
         for x, partial, want in zip(xs, partials, wanted):  # noqa: B905 (the hot loop)
-            found.append(_fit(_scaled(g, partial, times, op.selects), x) if want else None)
+            term = _scaled(g, partial, times, op.selects) if want else None
+            if term is not None and (term.shape != x.shape or term.dtype is not x.dtype):
+                term = _fit(term, x)
+            found.append(term)
     elif issubclass(op, Linear):
         linear = op.linear
         if op.transpose_all is not None:

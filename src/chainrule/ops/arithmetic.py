@@ -80,6 +80,10 @@ _where: Callable[..., Any] = np.where
 
 def _scale(upstream: Any, factor: Any) -> Any:
     product: Any = upstream * factor
+    if product.size == 1:
+        number = product.item()
+        if number == number:
+            return product
     if product.ndim == 0:
         return product.dtype.type(0) if product != product and upstream == 0 else product
     elements = product.ravel("K")  # in the order of memory: no copy
