@@ -148,7 +148,8 @@ class Graph:
             if node in result:
                 continue
             base = node.name
-            if base is None and node.is_leaf and node.value is not None and node.size == 1:
+            number = node.is_leaf and node.value is not None and node.size == 1 and node not in inputs
+            if base is None and number:
                 result[node] = format_scalar(node.value)
                 continue
             letters = "abcdefgh" if node in inputs else "y" if node in outputs else "tuvwxz"

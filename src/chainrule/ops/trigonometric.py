@@ -114,7 +114,7 @@ class Atan(_Transcendental):
 
 @register
 class Atan2(_Transcendental):
-    """The angle in ``[-π, π]`` from the first axis to the point ``(x2, x1)``; note the order.
+    """The angle in ``[-π, π]`` from the first axis to the point ``(y, x)``: the ordinate ``x`` comes first.
 
     At the origin its derivatives are 0.
 
