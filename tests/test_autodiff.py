@@ -194,6 +194,15 @@ def test_a_rule_of_a_user_may_differentiate_something_of_its_own():
         del REGISTRY["cubed_by_a_user"]
 
 
+def test_a_primitive_without_its_rule_is_refused():
+    from chainrule.primitive import Custom, Linear, Pointwise, register
+
+    for kind, rule in ((Pointwise, "partials"), (Linear, "transpose"), (Custom, "jvp")):
+        cls = type("Half", (kind,), {"name": "half", "label": "½", "evaluate": staticmethod(lambda x: x / 2)})
+        with pytest.raises(cr.errors.GraphError, match=f"Half lacks '{rule}'"):
+            register(cls)
+
+
 def test_check_names_the_worst_element():
     """A rule that is wrong for one element only is found, and that element is named."""
     wrong = np.array([1.0, 1.0, 1.5])

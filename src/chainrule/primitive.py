@@ -188,10 +188,8 @@ class Pointwise(Primitive):
             require_dtype(cls.name, dtype, cls.accepts)
         return shape, cls.result or dtype
 
-    @staticmethod
-    def partials(y: Node, *xs: Any, **params: Any) -> tuple[Partial, ...]:
-        """Local derivatives, one for each input, in terms of the output and the inputs."""
-        raise NotImplementedError
+    partials: ClassVar[Callable[..., tuple[Partial, ...]]]
+    """``partials(y, *xs, **params)``: local derivatives, one for each input."""
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
@@ -229,10 +227,8 @@ class Linear(Primitive):
     linear: ClassVar[tuple[int, ...] | None] = (0,)
     joint: ClassVar[bool] = True
 
-    @staticmethod
-    def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
-        """Pull ``g``, shaped as the output, back to input ``i``."""
-        raise NotImplementedError
+    transpose: ClassVar[Callable[..., Node]]
+    """``transpose(g, i, *xs, **params)``: pull ``g``, shaped as the output, back to input ``i``."""
 
     transpose_all: ClassVar[Callable[..., Sequence[Any]] | None] = None
     """Instead of ``transpose`` where one pass over many inputs is cheaper: ``transpose_all(g, wanted, *xs,
@@ -265,15 +261,24 @@ def register(primitive: P) -> P:
     Raises:
         GraphError: the name is taken, or a required attribute is missing.
     """
-    for attribute in ("name", "label", "evaluate"):
+    for attribute in ("name", "label", "evaluate", *_rules_of(primitive)):
         if not hasattr(primitive, attribute):
-            raise GraphError(f"primitive {primitive.__name__} lacks {attribute!r}", fix=f"set {attribute}")
+            raise GraphError(f"primitive {primitive.__name__} lacks {attribute!r}", fix=f"define {attribute}")
     known = REGISTRY.get(primitive.name)
     if known is not None and known.__qualname__ != primitive.__qualname__:
         raise GraphError(f"primitive name {primitive.name!r} is taken by {known}", fix="choose another name")
     primitive.bare = primitive.__module__.partition(".")[0] == "chainrule"
     REGISTRY[primitive.name] = primitive
     return primitive
+
+
+def _rules_of(primitive: type[Primitive]) -> tuple[str, ...]:
+    """What must be defined for its kind."""
+    if issubclass(primitive, Pointwise):
+        return ("partials",)
+    if issubclass(primitive, Linear):
+        return ("transpose",) if primitive.transpose_all is None else ()
+    return ("jvp", "vjp") if issubclass(primitive, Custom) else ()
 
 
 __all__ = [

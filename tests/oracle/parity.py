@@ -43,7 +43,7 @@ def close(ours: np.ndarray, theirs: np.ndarray, dtype: Any, what: str) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=RTOL[dtype], atol=RTOL[dtype] * scale, err_msg=what)
 
 
-def compare(
+def assert_parity(
     ours: Any, theirs: Any, inputs: list[np.ndarray], *, gradients: bool = True, order: int = 2
 ) -> None:
     """Value, gradient and second derivative of a random combination of the outputs."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import chainrule as cr
-from oracle.parity import ANY, compare, draw
+from oracle.parity import ANY, assert_parity, draw
 
 INDICES = [
     0,
@@ -33,7 +33,7 @@ def test_indexing(index, rng):
         if isinstance(index, tuple)
         else index
     )
-    compare(lambda x: x[index], lambda x: x[theirs], [x])
+    assert_parity(lambda x: x[index], lambda x: x[theirs], [x])
 
 
 def test_boolean_masks(rng):
@@ -42,27 +42,31 @@ def test_boolean_masks(rng):
     theirs = torch.nonzero(torch.tensor(mask), as_tuple=True)
     for ours, expected in zip(cr.nonzero(mask), theirs, strict=True):
         np.testing.assert_array_equal(ours.numpy(), expected.numpy())
-    compare(lambda x: cr.getitem(x, mask), lambda x: x[torch.tensor(mask)], [x])
-    compare(lambda x: x[mask], lambda x: x[torch.tensor(mask)], [x])
+    assert_parity(lambda x: cr.getitem(x, mask), lambda x: x[torch.tensor(mask)], [x])
+    assert_parity(lambda x: x[mask], lambda x: x[torch.tensor(mask)], [x])
 
 
 def test_gather_and_scatter(rng):
     x, v = draw(rng, ANY, (4, 5), np.float64), draw(rng, ANY, (3, 5), np.float64)
     i = np.array([2, 0, 2])
-    compare(lambda x, v: x.at[i].add(v), lambda x, v: x.index_add(0, torch.tensor(i), v), [x, v])
+    assert_parity(lambda x, v: x.at[i].add(v), lambda x, v: x.index_add(0, torch.tensor(i), v), [x, v])
     j = np.array([[0, 4, 1], [1, 1, 1], [2, 0, 0], [3, 3, 4]])
-    compare(lambda x: cr.take_along_axis(x, j, axis=1), lambda x: torch.gather(x, 1, torch.tensor(j)), [x])
-    compare(lambda x: cr.take(x, i, axis=1), lambda x: torch.index_select(x, 1, torch.tensor(i)), [x])
-    compare(
+    assert_parity(
+        lambda x: cr.take_along_axis(x, j, axis=1), lambda x: torch.gather(x, 1, torch.tensor(j)), [x]
+    )
+    assert_parity(lambda x: cr.take(x, i, axis=1), lambda x: torch.index_select(x, 1, torch.tensor(i)), [x])
+    assert_parity(
         lambda x, v: cr.index_add(x, i, v), lambda x, v: torch.index_add(x, 0, torch.tensor(i), v), [x, v]
     )
     unique = np.array([3, 1, 0])
-    compare(
+    assert_parity(
         lambda x, v: cr.index_set(x, unique, v),
         lambda x, v: torch.index_copy(x, 0, torch.tensor(unique), v),
         [x, v],
     )
-    compare(lambda x, v: x.at[unique].set(v), lambda x, v: x.index_copy(0, torch.tensor(unique), v), [x, v])
+    assert_parity(
+        lambda x, v: x.at[unique].set(v), lambda x, v: x.index_copy(0, torch.tensor(unique), v), [x, v]
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -78,7 +82,7 @@ def test_conv2d(stride, padding, dilation, groups, rng):
         )
         return y.permute(0, 2, 3, 1)
 
-    compare(
+    assert_parity(
         lambda x, w: cr.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups),
         theirs,
         [x, w],
@@ -89,12 +93,12 @@ def test_conv2d(stride, padding, dilation, groups, rng):
 def test_pooling(size, stride, padding, rng):
     x = draw(rng, ANY, (2, 7, 8, 3), np.float64)
     nhwc = lambda f: lambda x: f(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    compare(
+    assert_parity(
         lambda x: cr.max_pool2d(x, size, stride=stride, padding=padding),
         nhwc(lambda x: torch.nn.functional.max_pool2d(x, size, stride, padding)),
         [x],
     )
-    compare(
+    assert_parity(
         lambda x: cr.avg_pool2d(x, size, stride=stride, padding=padding, count_include_pad=True),
         nhwc(lambda x: torch.nn.functional.avg_pool2d(x, size, stride, padding)),
         [x],
@@ -156,7 +160,7 @@ MOVES = {
 @pytest.mark.parametrize("name", MOVES)
 def test_movement(name, rng):
     ours, theirs = MOVES[name]
-    compare(ours, theirs, [draw(rng, ANY, (3, 4), np.float64)])
+    assert_parity(ours, theirs, [draw(rng, ANY, (3, 4), np.float64)])
 
 
 def test_one_hot(rng):

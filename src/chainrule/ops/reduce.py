@@ -110,13 +110,9 @@ class Functional(Reduction, Custom):
 
     accepts = FLOATS
 
-    @staticmethod
-    def gradient(y: Node, x: Node, axes: KeptAxes, **params: Any) -> Node:
-        """Derivative of each result for the elements of its slice, shaped as ``x``.
-
-        ``y`` is the output with the reduced axes kept as axes of size 1.
-        """
-        raise NotImplementedError
+    gradient: ClassVar[Callable[..., Node]]
+    """``gradient(y, x, axes, **params)``: derivative of each result for the elements of its slice, shaped as
+    ``x``; ``y`` is the output with the reduced axes kept as axes of size 1."""
 
     @classmethod
     def jvp(cls, tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
