@@ -368,8 +368,9 @@ def apply(
     if tracked and (now == FORGETTING or not op.differentiable or dtype.kind != "f"):
         tracked = False
     if tracked or traced:
-        place = position or user_position(2)
-        return _node_type(op, inputs, params, shape, dtype, value, tracked, name, place)
+        if position is None:
+            position = user_position(2)
+        return _node_type(op, inputs, params, shape, dtype, value, tracked, name, position)
     return _node_type(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
 
 

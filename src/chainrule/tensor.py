@@ -27,7 +27,7 @@ from chainrule.node import (
     Node,
     Operand,
     as_node,
-    constant,
+    holding,
     is_differentiable,
     leaf,
     no_value,
@@ -156,7 +156,7 @@ class Tensor(Node):
     def _seed(self, gradient: Operand[Tensor] | None) -> Tensor:
         if gradient is None:
             if not self.shape:
-                return constant(1.0, self.dtype)  # never shared: it may become the gradient itself
+                return holding(self.dtype.type(1))
             if self.size != 1:
                 raise GradientError(
                     f"backward: the result has shape {self.shape}; a gradient starts from one number",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, cast
 
 from chainrule.errors import StructureError
@@ -26,6 +27,18 @@ class Branch:
     names: tuple[Any, ...]
     children: tuple[Branch | None, ...]
     original: Any
+
+
+_leaf_types: dict[type, bool] = {}
+
+
+def _is_leaf(kind: Any) -> bool:
+    """Whether values of a class are leaves; the class alone decides, so it is asked once."""
+    known = _leaf_types.get(kind)
+    if known is None:
+        inner = issubclass(kind, (dict, list, tuple, NoneType)) or hasattr(kind, "tree_children")
+        known = _leaf_types[kind] = not inner
+    return known
 
 
 def _open(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
@@ -88,7 +101,14 @@ def flatten(tree: Any) -> tuple[list[Any], Branch | None]:
             leaves.append(part)
             return None
         names, children = opened
-        return Branch(cast(Any, type(part)), names, tuple(walk(c, depth + 1) for c in children), part)
+        below: list[Branch | None] = []
+        for child in children:
+            if _is_leaf(child.__class__):
+                leaves.append(child)
+                below.append(None)
+            else:
+                below.append(walk(child, depth + 1))
+        return Branch(cast(Any, type(part)), names, tuple(below), part)
 
     return leaves, walk(tree)
 
@@ -161,9 +181,14 @@ def aligned_leaves(structure: Branch | None, tree: Any) -> list[Any]:
                 f"structure differs at {'.'.join(map(str, path)) or 'the top'}: expected {wants}, got {got}",
                 fix="give both the same keys, lengths and container types",
             )
-        by_name = dict(zip(names, children, strict=True))
-        for name, child in zip(expected.names, expected.children, strict=True):
-            walk(child, by_name[name], (*path, name))
+        if names != expected.names:
+            by_name = dict(zip(names, children, strict=True))
+            children = tuple(by_name[name] for name in expected.names)
+        for i, child in enumerate(expected.children):
+            if child is None and _is_leaf(children[i].__class__):
+                found.append(children[i])
+            else:
+                walk(child, children[i], (*path, expected.names[i]))
 
     walk(structure, tree, ())
     return found

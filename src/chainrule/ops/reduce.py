@@ -484,7 +484,8 @@ def count_nonzero(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False
 def reduce(op: type[Primitive], x: Node, axis: Axes, keepdims: bool, **params: Any) -> Any:
     """Apply a primitive that takes ``axes`` and ``keepdims``, from the arguments that users give."""
     axes = normalize_axes(op.name, axis, len(x.shape))
-    return apply(op, (x,), {"axes": axes, "keepdims": as_flag(op.name, "keepdims", keepdims), **params})
+    kept = keepdims if type(keepdims) is bool else as_flag(op.name, "keepdims", keepdims)
+    return apply(op, (x,), {"axes": axes, "keepdims": kept, **params})
 
 
 def accumulator(x: Operand[Node], dtype: Any) -> Any:
