@@ -436,3 +436,10 @@ def test_small_arrays_are_written_out_with_their_own_brackets():
     assert "= [[1, 2]] + [[1, 2]] = [[2, 4]]" in explain((w * w).sum()).text
     large = variable(np.arange(12.0), "v")
     assert "= (12, 0 to 11) + (12, 0 to 11) = 12, 0 to 22" in explain((large * large).sum()).text
+
+
+@pytest.mark.parametrize(
+    ("text", "at"), [("x^2", 2.5e12), ("x^2", 1e12), ("hypot(x, 3)", 1e12), ("2^x", 1e-9)]
+)
+def test_latex_has_no_double_superscript(text, at):
+    assert "}^{" not in explain(cr.formula(text)(x=at), "x").latex

@@ -113,6 +113,11 @@ def node_latex(node: Node, operands: Sequence[str]) -> str:
     """``node`` in LaTeX, in terms of inputs that are written already; negative numbers get parentheses."""
     assert node.op is not None
     template = node.op.latex
+    if "^" in template:  # a power of ten raised again would be a double superscript
+        operands = [
+            rf"\left({text}\right)" if "10^{" in text and not text.startswith(r"\left(") else text
+            for text in operands
+        ]
     leads = re.match(r"\{0\} (\+|-|\\cdot)|\\frac", template) is not None
     fitted = [
         rf"\left({x}\right)" if x.startswith("-") and (i or not leads) else x for i, x in enumerate(operands)
