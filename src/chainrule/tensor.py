@@ -522,11 +522,6 @@ def enable_grad() -> Any:
     return recording(True)
 
 
-def is_tensor(x: Any) -> bool:
-    """Whether ``x`` is a tensor."""
-    return isinstance(x, Tensor)
-
-
 set_node_type(Tensor)
 
-__all__ = ["Tensor", "asarray", "enable_grad", "is_tensor", "no_grad", "tensor"]
+__all__ = ["Tensor", "asarray", "enable_grad", "no_grad", "tensor"]
