@@ -11,7 +11,7 @@ import pytest
 import chainrule as cr
 from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
-from chainrule.modes import evaluate
+from chainrule.modes import silently
 from chainrule.node import apply, as_node, leaf
 from chainrule.primitive import REGISTRY, Discrete, Pointwise
 from chainrule.shapes import DTYPES, FLOATS, float32, float64
@@ -73,7 +73,7 @@ def test_has_examples(op):
 def test_shape_rule_is_what_is_evaluated(op, example):
     xs = leaves(example)
     shape, dtype = op.infer(*xs, **example.params)
-    value = np.asarray(evaluate(op, [x.value for x in xs], example.params))
+    value = np.asarray(silently(op.evaluate, *[x.value for x in xs], **example.params))
     assert (value.shape, value.dtype) == (shape, dtype)
     assert dtype in DTYPES
 
@@ -81,8 +81,8 @@ def test_shape_rule_is_what_is_evaluated(op, example):
 @everywhere
 def test_evaluation_is_pure_and_repeatable(op, example):
     before = [np.array(x) for x in example.inputs]
-    first = np.asarray(evaluate(op, example.inputs, example.params)).tobytes()
-    second = np.asarray(evaluate(op, example.inputs, example.params)).tobytes()
+    first = np.asarray(silently(op.evaluate, *example.inputs, **example.params)).tobytes()
+    second = np.asarray(silently(op.evaluate, *example.inputs, **example.params)).tobytes()
     assert first == second
     for x, kept in zip(example.inputs, before, strict=True):
         np.testing.assert_array_equal(x, kept)

@@ -51,10 +51,10 @@ def user_position(depth: int = 1) -> tuple[CodeType, int] | None:
     """
     frame: FrameType | None = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        module = frame.f_globals.get("__name__") or ""
+        module = frame.f_globals.get("__name__", "")
         inside = _internal_modules.get(module)
         if inside is None:
-            inside = _is_internal(module)
+            inside = _is_internal(module or "")
         if not inside:
             return frame.f_code, frame.f_lasti
         frame = frame.f_back

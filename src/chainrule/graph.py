@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from chainrule.errors import GraphError, OperandError, ShapeError
-from chainrule.modes import evaluate
+from chainrule.modes import silently
 from chainrule.node import Node, Operand, ancestors, apply, as_array, as_node, by_index
 from chainrule.primitive import Array
-from chainrule.shapes import Spec
+from chainrule.shapes import Spec, count
 
 
 class Graph:
@@ -97,26 +97,9 @@ class Graph:
     def evaluate(self, *arguments: Any) -> tuple[Array, ...]:
         """Compute the outputs with NumPy, forgetting each intermediate after its last use."""
         self._require_arity(len(arguments))
-        values: dict[Node, Any] = {}
-        for node, argument in zip(self.inputs, arguments, strict=True):
-            values[node] = self._fit(node, argument)
-        uses = dict.fromkeys(self.nodes, 0)
-        for node in self.nodes:
-            for x in node.inputs:
-                uses[x] += 1
-        kept = set(self.outputs)
-        for node in self.nodes:
-            if node in values:
-                continue
-            if node.op is None:
-                values[node] = node.value
-                continue
-            values[node] = evaluate(node.op, [values[x] for x in node.inputs], node.params)
-            for x in node.inputs:
-                uses[x] -= 1
-                if not uses[x] and x not in kept:
-                    del values[x]
-        return tuple(np.asarray(values[node]) for node in self.outputs)
+        values = [self._fit(node, argument) for node, argument in zip(self.inputs, arguments, strict=True)]
+        results = silently(Program(self).run, values)
+        return tuple(np.asarray(value) for value in results)
 
     def _require_arity(self, got: int) -> None:
         if got != len(self.inputs):
@@ -205,6 +188,75 @@ class Graph:
                 for n in self.nodes
             ],
         }
+
+
+Step: TypeAlias = "tuple[Callable[..., Any], int, int, int, list[int], list[int]]"
+"""A call, its number of inputs, the places of the first, the last and all of them, and what it is the last to use."""
+
+
+class Program:
+    """A graph as a plain list of NumPy calls, for whoever evaluates it often.
+
+    Args:
+        graph: its inputs may be any of its nodes, results of others too; what lies before them is not computed.
+        small: bytes up to which an intermediate may be kept to the end, which saves time.
+    """
+
+    __slots__ = ("_constants", "_results", "_steps")
+
+    def __init__(self, graph: Graph, small: int = 0) -> None:
+        places = {node: place for place, node in enumerate(graph.inputs)}
+        within = [n for n in ancestors(graph.outputs, until=places) if n not in places]
+        constants = [n for n in within if not n.inputs]
+        for node in constants:
+            places[node] = len(places)
+        self._constants = [n.value for n in constants]
+        made: dict[tuple[Any, ...], Node] = {}  # calls without parameters; those that repeat are made once
+        computed: list[Node] = []
+        for node in within:
+            if node.inputs:
+                inputs = [places[x] for x in node.inputs]
+                first = node if node.params else made.setdefault((node.op, *inputs), node)
+                if first is node:
+                    places[node] = len(graph.inputs) + len(constants) + len(computed)
+                    computed.append(node)
+                else:
+                    places[node] = places[first]
+        self._results = [places[n] for n in graph.outputs]
+        self._steps = _steps(
+            computed, places, small, {*range(len(graph.inputs) + len(constants)), *self._results}
+        )
+
+    def run(self, values: list[Any]) -> list[Any]:
+        """Compute the outputs; ``values``, those of the inputs, are used up. Call it within `silently`."""
+        values += self._constants
+        for function, arity, first, second, inputs, dead in self._steps:
+            if arity == 2:
+                values.append(function(values[first], values[second]))
+            elif arity == 1:
+                values.append(function(values[first]))
+            else:
+                values.append(function(*[values[place] for place in inputs]))
+            if dead:
+                for place in dead:
+                    values[place] = None
+        return [values[place] for place in self._results]
+
+
+def _steps(
+    computed: Sequence[Node], places: Mapping[Node, int], small: int, kept: Container[int]
+) -> list[Step]:
+    last = {places[x]: node for node in computed for x in node.inputs}
+    large = {places[n] for n in computed if count(n.shape) * n.dtype.itemsize > small}
+    steps: list[Step] = []
+    for node in computed:
+        if node.op is None:
+            raise GraphError(f"{node!r} has inputs but no primitive")
+        call = node.op.bound(**node.params)
+        inputs = [places[x] for x in node.inputs]
+        dead = [i for i in dict.fromkeys(inputs) if last[i] is node and i in large and i not in kept]
+        steps.append((call, len(inputs), inputs[0], inputs[-1], inputs, dead))
+    return steps
 
 
 def _spellings(base: str | None, letters: str) -> Iterator[str]:

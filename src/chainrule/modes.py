@@ -9,12 +9,10 @@ import contextvars
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
-
-from chainrule.primitive import Primitive
 
 RECORDING, FORGETTING, BARE = range(3)
 mode: contextvars.ContextVar[int] = contextvars.ContextVar("chainrule_mode", default=RECORDING)
@@ -42,17 +40,15 @@ class _Silent(threading.local):
 silent = _Silent()
 
 
-def evaluate(op: type[Primitive], values: Iterable[Any], params: Mapping[str, Any] = {}) -> Any:
-    """Run a primitive's NumPy evaluation; inf and nan come out as values, not as warnings."""
+def silently(function: Callable[..., Any], *args: Any, **params: Any) -> Any:
+    """Call ``function`` so that in it inf and nan come out as values, not as warnings."""
     try:
-        if params:
-            return silent.run(op.evaluate, *values, **params)
-        return silent.run(op.evaluate, *values)
+        return silent.run(function, *args, **params)
     except RuntimeError as error:
         if not is_entered(error):
             raise
         # A user-written primitive that calls chainrule while it is evaluated: it is silent already.
-        return op.evaluate(*values, **params)
+        return function(*args, **params)
 
 
 def is_entered(error: RuntimeError) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
@@ -27,7 +27,7 @@ from chainrule.errors import (
     source_of,
     user_position,
 )
-from chainrule.modes import BARE, FORGETTING, evaluate, inside_transform, is_entered, mode, recording, silent
+from chainrule.modes import BARE, FORGETTING, inside_transform, is_entered, mode, recording, silent, silently
 from chainrule.primitive import REGISTRY, Array, Primitive
 from chainrule.shapes import (
     DType,
@@ -61,7 +61,7 @@ def _operator(name: str, reflected: bool = False) -> Any:
         op = REGISTRY[name]
         if isinstance(other, Node):
             return apply(op, (self, other))
-        kind = cast(Any, type(other))
+        kind = other.__class__
         if (kind is float or kind is int) and self.dtype.kind == "f":
             number = operand(other, self.dtype)
             return apply(op, (number, self) if reflected else (self, number))
@@ -96,7 +96,7 @@ class Node:
         params: static parameters of ``op``.
         shape, dtype: of the output.
         value: the output; None while a program is only traced.
-        tracked: whether derivatives flow through it.
+        tracked: whether derivatives flow through it; then it is floating.
         index: creation number; inputs have smaller ones.
         retains_grad: whether a backward pass keeps the gradient of this result.
         name: what the user or a formula calls it, if anything.
@@ -345,6 +345,9 @@ def apply(
         return op.evaluate(*inputs, **params) if params else op.evaluate(*inputs)
     tracked = traced = False
     values: list[Any] = []
+    shape: Any = None
+    dtype: Any = None
+    stated = op.value_states_shape  # until an input is found for which it does not hold
     for x in inputs:
         value = x.value
         values.append(value)
@@ -352,19 +355,29 @@ def apply(
             traced = True
         if x.tracked:
             tracked = True
-    shape, dtype = op.infer(*inputs, **params) if params else op.infer(*inputs)
+        if stated and x.dtype is not dtype:
+            stated = dtype is None and x.dtype.kind == "f"
+            dtype = x.dtype
+    if traced or not stated:
+        shape, dtype = op.infer(*inputs, **params) if params else op.infer(*inputs)
     if traced:
         value = None
     else:
-        try:  # as evaluate() does, without a call more: this is where eager programs spend their time
+        try:  # as silently() does, without a call more: this is where eager programs spend their time
             run = silent.run
             value = run(op.evaluate, *values, **params) if params else run(op.evaluate, *values)
         except RuntimeError as error:
             if not is_entered(error):
                 raise
-            value = evaluate(op, values, params)
+            value = silently(op.evaluate, *values, **params)
         except MemoryError:
-            raise too_large(op.name, shape, dtype) from None
+            raise too_large(op.name, *op.infer(*inputs, **params)) from None
+        except ValueError:
+            if stated:
+                op.infer(*inputs, **params)  # which knows what to say
+            raise
+        if stated:
+            shape = value.shape
     if tracked and (now == FORGETTING or not op.differentiable or dtype.kind != "f"):
         tracked = False
     if tracked or traced:
@@ -397,7 +410,8 @@ def holding(value: Any, *, tracked: bool = False, name: str | None = None) -> An
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
     """An input without a value, from which a program is traced."""
-    return _node_type(None, (), _NO_PARAMS, spec.shape, as_dtype(spec.dtype), None, True, name, None)
+    dtype = as_dtype(spec.dtype)
+    return _node_type(None, (), _NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
 
 
 _scalars: dict[tuple[type, DType, Any], Node] = {}
@@ -405,7 +419,7 @@ _scalars: dict[tuple[type, DType, Any], Node] = {}
 
 def constant(value: Any, dtype: DType | None = None) -> Any:
     """A new constant node; a Python number becomes float64, int64 or bool where no dtype is given."""
-    kind = cast(Any, type(value))
+    kind = value.__class__
     if kind is not float and kind is not int and kind is not bool:
         return leaf(value, dtype=dtype)
     if dtype is None:
@@ -475,18 +489,21 @@ def _weak(name: str, value: Any, dtype: DType | None) -> Any:
 def starting(value: Node, name: str | None = None) -> Any:
     """A node with the value of another, from which a derivative starts; the other stays as it is."""
     identity = REGISTRY["identity"]
-    return _node_type(identity, (value,), _NO_PARAMS, value.shape, value.dtype, value.value, True, name, None)
+    floating = value.dtype.kind == "f"
+    return _node_type(
+        identity, (value,), _NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
+    )
 
 
 def is_differentiable(node: Node) -> bool:
-    """Whether derivatives can flow through ``node``: it is tracked and floating."""
-    return node.tracked and node.dtype.kind == "f"
+    """Whether derivatives can flow through ``node``; only floating nodes are tracked."""
+    return node.tracked
 
 
-def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
+def ancestors(outputs: Iterable[Node], since: int = 0, until: Container[Node] = ()) -> list[Node]:
     """All nodes from which ``outputs`` are computed, themselves included, inputs first.
 
-    Nodes made before number ``since`` are left out, and not looked behind.
+    Nodes made before number ``since`` are left out; neither they nor those of ``until`` are looked behind.
     """
     seen: set[Node] = set()
     stack = [n for n in outputs if n.index >= since]
@@ -495,7 +512,8 @@ def ancestors(outputs: Iterable[Node], since: int = 0) -> list[Node]:
         if node in seen:
             continue
         seen.add(node)
-        stack.extend(x for x in node.inputs if x.index >= since)
+        if node not in until:
+            stack.extend(x for x in node.inputs if x.index >= since)
     return sorted(seen, key=by_index)
 
 
@@ -504,7 +522,7 @@ def tracked_ancestors(output: Node) -> tuple[list[Node], set[Node]]:
     seen, order = {output}, [output]
     for node in order:  # which grows on the way
         for x in node.inputs:
-            if x.tracked and x not in seen and x.dtype.kind == "f":
+            if x.tracked and x not in seen:
                 seen.add(x)
                 order.append(x)
     order.sort(key=by_index)  # nearly sorted as it is, which takes linear time

@@ -15,6 +15,7 @@ kinds from which both modes follow (:mod:`chainrule.autodiff.rules` derives them
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar
@@ -123,6 +124,9 @@ class Primitive:
         differentiable: whether derivatives flow through it at all.
         bare: whether its rules may run on bare arrays; set for chainrule's own, whose rules are known to keep
             to what nodes and arrays share.
+        value_states_shape: whether its shape rule, for inputs of one floating dtype, is what NumPy does anyway:
+            the result has that dtype and the shape of its value, and what does not fit is a ValueError. It
+            spares eager programs the shape rule; :func:`register` sets it for pointwise ones.
     """
 
     name: ClassVar[str]
@@ -130,6 +134,7 @@ class Primitive:
     latex: ClassVar[str] = ""
     differentiable: ClassVar[bool] = True
     bare: ClassVar[bool] = False
+    value_states_shape: ClassVar[bool] = False
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -138,6 +143,11 @@ class Primitive:
 
     evaluate: ClassVar[Callable[..., Any]]
     """NumPy evaluation: arrays in, array out; pure, and never in place."""
+
+    @classmethod
+    def bound(cls, **params: Any) -> Callable[..., Any]:
+        """``evaluate`` with its parameters bound, for whoever evaluates many times."""
+        return functools.partial(cls.evaluate, **params) if params else cls.evaluate
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
@@ -268,8 +278,18 @@ def register(primitive: P) -> P:
     if known is not None and known.__qualname__ != primitive.__qualname__:
         raise GraphError(f"primitive name {primitive.name!r} is taken by {known}", fix="choose another name")
     primitive.bare = primitive.__module__.partition(".")[0] == "chainrule"
+    if primitive.bare and _follows_numpy(primitive):
+        primitive.value_states_shape = True
     REGISTRY[primitive.name] = primitive
     return primitive
+
+
+def _follows_numpy(primitive: type[Primitive]) -> bool:
+    """Whether it is pointwise with the common shape rule, and gives floats for floats of either kind."""
+    if not issubclass(primitive, Pointwise) or primitive.result is not None:
+        return False
+    own = [c for c in primitive.__mro__ if issubclass(c, Pointwise) and c is not Pointwise]
+    return set(FLOATS) <= set(primitive.accepts) and not any("infer" in vars(c) for c in own)
 
 
 def _rules_of(primitive: type[Primitive]) -> tuple[str, ...]:

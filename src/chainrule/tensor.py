@@ -156,7 +156,7 @@ class Tensor(Node):
     def _seed(self, gradient: Operand[Tensor] | None) -> Tensor:
         if gradient is None:
             if not self.shape:
-                return holding(self.dtype.type(1))
+                return holding(_ONE[self.dtype])
             if self.size != 1:
                 raise GradientError(
                     f"backward: the result has shape {self.shape}; a gradient starts from one number",
@@ -473,6 +473,9 @@ def asarray(data: Any, /, *, dtype: Any = None) -> Tensor:
     """
     made = data if isinstance(data, Tensor) else tensor(data, dtype)
     return made if dtype is None else ops.astype(made, dtype)
+
+
+_ONE = {dtype: dtype.type(1) for dtype in FLOATS}
 
 
 def _plain(data: Sequence[Any]) -> Sequence[Any]:

@@ -23,6 +23,7 @@ from chainrule.shapes import FLOATS, NUMBERS
 _LN_2, _LN_10 = math.log(2), math.log(10)
 _POSITIVE = Interval(0.3, 3.0)
 _ONE = {dtype: np.ones((), dtype) for dtype in FLOATS}
+_exp, _reciprocal = np.exp, np.reciprocal
 """NumPy adds an array of no axes twice as fast as it adds a Python number."""
 
 
@@ -295,7 +296,7 @@ class Sigmoid(Pointwise):
     @staticmethod
     def evaluate(x: Any) -> Any:
         # Where exp(-x) is infinite its reciprocal is the limit, 0. Selecting by sign is several times slower.
-        return np.reciprocal((_ONE[x.dtype] if x.shape else 1) + np.exp(-x))
+        return _reciprocal((_ONE[x.dtype] if x.shape else 1) + _exp(-x))
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:

@@ -30,6 +30,7 @@ class MatMul(Linear):
 
     name, label, latex = "matmul", "@", "{0} {1}"
     linear, joint = (0, 1), False
+    value_states_shape = True
     evaluate = staticmethod(product)
 
     @classmethod

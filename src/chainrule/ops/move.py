@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,14 @@ class Transpose(Linear):
 
     name, label, latex = "permute_dims", "T", r"{0}^{{\mathsf T}}"
     evaluate = staticmethod(_transpose)
+
+    @classmethod
+    def bound(cls, **params: Any) -> Callable[..., Any]:
+        """``.T`` costs a fifth of a call with axes, where it does the same."""
+        axes: tuple[int, ...] = params["axes"]
+        return (
+            operator.attrgetter("T") if axes == tuple(reversed(range(len(axes)))) else super().bound(**params)
+        )
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -152,6 +152,7 @@ class Sum(Reduction, Linear):
     """Sum over axes; the sum of nothing is 0."""
 
     name, label, latex = "sum", "Σ", r"\sum {0}"
+    value_states_shape = True
     evaluate = staticmethod(_reducing(np.add))
 
     @staticmethod
@@ -483,7 +484,8 @@ def count_nonzero(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False
 
 def reduce(op: type[Primitive], x: Node, axis: Axes, keepdims: bool, **params: Any) -> Any:
     """Apply a primitive that takes ``axes`` and ``keepdims``, from the arguments that users give."""
-    axes = normalize_axes(op.name, axis, len(x.shape))
+    rank = len(x.shape)
+    axes = tuple(range(rank)) if axis is None else normalize_axes(op.name, axis, rank)
     kept = keepdims if type(keepdims) is bool else as_flag(op.name, "keepdims", keepdims)
     return apply(op, (x,), {"axes": axes, "keepdims": kept, **params})
 
