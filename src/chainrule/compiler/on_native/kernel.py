@@ -1,0 +1,97 @@
+"""What a kernel is: code for one step of a program, which knows shapes and no addresses.
+
+An entry is ``void name(ptr operands, i64 task, i64 thread)``. ``operands`` points to a table of addresses, one for
+each array the step reads or writes, in the order that whoever wrote the kernel chose. The work is cut into ``tasks``
+pieces that may run in any order and on any thread: the cut depends on shapes alone, so that results do not depend
+on the number of threads. Two steps of equal shapes share one kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value
+from chainrule.compiler.on_native.target import Target
+from chainrule.shapes import DType, Shape, count
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How an array lies in memory, seen from the address of its first element.
+
+    Attributes:
+        shape: sizes.
+        strides: in elements, not bytes; 0 along an axis that is repeated.
+        dtype: of the elements; a bool takes a byte.
+    """
+
+    shape: Shape
+    strides: tuple[int, ...]
+    dtype: DType
+
+    @staticmethod
+    def of(shape: Shape, dtype: DType) -> View:
+        """Row-major without gaps."""
+        return View(shape, row_major(shape), dtype)
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether it is row-major without gaps; the strides of axes of size 1 do not matter."""
+        expected = row_major(self.shape)
+        return all(n <= 1 or s == e for n, s, e in zip(self.shape, self.strides, expected, strict=True))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements, each once."""
+        return count(self.shape) * self.dtype.itemsize
+
+
+def row_major(shape: Shape) -> tuple[int, ...]:
+    """Strides of an array without gaps, in elements."""
+    strides: list[int] = []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Code for one step.
+
+    Attributes:
+        name: symbol of the entry; equal names mean equal code, so it says everything the code depends on.
+        functions: the entry first, then what it calls.
+        tasks: how many pieces the work is cut into.
+        flops, bytes: of one run of all tasks.
+    """
+
+    name: str
+    functions: Sequence[Function] = field(repr=False)
+    tasks: int
+    flops: int
+    bytes: int
+
+
+def entry(name: str, target: Target) -> tuple[Function, Value, Value, Value]:
+    """A function with the parameters of an entry: itself, ``operands``, ``task`` and ``thread``."""
+    function = Function(name, [("%operands", PTR), ("%task", I64), ("%thread", I64)], target)
+    operands, task, thread = function.parameters
+    return function, operands, task, thread
+
+
+def operand(function: Function, operands: Value, place: int) -> Value:
+    """The address of one of a kernel's arrays."""
+    return function.load(function.at(operands, place, PTR), PTR)
+
+
+def share(function: Function, task: Int, total: int, tasks: int, multiple: int = 1) -> tuple[Int, Int]:
+    """The range of ``total`` items that belongs to a task; cuts fall on multiples of ``multiple``."""
+    if tasks == 1:
+        return 0, total
+    size = -(-total // tasks)
+    size = -(-size // multiple) * multiple
+    start = function.mul_int(task, size)
+    return function.min_int(start, total), function.min_int(function.add_int(start, size), total)
