@@ -1,8 +1,9 @@
 """What a primitive declares, the kinds of derivative rule, and the registry.
 
 A primitive is a class that is never instantiated: the class is the operation. It states its shape
-rule, its NumPy evaluation, its cost, how it is written, and its derivative **once**, in one of three
-kinds from which both modes follow (:mod:`chainrule.autodiff.rules` derives them):
+rule, its NumPy evaluation, its cost, how it is written, if it is elementwise what it does to one element
+(``emit``), and its derivative **once**, in one of three kinds from which both modes follow
+(:mod:`chainrule.autodiff.rules` derives them):
 
 =============  ==========================================================================
 `Pointwise`    elementwise with broadcasting; ``partials(y, *xs)`` gives one local
@@ -24,6 +25,7 @@ import numpy as np
 
 from chainrule.errors import GraphError
 from chainrule.shapes import (
+    DTYPES,
     FLOATS,
     NUMBERS,
     DType,
@@ -35,6 +37,7 @@ from chainrule.shapes import (
 )
 
 if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
     from chainrule.graph import Node
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -127,6 +130,7 @@ class Primitive:
         value_states_shape: whether its shape rule, for inputs of one floating dtype, is what NumPy does anyway:
             the result has that dtype and the shape of its value, and what does not fit is a ValueError. It
             spares eager programs the shape rule; :func:`register` sets it for pointwise ones.
+        emits: dtypes of the numbers for which ``emit`` holds.
     """
 
     name: ClassVar[str]
@@ -135,6 +139,7 @@ class Primitive:
     differentiable: ClassVar[bool] = True
     bare: ClassVar[bool] = False
     value_states_shape: ClassVar[bool] = False
+    emits: ClassVar[tuple[DType, ...]] = DTYPES
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -143,6 +148,11 @@ class Primitive:
 
     evaluate: ClassVar[Callable[..., Any]]
     """NumPy evaluation: arrays in, array out; pure, and never in place."""
+
+    emit: Callable[..., Any] | None = None  # no ClassVar: type checkers let methods override it
+    """``emit(k, *xs, **params)``: what it does to one element of each input, in the scalar instructions ``k`` of a
+    backend (:mod:`chainrule.compiler.instructions`), with the results of ``evaluate``. Only for what is
+    elementwise, with an output of the shape to which the inputs broadcast; None for the rest."""
 
     @classmethod
     def bound(cls, **params: Any) -> Callable[..., Any]:
@@ -261,6 +271,24 @@ class Discrete(Primitive):
     differentiable = False
 
 
+def instruction(name: str) -> Callable[..., Any]:
+    """The ``emit`` of a primitive that is one scalar instruction."""
+
+    def emit(k: Instructions, *xs: Scalar) -> Scalar:
+        return getattr(k, name)(*xs)
+
+    return emit
+
+
+def elementary(name: str) -> Callable[..., Any]:
+    """The ``emit`` of a primitive that is one elementary function."""
+
+    def emit(k: Instructions, *xs: Scalar) -> Scalar:
+        return k.elementary(name, *xs)
+
+    return emit
+
+
 REGISTRY: dict[str, type[Primitive]] = {}
 P = TypeVar("P", bound=type[Primitive])
 
@@ -280,8 +308,16 @@ def register(primitive: P) -> P:
     primitive.bare = primitive.__module__.partition(".")[0] == "chainrule"
     if primitive.bare and _follows_numpy(primitive):
         primitive.value_states_shape = True
+    if not _emits_what_it_evaluates(primitive):
+        primitive.emit = None
     REGISTRY[primitive.name] = primitive
     return primitive
+
+
+def _emits_what_it_evaluates(primitive: type[Primitive]) -> bool:
+    """Whether its ``emit`` is not that of a class whose ``evaluate`` has been replaced."""
+    stated = (name for c in primitive.__mro__ for name in ("emit", "evaluate") if name in vars(c))
+    return next(stated) == "emit"
 
 
 def _follows_numpy(primitive: type[Primitive]) -> bool:
@@ -316,6 +352,8 @@ __all__ = [
     "PerElement",
     "Pointwise",
     "Primitive",
+    "elementary",
+    "instruction",
     "moved_bytes",
     "register",
 ]

@@ -18,13 +18,14 @@ import numpy as np
 from chainrule import trees
 from chainrule.data import Dataset, batches
 from chainrule.errors import ArgumentError, DivergenceError, OperandError, ShapeError
-from chainrule.node import as_node
+from chainrule.node import as_node, holding, leaf
 from chainrule.ops import random
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
 from chainrule.shapes import as_int
 from chainrule.tensor import no_grad
 from chainrule.transforms import value_and_grad
+from chainrule.transforms.compiled import array_of, executable, is_array, structure_key, traced
 
 _EVALUATED_AT_ONCE = 1024
 
@@ -367,3 +368,116 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+class CompiledStep:
+    """A training step in one native call: forward, backward and update; made by :func:`compile_step`.
+
+    It owns copies of the parameters and of the optimizer's state, and changes them in place.
+
+    Attributes:
+        updates: how many steps have been made.
+    """
+
+    def __init__(self, model: Any, loss: Any, optimizer: Optimizer, threads: int | None) -> None:
+        self._model, self._loss, self._optimizer, self._threads = model, loss, optimizer, threads
+        owned, self._structure = trees.flatten((model, optimizer.init(model)))
+        self._owned = [np.array(array_of(x)) for x in owned]
+        self._versions: dict[Any, Any] = {}
+        self._bound: Any = None
+        self._value: Any = None
+        self._x = self._y = self._versions  # which no batch is
+        self.updates = 0
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        """Make one step.
+
+        Args:
+            x, y: a batch, nested as the model and the loss take it. Other shapes or dtypes than before compile
+                another version of the step, which shares the parameters.
+
+        Returns:
+            The loss before the update, a tensor.
+        """
+        if x is not self._x or y is not self._y:
+            self._bind(x, y)
+        self._bound.run()
+        self.updates += 1
+        return holding(self._value[()])
+
+    def _bind(self, x: Any, y: Any) -> None:
+        """Point the version for these shapes at these arrays."""
+        given, structure = trees.flatten((x, y))
+        arrays = [array_of(v if is_array(v) else as_node(v)) for v in given]
+        key = (structure_key(structure), *((a.shape, a.dtype) for a in arrays))
+        bound = self._versions.get(key)
+        if bound is None:
+            bound = self._versions[key] = self._compile(x, y).bound([*self._owned, *arrays])
+        else:
+            for number, array in enumerate(arrays, len(self._owned)):
+                bound.replace(number, array)
+        self._bound, self._value = bound, bound.result(0)
+        self._x, self._y = (x, y) if all(isinstance(v, np.ndarray) for v in given) else (None, None)
+
+    def _compile(self, x: Any, y: Any) -> Any:
+        def step(owned: Any, x: Any, y: Any) -> Any:
+            model, state = owned
+            value, gradients = value_and_grad(lambda m: self._loss(m(x), y))(model)
+            return value, self._optimizer.update(gradients, state, model)
+
+        owned = trees.unflatten(self._structure, self._owned)
+        graph, _ = traced(step, (owned, x, y), {})
+        donated = {1 + i: i for i in range(len(self._owned))}
+        return executable(graph, self._threads, donated)
+
+    @property
+    def model(self) -> Any:
+        """The model as it is now, with parameters of its own."""
+        return self._now()[0]
+
+    @property
+    def state(self) -> Any:
+        """The optimizer's state as it is now."""
+        return self._now()[1]
+
+    def _now(self) -> Any:
+        old = trees.leaves((self._model, self._optimizer.init(self._model)))
+        fresh = [
+            leaf(array, tracked=as_node(x).tracked, name=as_node(x).name)
+            for array, x in zip(self._owned, old, strict=True)
+        ]
+        return trees.unflatten(self._structure, fresh)
+
+    def explain(self) -> Any:
+        """What became of every node of the step that ran last; print it.
+
+        Raises:
+            ArgumentError: no step was made yet.
+        """
+        if self._bound is None:
+            raise ArgumentError("explain: no step was made yet", fix="call step(x, y) first")
+        return self._bound.explain()
+
+
+def compile_step(model: Any, loss: Any, optimizer: Optimizer, *, threads: int | None = None) -> CompiledStep:
+    """Compile forward, backward and the optimizer's update into one native call.
+
+    Args:
+        model: a module; its parameters are copied.
+        loss: ``(model(x), y) -> one number``.
+        optimizer: from ``cr.optim``.
+        threads: how many run it, at most; by default ``CHAINRULE_THREADS``, or all processors.
+
+    Returns:
+        ``step(x, y) -> loss``, with ``step.model`` and ``step.state`` as they are after the last call.
+
+    Example:
+        >>> import chainrule as cr
+        >>> model = cr.nn.Linear(2, 1, key=cr.random.key(0))
+        >>> step = compile_step(model, cr.nn.mean_squared_error, cr.optim.gradient_descent(0.1))
+        >>> x, y = np.eye(2, dtype=np.float32), np.ones((2, 1), np.float32)
+        >>> losses = [step(x, y).item() for _ in range(100)]
+        >>> losses[-1] < 1e-3 < losses[0]
+        True
+    """
+    return CompiledStep(model, loss, optimizer, threads)

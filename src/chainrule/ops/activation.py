@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -29,10 +29,14 @@ from chainrule.primitive import (
     Partial,
     PerElement,
     Pointwise,
+    elementary,
     moved_bytes,
     register,
 )
 from chainrule.shapes import NUMBERS, DType, Shape, count
+
+if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
 
 _SQRT_HALF = math.sqrt(0.5)
 _ERF_SLOPE = 2 / math.sqrt(math.pi)
@@ -52,6 +56,7 @@ class Erf(Pointwise):
     name, label, latex = "erf", "erf", r"\operatorname{{erf}} {0}"
     per_element = PerElement(transcendentals=1)
     evaluate = staticmethod(error_function.erf)
+    emit = elementary("erf")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -70,6 +75,7 @@ class Erfc(Pointwise):
     name, label, latex = "erfc", "erfc", r"\operatorname{{erfc}} {0}"
     per_element = PerElement(transcendentals=1)
     evaluate = staticmethod(error_function.erfc)
+    emit = elementary("erfc")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -98,6 +104,11 @@ class Softplus(Pointwise):
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: sigmoid(x),)
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        share = k.elementary("exp", k.neg(k.abs(x)))
+        return k.add(Relu.emit(k, x), k.elementary("log1p", share))
+
 
 @register
 class LogSigmoid(Pointwise):
@@ -119,6 +130,10 @@ class LogSigmoid(Pointwise):
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: sigmoid(-x),)
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.neg(Softplus.emit(k, k.neg(x)))
 
 
 class _Kinked(Pointwise):
@@ -162,6 +177,10 @@ class Relu(_Kinked):
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: astype(~(y <= 0), y.dtype),)  # 1 where x is nan: the gradient is not hidden
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.maximum(x, k.number(0, x))
+
 
 @register
 class LeakyRelu(_Kinked):
@@ -180,6 +199,11 @@ class LeakyRelu(_Kinked):
     def partials(y: Node, x: Node, negative_slope: float) -> tuple[Partial, ...]:
         return (lambda: where(x > 0, constant(1.0, y.dtype), constant(negative_slope, y.dtype)),)
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, negative_slope: float) -> Scalar:
+        below = k.minimum(x, k.number(0, x))
+        return k.add(Relu.emit(k, x), k.mul(k.number(negative_slope, x), below))
+
 
 @register
 class Elu(_Kinked):
@@ -196,6 +220,11 @@ class Elu(_Kinked):
     @staticmethod
     def partials(y: Node, x: Node, alpha: float) -> tuple[Partial, ...]:
         return (lambda: where(x > 0, 1.0, y + alpha),)
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, alpha: float) -> Scalar:
+        below = k.elementary("expm1", k.minimum(x, k.number(0, x)))
+        return k.add(Relu.emit(k, x), k.mul(k.number(alpha, x), below))
 
 
 @register
@@ -220,6 +249,10 @@ class Silu(Pointwise):
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: _silu_slope(y, sigmoid(x)),)
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return Scale.emit(k, k.elementary("sigmoid", x), x)
 
 
 def _silu_slope(y: Node, share: Node) -> Node:
@@ -256,6 +289,17 @@ class Gelu(Pointwise):
         for approximate in ("none", "tanh"):
             for example in super().examples(rng):
                 yield Example(example.inputs, {"approximate": approximate})
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, approximate: str) -> Scalar:
+        if approximate == "tanh":
+            cubic = k.mul(k.number(_TANH_CUBIC, x), k.mul(x, x))
+            share = k.elementary("sigmoid", k.mul(x, k.add(k.number(_TANH_LINEAR, x), cubic)))
+        else:
+            half = k.number(0.5, x)
+            error = k.elementary("erf", k.mul(k.number(_SQRT_HALF, x), x))
+            share = k.add(half, k.mul(half, error))
+        return Scale.emit(k, share, x)
 
 
 # In these slopes `scale` takes the factor that vanishes at infinity first: its strong zero gives the limit.

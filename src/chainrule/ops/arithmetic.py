@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,9 +25,13 @@ from chainrule.primitive import (
     Partial,
     PerElement,
     Pointwise,
+    instruction,
     register,
 )
 from chainrule.shapes import INTS, NUMBERS, DType, Shape
+
+if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
 
 _APART = (Interval(-2.0, -0.1), Interval(0.1, 2.0))
 """Domains that never meet, so that tests of maximum and minimum stay off the kink."""
@@ -41,6 +45,7 @@ class Add(Pointwise):
     arity, accepts = 2, NUMBERS
     per_element = PerElement(additions=1)
     evaluate = staticmethod(operator.add)
+    emit = instruction("add")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -55,6 +60,7 @@ class Subtract(Pointwise):
     arity, accepts = 2, NUMBERS
     per_element = PerElement(additions=1)
     evaluate = staticmethod(operator.sub)
+    emit = instruction("sub")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -69,6 +75,7 @@ class Multiply(Pointwise):
     arity, accepts = 2, NUMBERS
     per_element = PerElement(multiplications=1)
     evaluate = staticmethod(operator.mul)
+    emit = instruction("mul")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -89,7 +96,7 @@ def _scale(upstream: Any, factor: Any) -> Any:
     elements = product.ravel("K")  # in the order of memory: no copy
     if not math.isnan(elements.dot(elements)):  # nan exactly if an element is
         return product
-    return _where(upstream == 0, product.dtype.type(0), product)
+    return _where((upstream == 0) & (product != product), product.dtype.type(0), product)
 
 
 @register
@@ -122,6 +129,12 @@ class Scale(Linear):
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         return Multiply.examples(rng)
 
+    @staticmethod
+    def emit(k: Instructions, upstream: Scalar, factor: Scalar) -> Scalar:
+        product, zero = k.mul(upstream, factor), k.number(0, upstream)
+        hidden = k.logical_and(k.equal(upstream, zero), k.not_equal(product, product))
+        return k.select(hidden, zero, product)
+
 
 def _quotient(a: Any, b: Any) -> Any:
     return a / b
@@ -136,6 +149,7 @@ class Divide(Pointwise):
     domain = (Interval(-2.0, 2.0), Interval(0.5, 2.0))
     per_element = PerElement(multiplications=1)
     evaluate = staticmethod(_quotient)
+    emit = instruction("div")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -151,6 +165,7 @@ class FloorDivide(Pointwise):
     domain = (Interval(1.1, 1.9), Interval(0.51, 0.53))
     per_element = PerElement(multiplications=1)
     evaluate = np.floor_divide
+    emit = instruction("floor_divide")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -166,6 +181,7 @@ class Remainder(Pointwise):
     domain = (Interval(1.1, 1.9), Interval(2.0, 3.0))
     per_element = PerElement(multiplications=2, additions=1)
     evaluate = np.remainder
+    emit = instruction("remainder")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -180,6 +196,7 @@ class Negative(Pointwise):
     accepts = NUMBERS
     per_element = PerElement(additions=1)
     evaluate = staticmethod(operator.neg)
+    emit = instruction("neg")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -195,6 +212,7 @@ class Abs(Pointwise):
     domain = Interval(0.1, 2.0)
     per_element = PerElement(additions=1)
     evaluate = np.abs
+    emit = instruction("abs")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -215,6 +233,12 @@ class Sign(Pointwise):
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (None,)
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        zero, one = k.number(0, x), k.number(1, x)
+        neither = k.sub(x, x)  # 0, or nan
+        return k.select(k.less(zero, x), one, k.select(k.less(x, zero), k.neg(one), neither))
+
 
 @register
 class Square(Pointwise):
@@ -229,6 +253,10 @@ class Square(Pointwise):
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: 2 * x,)
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.mul(x, x)
+
 
 @register
 class Reciprocal(Pointwise):
@@ -242,6 +270,19 @@ class Reciprocal(Pointwise):
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: -(y * y),)
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.div(k.number(1, x), x)
+
+
+def _rounded(name: str) -> Callable[..., Any]:
+    """Emission of a rounding: integers are whole already."""
+
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return x if k.dtype(x) in INTS else getattr(k, name)(x)
+
+    return emit
 
 
 class _Rounding(Pointwise):
@@ -260,6 +301,7 @@ class Floor(_Rounding):
 
     name, label, latex = "floor", "⌊·⌋", r"\lfloor {0} \rfloor"
     evaluate = np.floor
+    emit = _rounded("floor")
 
 
 @register
@@ -268,6 +310,7 @@ class Ceil(_Rounding):
 
     name, label, latex = "ceil", "⌈·⌉", r"\lceil {0} \rceil"
     evaluate = np.ceil
+    emit = _rounded("ceil")
 
 
 @register
@@ -276,6 +319,7 @@ class Trunc(_Rounding):
 
     name, label, latex = "trunc", "trunc", r"\operatorname{{trunc}} {0}"
     evaluate = np.trunc
+    emit = _rounded("trunc")
 
 
 @register
@@ -283,7 +327,8 @@ class Round(_Rounding):
     """Nearest integer, halves to even; its derivative is 0."""
 
     name, label, latex = "round", "round", r"\operatorname{{round}} {0}"
-    evaluate = np.rint
+    evaluate = np.round
+    emit = _rounded("round")
 
 
 @register
@@ -295,6 +340,7 @@ class Maximum(Pointwise):
     selects = True
     per_element = PerElement(additions=1)
     evaluate = np.maximum
+    emit = instruction("maximum")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -310,6 +356,7 @@ class Minimum(Pointwise):
     selects = True
     per_element = PerElement(additions=1)
     evaluate = np.minimum
+    emit = instruction("minimum")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -343,6 +390,10 @@ class Clip(Pointwise):
             lambda: astype((x < low) & (low < high), y.dtype),
             lambda: astype((x > high) | ((low >= high) & (x < low)), y.dtype),
         )
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, low: Scalar, high: Scalar) -> Scalar:
+        return k.minimum(k.maximum(x, low), high)
 
 
 add = binary(Add)

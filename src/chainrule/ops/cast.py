@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,15 @@ from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Custom, Discrete, Example, HasSpec, Linear, Partial, register
 from chainrule.shapes import DType, Shape, as_dtype
 
+if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
+
 
 def _first(x: Any, *others: Any) -> Any:
+    return x
+
+
+def _same(k: Instructions, x: Scalar) -> Scalar:
     return x
 
 
@@ -22,6 +29,7 @@ class Identity(Linear):
 
     name, label, latex = "identity", "=", "{0}"
     evaluate = staticmethod(_first)
+    emit = staticmethod(_same)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -60,6 +68,10 @@ class AsType(Linear):
         yield Example((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.float64)})
         yield Example((np.arange(3),), {"dtype": np.dtype(np.float64)})
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, dtype: DType) -> Scalar:
+        return k.convert(x, dtype)
+
 
 @register
 class StopGradient(Discrete):
@@ -67,6 +79,7 @@ class StopGradient(Discrete):
 
     name, label, latex = "stop_gradient", "stop", "{0}"
     evaluate = staticmethod(_first)
+    emit = staticmethod(_same)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

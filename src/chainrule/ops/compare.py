@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from chainrule.primitive import (
     Partial,
     PerElement,
     Pointwise,
+    instruction,
     moved_bytes,
     register,
 )
@@ -35,6 +36,9 @@ from chainrule.shapes import (
     promote,
     require_dtype,
 )
+
+if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
 
 
 class _Comparison(Pointwise):
@@ -52,6 +56,7 @@ class Less(_Comparison):
     """Where ``x < y``."""
 
     name, label, latex, evaluate = "less", "<", "{0} < {1}", np.less
+    emit = instruction("less")
 
 
 @register
@@ -59,6 +64,7 @@ class LessEqual(_Comparison):
     """Where ``x <= y``."""
 
     name, label, latex, evaluate = "less_equal", "≤", r"{0} \le {1}", np.less_equal
+    emit = instruction("less_equal")
 
 
 @register
@@ -67,6 +73,10 @@ class Greater(_Comparison):
 
     name, label, latex, evaluate = "greater", ">", "{0} > {1}", np.greater
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, y: Scalar) -> Scalar:
+        return k.less(y, x)
+
 
 @register
 class GreaterEqual(_Comparison):
@@ -74,12 +84,17 @@ class GreaterEqual(_Comparison):
 
     name, label, latex, evaluate = "greater_equal", "≥", r"{0} \ge {1}", np.greater_equal
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, y: Scalar) -> Scalar:
+        return k.less_equal(y, x)
+
 
 @register
 class Equal(_Comparison):
     """Where ``x == y``."""
 
     name, label, latex, evaluate = "equal", "=", "{0} = {1}", np.equal
+    emit = instruction("equal")
     accepts = DTYPES
 
 
@@ -88,6 +103,7 @@ class NotEqual(_Comparison):
     """Where ``x != y``."""
 
     name, label, latex, evaluate = "not_equal", "≠", r"{0} \ne {1}", np.not_equal
+    emit = instruction("not_equal")
     accepts = DTYPES
 
 
@@ -109,6 +125,7 @@ class LogicalAnd(_Logic):
     """Where both are true."""
 
     name, label, latex, evaluate = "logical_and", "and", r"{0} \land {1}", np.logical_and
+    emit = instruction("logical_and")
 
 
 @register
@@ -116,6 +133,7 @@ class LogicalOr(_Logic):
     """Where at least one is true."""
 
     name, label, latex, evaluate = "logical_or", "or", r"{0} \lor {1}", np.logical_or
+    emit = instruction("logical_or")
 
 
 @register
@@ -123,6 +141,7 @@ class LogicalXor(_Logic):
     """Where exactly one is true."""
 
     name, label, latex, evaluate = "logical_xor", "xor", r"{0} \oplus {1}", np.logical_xor
+    emit = instruction("logical_xor")
 
 
 @register
@@ -131,6 +150,7 @@ class LogicalNot(_Logic):
 
     arity = 1
     name, label, latex, evaluate = "logical_not", "not", r"\lnot {0}", np.logical_not
+    emit = instruction("logical_not")
 
 
 class _Test(Pointwise):
@@ -148,6 +168,10 @@ class IsNan(_Test):
 
     name, label, latex, evaluate = "isnan", "isnan", r"\operatorname{{isnan}} {0}", np.isnan
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.not_equal(x, x)
+
 
 @register
 class IsInf(_Test):
@@ -155,12 +179,20 @@ class IsInf(_Test):
 
     name, label, latex, evaluate = "isinf", "isinf", r"\operatorname{{isinf}} {0}", np.isinf
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.equal(k.abs(x), k.number(np.inf, x))
+
 
 @register
 class IsFinite(_Test):
     """Where x is neither infinite nor nan."""
 
     name, label, latex, evaluate = "isfinite", "isfinite", r"\operatorname{{isfinite}} {0}", np.isfinite
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        return k.less(k.abs(x), k.number(np.inf, x))
 
 
 _choose: Callable[..., Array] = np.where
@@ -178,6 +210,7 @@ class Where(Linear):
     latex = r"\begin{{cases}} {1} & {0} \\ {2} & \text{{else}} \end{{cases}}"
     linear = (1, 2)
     evaluate = staticmethod(_select)
+    emit = instruction("select")
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

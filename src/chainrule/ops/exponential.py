@@ -8,7 +8,7 @@ arguments of ``logaddexp`` are the same infinity each gets half of the gradient.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from chainrule.node import Node
 from chainrule.ops.arithmetic import scale, square
 from chainrule.ops.compare import isinf, where
 from chainrule.ops.function import binary, unary
-from chainrule.primitive import Interval, Partial, PerElement, Pointwise, register
+from chainrule.primitive import Interval, Partial, PerElement, Pointwise, elementary, instruction, register
 from chainrule.shapes import FLOATS, NUMBERS
+
+if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
 
 _LN_2, _LN_10 = math.log(2), math.log(10)
 _POSITIVE = Interval(0.3, 3.0)
@@ -39,6 +42,7 @@ class Exp(Pointwise):
     name, label, latex = "exp", "eˣ", "e^{{{0}}}"
     per_element = PerElement(transcendentals=1)
     evaluate = np.exp
+    emit = elementary("exp")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -57,6 +61,7 @@ class Exp2(Pointwise):
     name, label, latex = "exp2", "2ˣ", "2^{{{0}}}"
     per_element = PerElement(transcendentals=1)
     evaluate = np.exp2
+    emit = elementary("exp2")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -75,6 +80,7 @@ class Expm1(Pointwise):
     name, label, latex = "expm1", "eˣ−1", "e^{{{0}}} - 1"
     per_element = PerElement(transcendentals=1)
     evaluate = np.expm1
+    emit = elementary("expm1")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -94,6 +100,7 @@ class Log(Pointwise):
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.log
+    emit = elementary("log")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -113,6 +120,7 @@ class Log1p(Pointwise):
     domain = Interval(-0.7, 2.0)
     per_element = PerElement(transcendentals=1)
     evaluate = np.log1p
+    emit = elementary("log1p")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -132,6 +140,7 @@ class Log2(Pointwise):
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.log2
+    emit = elementary("log2")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -151,6 +160,7 @@ class Log10(Pointwise):
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.log10
+    emit = elementary("log10")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -170,6 +180,7 @@ class Sqrt(Pointwise):
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.sqrt
+    emit = instruction("sqrt")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -189,6 +200,7 @@ class Cbrt(Pointwise):
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.cbrt
+    emit = elementary("cbrt")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -224,6 +236,8 @@ class Power(Pointwise):
     domain = (_POSITIVE, Interval(-2.0, 2.0))
     per_element = PerElement(transcendentals=1)
     evaluate = staticmethod(_power)
+    emit = elementary("pow")
+    emits = FLOATS  # of integers, evaluate looks at all exponents for a negative one
 
     @staticmethod
     def partials(y: Node, x: Node, p: Node) -> tuple[Partial, ...]:
@@ -252,6 +266,13 @@ class LogAddExp(Pointwise):
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
         return (lambda: _share(y, a, b), lambda: _share(y, b, a))
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, y: Scalar) -> Scalar:
+        share = k.elementary("exp", k.neg(k.abs(k.sub(x, y))))
+        total = k.add(k.maximum(x, y), k.elementary("log1p", share))
+        # Equal numbers apart, since inf - inf is nan.
+        return k.select(k.equal(x, y), k.add(x, k.number(_LN_2, x)), total)
+
 
 def _share(y: Node, a: Node, b: Node) -> Node:
     """``exp(a - y)``, which is rounded badly where y is large, as a function of ``a - b``."""
@@ -272,6 +293,7 @@ class Hypot(Pointwise):
     domain = (Interval(0.3, 2.0), Interval(-2.0, 2.0))
     per_element = PerElement(multiplications=2, additions=1, transcendentals=1)
     evaluate = np.hypot
+    emit = elementary("hypot")
 
     @staticmethod
     def partials(y: Node, a: Node, b: Node) -> tuple[Partial, ...]:
@@ -292,6 +314,7 @@ class Sigmoid(Pointwise):
     name, label, latex = "sigmoid", "σ", r"\sigma({0})"
     domain = Interval(-6.0, 6.0)
     per_element = PerElement(multiplications=1, additions=2, transcendentals=1)
+    emit = elementary("sigmoid")
 
     @staticmethod
     def evaluate(x: Any) -> Any:

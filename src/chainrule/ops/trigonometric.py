@@ -6,7 +6,7 @@ of ``asin``, ``acos``, ``acosh`` and ``atanh`` are infinite, outside nan.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from chainrule.ops.arithmetic import square
 from chainrule.ops.compare import where
 from chainrule.ops.exponential import hypot, sqrt
 from chainrule.ops.function import binary, unary
-from chainrule.primitive import Interval, Partial, PerElement, Pointwise, register
+from chainrule.primitive import Interval, Partial, PerElement, Pointwise, elementary, register
+
+if TYPE_CHECKING:
+    from chainrule.compiler.instructions import Instructions, Scalar
 
 _INSIDE = Interval(-0.9, 0.9)
 
@@ -38,6 +41,11 @@ class OneMinusSquare(Pointwise):
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
         return (lambda: -2 * x,)
 
+    @staticmethod
+    def emit(k: Instructions, x: Scalar) -> Scalar:
+        one = k.number(1, x)
+        return k.mul(k.sub(one, x), k.add(one, x))
+
 
 class _Transcendental(Pointwise):
     per_element = PerElement(transcendentals=1)
@@ -48,6 +56,7 @@ class Sin(_Transcendental):
     """Sine."""
 
     name, label, latex, evaluate = "sin", "sin", r"\sin {0}", np.sin
+    emit = elementary("sin")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -59,6 +68,7 @@ class Cos(_Transcendental):
     """Cosine."""
 
     name, label, latex, evaluate = "cos", "cos", r"\cos {0}", np.cos
+    emit = elementary("cos")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -70,6 +80,7 @@ class Tan(_Transcendental):
     """Tangent."""
 
     name, label, latex, evaluate = "tan", "tan", r"\tan {0}", np.tan
+    emit = elementary("tan")
     domain = Interval(-1.2, 1.2)
 
     @staticmethod
@@ -82,6 +93,7 @@ class Asin(_Transcendental):
     """The angle in ``[-π/2, π/2]`` whose sine is x; nan for ``|x| > 1``."""
 
     name, label, latex, evaluate = "asin", "asin", r"\arcsin {0}", np.arcsin
+    emit = elementary("asin")
     domain = _INSIDE
 
     @staticmethod
@@ -94,6 +106,7 @@ class Acos(_Transcendental):
     """The angle in ``[0, π]`` whose cosine is x; nan for ``|x| > 1``."""
 
     name, label, latex, evaluate = "acos", "acos", r"\arccos {0}", np.arccos
+    emit = elementary("acos")
     domain = _INSIDE
 
     @staticmethod
@@ -106,6 +119,7 @@ class Atan(_Transcendental):
     """The angle in ``[-π/2, π/2]`` whose tangent is x."""
 
     name, label, latex, evaluate = "atan", "atan", r"\arctan {0}", np.arctan
+    emit = elementary("atan")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -125,6 +139,7 @@ class Atan2(_Transcendental):
 
     name, label, latex = "atan2", "atan2", r"\operatorname{{atan2}}({0}, {1})"
     evaluate = np.arctan2
+    emit = elementary("atan2")
     arity = 2
     domain = (Interval(0.3, 2.0), Interval(-2.0, 2.0))
 
@@ -143,6 +158,7 @@ class Sinh(_Transcendental):
     """Hyperbolic sine."""
 
     name, label, latex, evaluate = "sinh", "sinh", r"\sinh {0}", np.sinh
+    emit = elementary("sinh")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -154,6 +170,7 @@ class Cosh(_Transcendental):
     """Hyperbolic cosine."""
 
     name, label, latex, evaluate = "cosh", "cosh", r"\cosh {0}", np.cosh
+    emit = elementary("cosh")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -165,6 +182,7 @@ class Tanh(_Transcendental):
     """Hyperbolic tangent. Saturates: ``dy/dx < 1e-3`` once ``|x| > 4.15``."""
 
     name, label, latex, evaluate = "tanh", "tanh", r"\tanh {0}", np.tanh
+    emit = elementary("tanh")
     domain = Interval(-6.0, 6.0)
 
     @staticmethod
@@ -177,6 +195,7 @@ class Asinh(_Transcendental):
     """The number whose hyperbolic sine is x."""
 
     name, label, latex, evaluate = "asinh", "asinh", r"\operatorname{{arsinh}} {0}", np.arcsinh
+    emit = elementary("asinh")
 
     @staticmethod
     def partials(y: Node, x: Node) -> tuple[Partial, ...]:
@@ -188,6 +207,7 @@ class Acosh(_Transcendental):
     """The number of at least 0 whose hyperbolic cosine is x; nan for ``x < 1``."""
 
     name, label, latex, evaluate = "acosh", "acosh", r"\operatorname{{arcosh}} {0}", np.arccosh
+    emit = elementary("acosh")
     domain = Interval(1.3, 3.0)
 
     @staticmethod
@@ -200,6 +220,7 @@ class Atanh(_Transcendental):
     """The number whose hyperbolic tangent is x; infinite at ``|x| = 1``, nan beyond."""
 
     name, label, latex, evaluate = "atanh", "atanh", r"\operatorname{{artanh}} {0}", np.arctanh
+    emit = elementary("atanh")
     domain = _INSIDE
 
     @staticmethod

@@ -49,8 +49,12 @@ def trace(f: Fn, *args: Any, **kwargs: Any) -> Graph:
     with recording(True):
         result = f(*given, **kwargs)
     outputs = [as_node(x) for x in trees.leaves(result)]
-    graph = Graph(inputs, outputs)
+    return without_identities(Graph(inputs, outputs))
+
+
+def without_identities(graph: Graph) -> Graph:
+    """The graph without the nodes from which derivatives started."""
     if not any(n.op is Identity for n in graph.nodes):
         return graph
-    again = [symbol(n.spec, n.name) for n in inputs]
+    again = [symbol(n.spec, n.name) for n in graph.inputs]
     return Graph(again, graph.rebuild(*again, skip=Identity.name))

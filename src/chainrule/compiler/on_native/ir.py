@@ -337,6 +337,33 @@ class Function:
             where = f"ptr align {kind.itemsize} {pointer}"
             self.effect(f"call void @{name}({kind} {value}, {where}, {mask.type} {mask})")
 
+    def gather(self, pointer: Value, places: Value, kind: Type, mask: Value | None = None) -> Value:
+        """Elements that are not adjacent: lane i from ``places[i]`` behind ``pointer``."""
+        if kind.element == "i1":
+            byte = self.gather(pointer, places, Type("i8", kind.lanes), mask)
+            return self.compare("ne", byte, number(byte.type, 0))
+        on = mask or first_lanes(kind.lanes, kind.lanes)
+        pointers = Type("ptr", kind.lanes)
+        where = self.emit(f"getelementptr {kind.element}, ptr {pointer}, {places.type} {places}", pointers)
+        name = f"llvm.masked.gather.{kind.suffix}.v{kind.lanes}p0"
+        self.declarations.add(f"declare {kind} @{name}({pointers}, {on.type}, {kind})")
+        spot = f"{pointers} align {kind.itemsize} {where}"
+        return self.emit(f"call {kind} @{name}({spot}, {on.type} {on}, {kind} zeroinitializer)", kind)
+
+    def scatter(self, value: Value, pointer: Value, places: Value, mask: Value | None = None) -> None:
+        """Write lane i to ``places[i]`` behind ``pointer``."""
+        kind = value.type
+        if kind.element == "i1":
+            return self.scatter(self.convert("zext", value, Type("i8", kind.lanes)), pointer, places, mask)
+        on = mask or first_lanes(kind.lanes, kind.lanes)
+        pointers = Type("ptr", kind.lanes)
+        where = self.emit(f"getelementptr {kind.element}, ptr {pointer}, {places.type} {places}", pointers)
+        name = f"llvm.masked.scatter.{kind.suffix}.v{kind.lanes}p0"
+        self.declarations.add(f"declare void @{name}({kind}, {pointers}, {on.type})")
+        spot = f"{pointers} align {kind.itemsize} {where}"
+        self.effect(f"call void @{name}({kind} {value}, {spot}, {on.type} {on})")
+        return None
+
     def load_splat(self, pointer: Value, kind: Type) -> Value:
         """One element in all lanes of ``kind``."""
         scalar = self.load(pointer, kind.scalar)

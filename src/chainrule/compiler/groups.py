@@ -1,0 +1,357 @@
+"""Fusion: which nodes are computed together, in one pass over memory.
+
+Elementwise nodes and reductions join the group of what they read, as long as both run over the same domain and
+nothing outside would have to run in between. A product or a convolution heads its own group: what joins it runs
+on its results while they are in registers. Everything else is a step of its own.
+
+A group has a *domain*, a shape; each of its values runs along some of the domain's axes. Where a group reduces, it
+reduces along the same axes throughout; if those are the last ones, what uses the result may join again and runs in
+the next pass over the row, which is in the cache by then (softmax, normalisation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chainrule.compiler.views import Axes, Sight, of_base, see_through
+from chainrule.graph import Graph
+from chainrule.node import Node
+from chainrule.ops.reduce import Max, Min, Prod, Sum
+from chainrule.shapes import Shape, count
+
+REDUCTIONS = (Sum, Prod, Max, Min)
+ROW = 8192
+"""The longest row, in elements, over which more than one pass is made within a group."""
+MEMBERS = 96
+"""Larger groups run out of registers and take long to compile."""
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Nodes that one step computes.
+
+    Attributes:
+        kind: ``loop``, ``head`` (a product or the like, with what runs on its results), ``alone`` (a kernel with
+            nothing after it) or ``call`` (NumPy).
+        members: in topological order; the first of a head group is the head.
+        domain: shape that a loop runs over.
+        reduced: axes of the domain that are reduced, if any.
+        passes: for each member that reduces, or depends on one that does, the pass in which it is known.
+        axes: for each member and each of its own axes, the axis of the domain; None for size 1.
+        reads: the same for the shape that its inputs broadcast to; for a reduction, that of its input.
+        number: of the group; groups run in the order of the graph that they form.
+        after: the groups that must run before, with all those before them, as bits.
+    """
+
+    kind: str
+    members: list[Node]
+    domain: Shape
+    number: int
+    after: int = 0
+    reduced: tuple[int, ...] = ()
+    passes: dict[Node, int] = field(default_factory=dict[Node, int])
+    axes: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
+    reads: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
+
+
+@dataclass(slots=True)
+class Grouping:
+    """All groups of a graph, and how every node is seen.
+
+    Attributes:
+        groups: in an order in which they can run.
+        sights: for each node, the array it is read from.
+        home: for each computed base node, its group.
+        again: nodes that have no array, but are computed again by each group that reads them.
+    """
+
+    groups: list[Group]
+    sights: dict[Node, Sight]
+    home: dict[Node, Group]
+    again: set[Node] = field(default_factory=set[Node])
+
+    def arrays_read(self, x: Node) -> set[Node]:
+        """The arrays in memory that are read for ``x``."""
+        found: set[Node] = set()
+        todo = [self.sights[x].base]
+        while todo:
+            base = todo.pop()
+            if base in self.again:
+                todo.extend(self.sights[y].base for y in base.inputs)
+            else:
+                found.add(base)
+        return found
+
+
+def group(
+    graph: Graph,
+    *,
+    elementwise: Callable[[Node], bool],
+    kind_of: Callable[[Node], str],
+    reduces: Callable[[Node], bool],
+) -> Grouping:
+    """Divide the nodes of a graph into steps.
+
+    Args:
+        graph: simplified.
+        elementwise: whether a backend computes a node element by element in a loop.
+        kind_of: for all others: ``head`` if a backend has a kernel that can go on with the results, ``alone`` if
+            it has one that cannot, ``call`` if it has none.
+        reduces: whether a backend computes it as a reduction in a loop.
+    """
+    return _Grouper(graph, elementwise, kind_of, reduces).run()
+
+
+class _Grouper:
+    def __init__(
+        self,
+        graph: Graph,
+        elementwise: Callable[[Node], bool],
+        kind_of: Callable[[Node], str],
+        reduces: Callable[[Node], bool],
+    ) -> None:
+        self.graph = graph
+        self.elementwise, self.kind_of, self.reduces = elementwise, kind_of, reduces
+        self.sights: dict[Node, Sight] = {}
+        self.home: dict[Node, Group] = {}
+        self.groups: dict[int, Group] = {}
+        self.made = 0
+
+    def run(self) -> Grouping:
+        inputs = set(self.graph.inputs)
+        for node in self.graph.nodes:
+            if node.op is None or node in inputs:
+                self.sights[node] = of_base(node)
+                continue
+            below = self.sights[node.inputs[0]] if node.inputs else None
+            sight = see_through(node, below) if below else None
+            if sight is not None:
+                self.sights[node] = sight
+                continue
+            self.sights[node] = of_base(node)
+            if self.elementwise(node) or self.reduces(node):
+                self._join(node)
+            else:
+                self._open(self.kind_of(node), node, node.shape)
+        order = sorted(self.groups.values(), key=lambda g: (g.after.bit_count(), g.number))
+        return Grouping(order, self.sights, self.home)
+
+    def _sources(self, node: Node) -> list[Group]:
+        """Groups that compute what a node reads, each once."""
+        found: dict[Group, None] = {}
+        for x in node.inputs:
+            home = self.home.get(self.sights[x].base)
+            if home is not None:
+                found[home] = None
+        return list(found)
+
+    def _open(self, kind: str, node: Node, domain: Shape) -> Group:
+        made = Group(kind, [node], domain, self.made)
+        self.made += 1
+        for source in self._sources(node):
+            made.after |= source.after | source.bit
+        self.groups[made.number] = made
+        self.home[node] = made
+        made.axes[node] = made.reads[node] = tuple(i if n != 1 else None for i, n in enumerate(domain))
+        return made
+
+    def _join(self, node: Node) -> None:
+        """Put an elementwise node or a reduction into a group that it reads from, or into a new one."""
+        sources = self._sources(node)
+        for candidate in sorted(sources, key=lambda g: (g.kind != "head", -g.number)):
+            if self._can_run_inside(candidate, sources) and self._fits(candidate, node):
+                self._enter(candidate, node, sources)
+                for other in sources:
+                    if other is not candidate:
+                        self._merge(candidate, other)
+                return
+        reduction = self.reduces(node)
+        domain = node.inputs[0].shape if reduction else node.shape
+        made = self._open("loop", node, domain)
+        if reduction:
+            made.reduced = _reduced_of(node, made.reads[node])
+            made.axes[node] = _kept_axes(node, made.reads[node])
+            made.passes[node] = 1
+
+    def _can_run_inside(self, candidate: Group, sources: Sequence[Group]) -> bool:
+        """Whether no other source has to wait for the candidate."""
+        return all(s is candidate or not s.after & candidate.bit for s in sources)
+
+    def _fits(self, target: Group, node: Node) -> bool:
+        if target.kind in ("alone", "call") or len(target.members) >= MEMBERS:
+            return False
+        found = self._placed(target, node)
+        if found is None:
+            return False
+        axes, ready = found
+        if self.reduces(node):
+            reduced = _reduced_of(node, axes)
+            if target.kind == "head" or not _covers(axes, target.domain):
+                return False
+            if ready:
+                return reduced == target.reduced and self._row_fits(target)
+            return not target.reduced or target.reduced == reduced
+        if ready:  # it uses what a reduction gave
+            return self._row_fits(target)
+        return _covers(axes, target.domain)
+
+    def _row_fits(self, target: Group) -> bool:
+        """Whether the group's rows can be passed over again: they are its last axes, and short."""
+        rank = len(target.domain)
+        row = target.domain[rank - len(target.reduced) :]
+        return target.reduced == tuple(range(rank - len(target.reduced), rank)) and count(row) <= ROW
+
+    def _placed(self, target: Group, node: Node) -> tuple[Axes, int] | None:
+        """The axes of the domain along which an elementwise node would run, and the pass that it waits for."""
+        reduction = self.reduces(node)
+        shape = node.inputs[0].shape if reduction else node.shape
+        axes: list[int | None] = [None] * len(shape)
+        ready = 0
+        for x in node.inputs:
+            sight = self.sights[x]
+            if self.home.get(sight.base) is not target:
+                continue
+            if sight.axes is None:
+                return None
+            own = target.axes[sight.base]
+            ready = max(ready, target.passes.get(sight.base, 0))
+            extra = len(shape) - len(x.shape)
+            for i, a in enumerate(sight.axes):
+                if a is None:
+                    continue
+                place = own[a]
+                if axes[i + extra] not in (None, place):
+                    return None
+                axes[i + extra] = place
+        shift = len(target.domain) - len(shape)
+        for i, n in enumerate(shape):
+            if n == 1 or axes[i] is not None:
+                continue
+            guess = i + shift
+            if guess < 0 or guess in axes or target.domain[guess] != n:
+                return None
+            axes[i] = guess
+        used = [a for a in axes if a is not None]
+        if sorted(set(used)) != used or any(
+            a is not None and target.domain[a] != n for a, n in zip(axes, shape, strict=True)
+        ):
+            return None
+        return tuple(axes), ready
+
+    def _enter(self, target: Group, node: Node, sources: Sequence[Group]) -> None:
+        placed = self._placed(target, node)
+        assert placed is not None
+        axes, ready = placed
+        target.members.append(node)
+        target.reads[node] = axes
+        self.home[node] = target
+        if self.reduces(node):
+            target.reduced = target.reduced or _reduced_of(node, axes)
+            target.axes[node] = _kept_axes(node, axes)
+            target.passes[node] = ready + 1
+        else:
+            target.axes[node] = axes
+            if ready:
+                target.passes[node] = ready
+        before = target.after
+        for source in sources:
+            if source is not target:
+                target.after |= source.after | source.bit
+        if target.after != before:
+            self._tell_followers(target)
+
+    def _count_passes(self, target: Group) -> None:
+        """Work out again in which pass each member of a merged group is known."""
+        target.passes.clear()
+        for node in target.members:
+            bases = [self.sights[x].base for x in node.inputs]
+            ready = max((target.passes.get(b, 0) for b in bases if self.home.get(b) is target), default=0)
+            known = ready + 1 if self.reduces(node) else ready
+            if known:
+                target.passes[node] = known
+
+    def _reads_in_place(self, target: Group, other: Group) -> bool:
+        """Whether what ``target`` reads of ``other`` it reads where ``other`` computes it."""
+        for node in target.members:
+            along = target.reads[node]
+            for x in node.inputs:
+                sight = self.sights[x]
+                if self.home.get(sight.base) is not other:
+                    continue
+                if sight.axes is None:
+                    return False
+                own, frame = other.axes[sight.base], along[len(along) - len(x.shape) :]
+                if any(a is not None and own[a] != place for a, place in zip(sight.axes, frame, strict=True)):
+                    return False
+        return True
+
+    def _tell_followers(self, changed: Group) -> None:
+        for other in self.groups.values():
+            if other.after & changed.bit:
+                other.after |= changed.after
+
+    def _merge(self, target: Group, other: Group) -> None:
+        """Let two loops over one domain run as one, if neither waits for the other through a third."""
+        if other.kind != "loop" or len(target.members) + len(other.members) > MEMBERS:
+            return
+        if target.domain != other.domain:
+            return
+        reduced = target.reduced or other.reduced
+        if reduced and (
+            target.kind == "head"
+            or other.reduced not in ((), reduced)
+            or not self._row_fits(target if target.reduced else other)
+        ):
+            return
+        if target.kind == "head" and any(
+            self.home.get(self.sights[x].base) is other for x in target.members[0].inputs
+        ):
+            return  # the head itself waits for it
+        between = (target.after & ~other.bit) if target.after & other.bit else 0
+        for g in self.groups.values():
+            if between & g.bit and g.after & other.bit:
+                return
+        if other.after & target.bit or not self._reads_in_place(target, other):
+            return
+        head = target.members[0]
+        target.members = sorted([*other.members, *target.members], key=lambda n: n.index)
+        if target.kind == "head":
+            target.members.sort(key=lambda n: n is not head)
+        target.reduced = reduced
+        target.axes.update(other.axes)
+        target.reads.update(other.reads)
+        for node in other.members:
+            self.home[node] = target
+        self._count_passes(target)
+        target.after = (target.after | other.after) & ~(other.bit | target.bit)
+        del self.groups[other.number]
+        for g in self.groups.values():
+            if g.after & other.bit:
+                g.after = (g.after & ~other.bit) | target.bit
+        self._tell_followers(target)
+
+
+def _covers(axes: Axes, domain: Shape) -> bool:
+    """Whether something that runs along ``axes`` has an element for each of the domain."""
+    reached = set(axes)
+    return all(n == 1 or i in reached for i, n in enumerate(domain))
+
+
+def _reduced_of(node: Node, axes: Axes) -> tuple[int, ...]:
+    """Axes of the domain that a reduction of something along ``axes`` reduces; those of size 1 do not count."""
+    given: tuple[int, ...] = node.params["axes"]
+    found = [axes[a] for a in given]
+    return tuple(sorted(a for a in found if a is not None))
+
+
+def _kept_axes(node: Node, axes: Axes) -> Axes:
+    """The axes of a reduction's result."""
+    gone = set(node.params["axes"])
+    if node.params["keepdims"]:
+        return tuple(None if i in gone else a for i, a in enumerate(axes))
+    return tuple(a for i, a in enumerate(axes) if i not in gone)

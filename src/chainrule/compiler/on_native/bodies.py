@@ -1,0 +1,137 @@
+"""From a group of nodes to the instructions of a loop, or of what follows a product."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chainrule.compiler.groups import Group, Grouping
+from chainrule.compiler.on_native.loops import Access, Instruction
+from chainrule.compiler.steps import Place
+from chainrule.compiler.views import Axes, Sight, strides_of
+from chainrule.node import Node
+
+
+@dataclass(slots=True)
+class Body:
+    """Instructions over a domain, with the arrays that they load and store.
+
+    Attributes:
+        rank: of the domain.
+        reduced: axes of it.
+        instructions: in single assignment.
+        arrays, places: how each array runs along the domain, and where it begins.
+        stores: array and instruction, for each result.
+        of: the instruction of each member of the group.
+    """
+
+    rank: int
+    reduced: frozenset[int]
+    instructions: list[Instruction] = field(default_factory=list[Instruction])
+    arrays: list[Access] = field(default_factory=list[Access])
+    places: list[Place] = field(default_factory=list[Place])
+    stores: list[tuple[int, int]] = field(default_factory=list["tuple[int, int]"])
+    of: dict[Node, int] = field(default_factory=dict[Node, int])
+
+
+def build(group: Group, grouping: Grouping, stored: Container[Node]) -> Body:
+    """The body of a loop or of an epilogue.
+
+    Args:
+        group: of kind ``loop``, or ``head``, whose first member then stands for the result of the head.
+        grouping: all of them.
+        stored: which nodes have an array of their own.
+    """
+    return _Builder(group, grouping, stored).build()
+
+
+class _Builder:
+    def __init__(self, group: Group, grouping: Grouping, stored: Container[Node]) -> None:
+        self.group, self.grouping, self.kept = group, grouping, stored
+        self.body = Body(len(group.domain), frozenset(group.reduced))
+        self.loads: dict[tuple[Place, tuple[int, ...]], int] = {}
+        self.repeated: dict[tuple[Node, Axes], int] = {}
+
+    def build(self) -> Body:
+        body, group = self.body, self.group
+        members = list(group.members)
+        if group.kind == "head":
+            head = members.pop(0)
+            body.of[head] = self.add(Instruction("result", (), head.dtype))
+            self.store(head)
+        for node in members:
+            body.of[node] = self.member(node)
+            self.store(node)
+        return body
+
+    def member(self, node: Node) -> int:
+        body, axes, op = self.body, self.group.reads[node], node.op
+        args = tuple(self.argument(x, axes) for x in node.inputs)
+        known = self.group.passes.get(node, 0)
+        if op is None or op.emit is not None:
+            return self.emitted(node, args, axes, known)
+        if self.group.axes[node] == axes or not body.reduced:
+            return args[0]  # only axes of size 1 are reduced
+        return self.add(Instruction("reduce", args, node.dtype, op, full=False, known=known))
+
+    def emitted(self, node: Node, args: tuple[int, ...], axes: Axes, known: int) -> int:
+        full = any(a in self.body.reduced for a in axes if a is not None)
+        full = full and any(self.body.instructions[a].full for a in args)
+        params = tuple(sorted(node.params.items()))
+        return self.add(Instruction("emit", args, node.dtype, node.op, params, full=full, known=known))
+
+    def argument(self, x: Node, axes: Axes) -> int:
+        """What a node that runs along ``axes`` reads: a member, a number, an array, or what is computed again."""
+        sight = self.grouping.sights[x]
+        base = sight.base
+        if base in self.body.of:
+            return self.body.of[base]
+        if base.op is None and base.value is not None and base.size == 1:
+            value = np.asarray(base.value).reshape(())[()].item()
+            return self.add(Instruction("number", (), base.dtype, number=value, full=False))
+        own = axes[len(axes) - len(x.shape) :]
+        if base in self.grouping.again:
+            if (base, own) not in self.repeated:
+                args = tuple(self.argument(y, own) for y in base.inputs)
+                self.repeated[base, own] = self.emitted(base, args, own, 0)
+            return self.repeated[base, own]
+        return self.load(sight, x, own)
+
+    def load(self, sight: Sight, x: Node, own: Axes) -> int:
+        strides = [0] * self.body.rank
+        for n, stride, along in zip(x.shape, sight.strides, own, strict=True):
+            if n != 1 and along is not None:
+                strides[along] = stride
+        dtype = sight.base.dtype
+        place = Place(sight.base, sight.offset * dtype.itemsize)
+        key = (place, tuple(strides))
+        if key not in self.loads:
+            full = any(strides[a] for a in self.body.reduced)
+            array = self.array(Access(tuple(strides), dtype), place)
+            self.loads[key] = self.add(Instruction("load", (), dtype, array=array, full=full))
+        return self.loads[key]
+
+    def store(self, node: Node) -> None:
+        if node in self.kept:
+            strides = _along(self.group.axes[node], strides_of(node.shape), self.body.rank)
+            array = self.array(Access(strides, node.dtype), Place(node))
+            self.body.stores.append((array, self.body.of[node]))
+
+    def add(self, instruction: Instruction) -> int:
+        self.body.instructions.append(instruction)
+        return len(self.body.instructions) - 1
+
+    def array(self, access: Access, place: Place) -> int:
+        self.body.arrays.append(access)
+        self.body.places.append(place)
+        return len(self.body.arrays) - 1
+
+
+def _along(axes: Axes, strides: Sequence[int], rank: int) -> tuple[int, ...]:
+    found = [0] * rank
+    for axis, stride in zip(axes, strides, strict=True):
+        if axis is not None:
+            found[axis] = stride
+    return tuple(found)

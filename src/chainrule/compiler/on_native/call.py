@@ -1,0 +1,74 @@
+"""How a lowered operation is handed over: which kernels run in which order, on which arrays.
+
+Matrix products and convolutions are lowered to a few calls each. A caller binds the names of their operands to
+arrays: those of the operation ("x", "w", "y", ...), "workspace", and one for each operand of an epilogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chainrule.compiler.on_native.ir import Function, Int, Value
+from chainrule.compiler.on_native.kernel import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One kernel, and what its table of addresses holds, in order.
+
+    All tasks of a call are done before the next call begins. Operands of an epilogue are named "epilogue0",
+    "epilogue1", ...
+    """
+
+    kernel: Kernel
+    operands: tuple[str, ...]
+
+
+class Epilogue(Protocol):
+    """What becomes of a result while it is still in registers: bias, activation, an optimizer's update.
+
+    The result is seen as a matrix; that of a convolution has a row for each pixel of all images, and a column for
+    each channel.
+
+    Attributes:
+        name: says everything that the code depends on.
+        operands: how many arrays it takes.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def operands(self) -> int: ...
+
+    def apply(
+        self,
+        f: Function,
+        pointers: Sequence[Value],
+        result: Value,
+        row: Int,
+        column: Int,
+        mask: Value | None,
+        batch: Int,
+    ) -> Value | None:
+        """Write code that finishes one vector.
+
+        Args:
+            f: the function under construction.
+            pointers: addresses of the epilogue's arrays.
+            result: consecutive columns of one row.
+            row, column: of its first element, counted from the beginning of the matrix.
+            mask: which lanes are within the matrix; None for all.
+            batch: which matrix of a stack.
+
+        Returns:
+            What is stored, or None to store nothing.
+        """
+        ...
+
+
+def epilogue_operands(epilogue: Epilogue | None) -> tuple[str, ...]:
+    """The names of an epilogue's arrays in a call."""
+    return tuple(f"epilogue{i}" for i in range(epilogue.operands if epilogue else 0))

@@ -1,0 +1,431 @@
+"""The two gradients of a convolution.
+
+For the image: sums over windows of the upstream gradient, with the kernel turned around. A stride of s makes s × s
+classes of pixels, each of which is seen through its own taps (:mod:`chainrule.compiler.on_native.axis`).
+
+For the kernel: a product of a few channels of the image and a few vectors of channels of the upstream gradient,
+summed over all pixels. Images are cut into parts in a way that depends on the sizes alone; each part has sums of
+its own in the workspace, and a last kernel adds them in order. So the bits do not depend on the threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chainrule.compiler.on_native.axis import Axis, backward_axes, even, forward_axis
+from chainrule.compiler.on_native.call import Call, epilogue_operands
+from chainrule.compiler.on_native.conv import Convolution, packed_and_swept
+from chainrule.compiler.on_native.direct import TASKS, Direct, cycles, most_rows
+from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number, type_of
+from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
+from chainrule.compiler.on_native.matmul import Lowered
+from chainrule.compiler.on_native.outer import Outer
+from chainrule.compiler.on_native.panels import Panels, Weights, parts
+from chainrule.compiler.on_native.staging import Stage
+from chainrule.compiler.on_native.target import InstructionSet, Target
+
+_WORK = 1 << 20
+"""Fewest multiplications in a task of the gradient for the kernel."""
+_PIXELS = 256
+"""Pixels that are summed before the sums go back to memory: what of them is read again stays in the caches."""
+_SHALLOW = 8
+"""Channels below which the taps of a window are taken together, from a padded copy of some rows of the image."""
+_PARTS = 16
+"""Most parts with sums of their own."""
+_FINISH = 1 << 14
+"""Fewest elements in a task of the kernel that adds the parts."""
+
+
+def lower_input_gradient(problem: Convolution, target: Target) -> Lowered:
+    """The kernels of the gradient for the image: operands "g", "w", "y", and those of the epilogue.
+
+    "g" is the gradient upstream, shaped as the result of the convolution; "y" is shaped as the images. The epilogue
+    sees "y" as a matrix of (images × rows × columns, channels).
+    """
+    d, weights = backward(problem, target)
+    return packed_and_swept(problem, d, weights, "g", "y", target)
+
+
+def packed_bytes(problem: Convolution, target: Target) -> int:
+    """Bytes of the packed weights of the gradient for the image."""
+    d, weights = backward(problem, target)
+    return weights.size(d.panels(target.isa)) * problem.dtype.itemsize
+
+
+def backward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
+    """The sums that the gradient for the image is, and its weights."""
+    c = problem.flat
+    windows = c.windows
+    rows, columns = (
+        tuple(backward_axes(c.size[i], windows[i], c.kernel[i], c.stride[i], c.padding[i], c.dilation[i]))
+        for i in (0, 1)
+    )
+    whole = c.depthwise
+    d = Direct(
+        name=c.symbol("conv_input_gradient", target),
+        images=c.images,
+        rows=rows,
+        columns=columns,
+        source=(*windows, c.outputs),
+        result=(*c.size, c.channels),
+        groups=1 if whole else c.groups,
+        depth=c.width,
+        width=c.channels if whole else c.depth,
+        depthwise=whole,
+        products=c.products,
+        kind=type_of(c.dtype),
+        epilogue=c.epilogue,
+    )
+    one = c.depth * c.outputs
+    channel = 1 if whole else c.outputs
+    return d, Weights(d.classes, c.width, one * c.kernel[1], one, c.width, 1, channel, d.kind)
+
+
+def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
+    """The kernels of the gradient for the kernel: operands "x", "g", "y", and those of the epilogue.
+
+    "y" is shaped as the kernel; the epilogue sees it as a matrix of (KH × KW × depth, outputs).
+    """
+    c = problem.flat
+    if not c.outputs * c.depth:
+        return Lowered(())
+    plan = _Plan.of(c, target)
+    sums = _Parts(plan, target)
+    calls = (
+        Call(sums.kernel(), ("x", "g", "workspace", "scratch")),
+        Call(_finish(plan, target), ("workspace", "y", *epilogue_operands(c.epilogue))),
+    )
+    itemsize = c.dtype.itemsize
+    return Lowered(calls, plan.parts * plan.part * itemsize, plan.staged * itemsize)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the gradient for the kernel is computed.
+
+    The sums of a part lie as ``[panel][row][column][depth][channels of a panel]``.
+
+    Attributes:
+        c: the problem.
+        kind: element type.
+        panels: of the kernel's output channels.
+        rows, columns: windows.
+        images, lines: of a block: images, or rows of one image if that is 1.
+        parts: with sums of their own.
+        channels: tasks of a part, which share its panels.
+        shallow: whether the taps of a window are taken together.
+        heights: how many rows a tile has: (channels of a tap, or of all taps if shallow) cut evenly.
+    """
+
+    c: Convolution
+    kind: Type
+    panels: Panels
+    rows: Axis
+    columns: Axis
+    images: int
+    lines: int
+    parts: int
+    channels: int
+    shallow: bool
+    heights: tuple[int, ...]
+
+    @staticmethod
+    def of(c: Convolution, target: Target) -> _Plan:
+        windows = c.windows
+        rows, columns = (
+            forward_axis(c.size[i], windows[i], c.kernel[i], c.stride[i], c.padding[i], c.dilation[i])
+            for i in (0, 1)
+        )
+        kind = type_of(c.dtype)
+        taps = c.kernel[0] * c.kernel[1]
+        shallow = c.depth < _SHALLOW and not c.depthwise and taps > 1
+        depth = c.depth * taps if shallow else c.depth
+        groups, width = (1, c.outputs) if c.depthwise else (c.groups, c.width)
+        panels, heights = _shape(depth, groups, width, kind, target.isa)
+        lines = max(1, min(windows[0], _PIXELS // windows[1]))
+        images = max(1, min(c.images, _PIXELS // (windows[0] * windows[1])))
+        blocks = -(-c.images // images) * -(-windows[0] // lines)
+        wanted = max(1, min(TASKS, c.products // _WORK))
+        # Adding the parts must not take long against reading the images.
+        size = c.kernel[0] * c.kernel[1] * c.depth * c.outputs
+        read = c.images * (c.size[0] * c.size[1] * c.channels + windows[0] * windows[1] * c.outputs)
+        count = parts(blocks, min(wanted, _PARTS, max(1, read // (2 * size))))
+        channels = parts(panels.count, -(-wanted // count))
+        return _Plan(c, kind, panels, rows, columns, images, lines, count, channels, shallow, heights)
+
+    @property
+    def depth(self) -> int:
+        """Rows of a panel's sums."""
+        return self.c.kernel[0] * self.c.kernel[1] * self.c.depth
+
+    @property
+    def part(self) -> int:
+        """Elements of the sums of a part."""
+        return self.depth * self.panels.channels * self.panels.count
+
+    @property
+    def padded(self) -> bool:
+        """Whether rows of the image are copied with zeros around them."""
+        return self.shallow and not (self.rows.all_inside and self.columns.all_inside)
+
+    @property
+    def stage(self) -> Stage:
+        """Room for what the windows of a block see."""
+        height = (self.lines - 1) * self.rows.stride + self.rows.span
+        width = (self.columns.outputs - 1) * self.columns.stride + self.columns.span
+        sizes = (self.c.size, self.c.channels, self.kind, self.panels.lanes)
+        return Stage(self.images, height, width, self.columns.first, *sizes)
+
+    @property
+    def staged(self) -> int:
+        """Elements of such a copy."""
+        return self.stage.elements if self.padded else 0
+
+
+def _shape(
+    depth: int, groups: int, width: int, kind: Type, isa: InstructionSet
+) -> tuple[Panels, tuple[int, ...]]:
+    """Panels and heights of tiles that take the fewest cycles."""
+    lanes = isa.lanes(kind.itemsize)
+
+    def heights(vectors: int) -> list[int]:
+        choices = [even(depth, n) for n in range(most_rows(isa, vectors), 0, -1)]
+        return min(choices, key=lambda sizes: cost(sizes, vectors))
+
+    def cost(sizes: Sequence[int], vectors: int) -> float:
+        steps = sum(cycles(n, vectors, n + vectors) + 0.5 for n in sizes)
+        return steps * (1 + 0.02 * len(set(sizes)))
+
+    choices = [Panels(lanes, n, groups, width) for n in range(1, min(4, -(-width // lanes)) + 1)]
+    best = min(choices, key=lambda p: cost(heights(p.vectors), p.vectors) * p.count)
+    return best, tuple(heights(best.vectors))
+
+
+@dataclass
+class _Parts:
+    """The kernel that computes the sums of all parts. Operands: images, gradient, workspace, scratch."""
+
+    plan: _Plan
+    target: Target
+    functions: dict[str, Function] = field(default_factory=dict[str, Function])
+
+    @property
+    def name(self) -> str:
+        return self.plan.c.symbol("conv_weight_gradient", self.target, finished=False)
+
+    def kernel(self) -> Kernel:
+        p = self.plan
+        f, operands, task, thread = entry(self.name, self.target)
+        self.f = f
+        self.x, self.g, sums = (operand(f, operands, i) for i in range(3))
+        if p.padded:
+            scratch = operand(f, operands, 3)
+            self.copy = f.at(scratch, f.mul_int(thread, p.staged), p.kind)
+        part = f.div_int(task, p.channels)
+        self.sums = f.at(sums, f.mul_int(part, p.part), p.kind)
+        panels = share(f, f.mod_int(task, p.channels), p.panels.count, p.channels)
+        self.clear(*panels)
+        batches, heights = -(-p.c.images // p.images), -(-p.rows.outputs // p.lines)
+        blocks = share(f, part, batches * heights, p.parts)
+
+        def block(b: Int, _: list[Value]) -> None:
+            image = f.mul_int(f.div_int(b, heights), p.images)
+            line = f.mul_int(f.mod_int(b, heights), p.lines)
+            self.block(
+                (image, f.min_int(p.c.images, f.add_int(image, p.images))),
+                (line, f.min_int(p.rows.outputs, f.add_int(line, p.lines))),
+                panels,
+            )
+
+        f.loop(*blocks, 1, block, may_be_empty=True)
+        f.ret()
+        c = p.c
+        read = c.images * (
+            c.size[0] * c.size[1] * c.channels + p.rows.outputs * p.columns.outputs * c.outputs
+        )
+        return Kernel(
+            self.name,
+            [f, *self.functions.values()],
+            p.parts * p.channels,
+            2 * c.products,
+            (read + p.parts * p.part) * c.dtype.itemsize,
+        )
+
+    def clear(self, start: Int, stop: Int) -> None:
+        p, f = self.plan, self.f
+        kind = p.kind.vector(p.panels.lanes)
+        size = p.depth * p.panels.channels
+
+        def zero(i: Int, _: list[Value]) -> None:
+            f.store(number(kind, 0.0), f.at(self.sums, i, p.kind))
+
+        f.loop(f.mul_int(start, size), f.mul_int(stop, size), p.panels.lanes, zero, may_be_empty=True)
+
+    def block(self, images: tuple[Int, Int], lines: tuple[Int, Int], panels: tuple[Int, Int]) -> None:
+        """Add the products of some images or rows to the sums."""
+        p, f = self.plan, self.f
+        if p.padded:
+            top = f.add_int(f.mul_int(lines[0], p.rows.stride), p.rows.first)
+            p.stage.fill(f, self.x, self.copy, images, top)
+
+        def panel(number: Int, group: Int, channel: Int, ragged: bool) -> None:
+            sums = f.at(self.sums, f.mul_int(number, p.depth * p.panels.channels), p.kind)
+            part = channel if p.c.depthwise else f.mul_int(group, p.c.depth)
+            if p.shallow:
+                self.together(sums, images, lines, part, channel, ragged)
+            else:
+                self.each_tap(sums, images, lines, part, channel, ragged)
+
+        p.panels.sweep(f, *panels, panel)
+
+    def together(
+        self,
+        sums: Value,
+        images: tuple[Int, Int],
+        lines: tuple[Int, Int],
+        part: Int,
+        channel: Int,
+        ragged: bool,
+    ) -> None:
+        """All taps of a window at once: every element that a window sees is a row of the product."""
+        p, f = self.plan, self.f
+        channels, size = p.c.channels, p.c.size
+        if p.padded:
+            height, width = p.stage.height, p.stage.width
+            x, start = self.copy, part
+        else:
+            height, width = size
+            first = f.add_int(
+                f.mul_int(images[0], height), f.add_int(f.mul_int(lines[0], p.rows.stride), p.rows.first)
+            )
+            first = f.add_int(f.mul_int(first, width), p.columns.first)
+            x, start = self.x, f.add_int(f.mul_int(first, channels), part)
+        places = [
+            (a * p.rows.gap * width + b * p.columns.gap) * channels + d
+            for a in range(len(p.rows.taps))
+            for b in range(len(p.columns.taps))
+            for d in range(p.c.depth)
+        ]
+        counts = [f.sub_int(images[1], images[0]), f.sub_int(lines[1], lines[0]), p.columns.outputs]
+        g = self.upstream(images[0], lines[0], 0, channel)
+        row = 0
+        for n in p.heights:
+            seen = places[row : row + n]
+            name = self.tile(tuple(z - seen[0] for z in seen), (height * width, width), ragged)
+            to = f.at(sums, row * p.panels.channels, p.kind)
+            numbers = [f.operand(z) for z in (f.add_int(start, seen[0]), *counts)]
+            f.call(name, [x, g, to, *numbers])
+            row += n
+
+    def each_tap(
+        self,
+        sums: Value,
+        images: tuple[Int, Int],
+        lines: tuple[Int, Int],
+        part: Int,
+        channel: Int,
+        ragged: bool,
+    ) -> None:
+        """One tap after the other, each with the windows that see the image through it."""
+        p, f = self.plan, self.f
+        size, channels = p.c.size, p.c.channels
+        count = f.sub_int(images[1], images[0])
+
+        def tap(a: Int, b: Int, rows: tuple[Int, Int]) -> None:
+            columns = p.columns.viewers(f, b, 0, p.columns.outputs)
+            place = f.add_int(f.mul_int(images[0], size[0]), _place(f, p.rows, rows[0], a))
+            place = f.add_int(f.mul_int(place, size[1]), _place(f, p.columns, columns[0], b))
+            start = f.add_int(f.mul_int(place, channels), part)
+            g = self.upstream(images[0], rows[0], columns[0], channel)
+            counts = [count, f.sub_int(rows[1], rows[0]), f.sub_int(columns[1], columns[0])]
+            index = f.mul_int(f.add_int(f.mul_int(a, len(p.columns.taps)), b), p.c.depth)
+            first = 0
+            for n in sorted(set(p.heights), reverse=True):
+                name = self.tile(tuple(range(n)), (size[0] * size[1], size[1]), ragged)
+
+                def tile(m: Int, _: list[Value], name: str = name) -> None:
+                    to = f.at(sums, f.mul_int(f.add_int(index, m), p.panels.channels), p.kind)
+                    f.call(name, [self.x, g, to, *(f.operand(z) for z in (f.add_int(start, m), *counts))])
+
+                last = first + n * p.heights.count(n)
+                f.loop(first, last, n, tile)
+                first = last
+
+        def line(a: Int, _: list[Value]) -> None:
+            rows = p.rows.viewers(f, a, *lines)
+            f.loop(0, len(p.columns.taps), 1, lambda b, _: tap(a, b, rows))
+
+        f.loop(0, len(p.rows.taps), 1, line)
+
+    def upstream(self, image: Int, line: Int, pixel: Int, channel: Int) -> Value:
+        """The address of an element of the gradient."""
+        p, f = self.plan, self.f
+        place = f.add_int(f.mul_int(image, p.rows.outputs), line)
+        place = f.add_int(f.mul_int(place, p.columns.outputs), pixel)
+        return f.at(self.g, f.add_int(f.mul_int(place, p.c.outputs), channel), p.kind)
+
+    def tile(self, places: tuple[int, ...], steps: tuple[int, int], ragged: bool) -> str:
+        """The function for a tile; ``steps`` leads from image to image and from row to row, in pixels."""
+        p = self.plan
+        near = places == tuple(range(len(places)))
+        shape = f"{len(places)}" if near else "_".join(map(str, places))
+        name = f"{self.name}_tile{shape}{'r' * ragged}"
+        if name not in self.functions:
+            c, (vectors, mask) = p.c, p.panels.shape(ragged)
+            image, row = steps[0] * c.channels, steps[1] * p.rows.stride * c.channels
+            line = p.columns.outputs * c.outputs
+            outer = Outer(
+                places,
+                vectors,
+                mask,
+                p.kind.vector(p.panels.lanes),
+                (image, row, p.columns.stride * c.channels),
+                (p.rows.outputs * line, line, c.outputs),
+                p.panels.channels,
+                c.depthwise,
+            )
+            self.functions[name] = outer.function(name, self.target)
+        return name
+
+
+def _place(f: Function, axis: Axis, m: Int, tap: Int) -> Int:
+    """What window ``m`` sees through a tap."""
+    return f.add_int(f.add_int(f.mul_int(m, axis.stride), axis.first), f.mul_int(tap, axis.gap))
+
+
+def _finish(p: _Plan, target: Target) -> Kernel:
+    """Add the parts in order, and write the gradient as the kernel lies. Operands: workspace, result, epilogue's."""
+    c = p.c
+    tasks = max(1, min(TASKS, p.part * p.parts // _FINISH))
+    name = c.symbol("conv_weight_gradient_sum", target)
+    f, operands, task, _ = entry(name, target)
+    sums, y = operand(f, operands, 0), operand(f, operands, 1)
+    extra = [operand(f, operands, 2 + i) for i in range(c.epilogue.operands)] if c.epilogue else []
+    kind = p.kind.vector(p.panels.lanes)
+
+    def one(row: Int, channel: Int, source: Int, v: int, mask: Value | None) -> None:
+        column = f.add_int(channel, v * p.panels.lanes)
+        total = f.load(f.at(sums, source, kind), kind)
+        for n in range(1, p.parts):
+            total = f.add(total, f.load(f.at(sums, f.add_int(source, n * p.part), kind), kind))
+        done = c.epilogue.apply(f, extra, total, row, column, mask, 0) if c.epilogue else total
+        if done is not None:
+            f.store(done, f.at(y, f.add_int(f.mul_int(row, c.outputs), column), kind), mask)
+
+    def panel(number: Int, group: Int, channel: Int, ragged: bool) -> None:
+        vectors, mask = p.panels.shape(ragged)
+
+        def row(r: Int, _: list[Value]) -> None:
+            line = f.mul_int(f.add_int(f.mul_int(number, p.depth), r), p.panels.channels)
+            for v in range(vectors):
+                one(r, channel, f.add_int(line, v * p.panels.lanes), v, mask if v == vectors - 1 else None)
+
+        f.loop(*share(f, f.mod_int(task, cuts), p.depth, cuts), 1, row, may_be_empty=True)
+
+    across = parts(p.panels.count, tasks)
+    cuts = parts(p.depth, tasks // across)
+    p.panels.sweep(f, *share(f, f.div_int(task, cuts), p.panels.count, across), panel)
+    f.ret()
+    moved = (p.parts * p.part + p.depth * c.outputs) * c.dtype.itemsize
+    return Kernel(name, [f], across * cuts, p.parts * p.part, moved)

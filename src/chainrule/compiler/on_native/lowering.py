@@ -1,0 +1,108 @@
+"""From groups to kernels: what this backend computes itself, and what it leaves to NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
+from chainrule.compiler.inplace import overwrite
+from chainrule.compiler.on_native import bodies, heads, loops
+from chainrule.compiler.on_native.elements import missing, slow
+from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.recompute import stored
+from chainrule.compiler.steps import Step
+from chainrule.compiler.views import Sight
+from chainrule.graph import Graph
+from chainrule.node import Node
+
+
+def steps_of(
+    graph: Graph, target: Target | None, donated: Mapping[Node, Node], flags: Sequence[Node]
+) -> tuple[list[Step], dict[Node, Node], dict[Node, Sight]]:
+    """The steps of a graph, in an order in which they can run.
+
+    Args:
+        graph: expanded.
+        target: what to make kernels for; None for calls of NumPy alone.
+        donated: for a result, the input whose memory it may take.
+        flags: outputs that must be known before anything is overwritten.
+
+    Returns:
+        The steps; which results do take the memory of an input; and how every node is read.
+    """
+    if target is None:
+        grouping = group(graph, elementwise=_never, kind_of=_call_of, reduces=_never)
+    else:
+        grouping = group(graph, elementwise=is_elementwise, kind_of=heads.kind_of, reduces=is_reduction)
+    needed = stored(graph, grouping, is_cheap)
+    overwritten = overwrite(graph, grouping, donated, flags)
+    found: list[Step] = []
+    for each in grouping.groups:
+        if target is None or each.kind == "call":
+            found.append(_call(each.members[0], grouping, target is None))
+        elif each.kind == "loop":
+            found.append(_loop(each, grouping, needed, target))
+        else:
+            found.extend(heads.lower(each, grouping, needed, target))
+    return found, overwritten, grouping.sights
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether there is native code for each element of a node."""
+    op = node.op
+    if op is None or op.emit is None or not node.inputs:
+        return False
+    dtypes = tuple(x.dtype for x in node.inputs)
+    return all(d in op.emits for d in dtypes) and not missing(op, dtypes, tuple(sorted(node.params.items())))
+
+
+def is_cheap(node: Node) -> bool:
+    """Whether an elementwise node takes a few instructions, none of them an elementary function or a division."""
+    op = node.op
+    if op is None or op.emit is None or not is_elementwise(node):
+        return False
+    return not slow(op, tuple(x.dtype for x in node.inputs), tuple(sorted(node.params.items())))
+
+
+def is_reduction(node: Node) -> bool:
+    """Whether a loop can reduce it."""
+    if node.op not in REDUCTIONS or node.dtype.kind == "b":
+        return False
+    return bool(node.inputs[0].size)
+
+
+def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) -> Step:
+    body = bodies.build(each, grouping, needed)
+    loop = loops.Loop(
+        each.domain, body.reduced, tuple(body.arrays), tuple(body.instructions), tuple(body.stores)
+    )
+    kernel = loops.lower(loop, target)
+    written = {array for array, _ in body.stores}
+    return Step(
+        each.members,
+        body.places,
+        frozenset(p.array for i, p in enumerate(body.places) if i not in written),
+        frozenset(p.array for i, p in enumerate(body.places) if i in written),
+        kernel,
+    )
+
+
+def _never(node: Node) -> bool:
+    return False
+
+
+def _call_of(node: Node) -> str:
+    return "call"
+
+
+def _call(node: Node, grouping: Grouping, all_numpy: bool) -> Step:
+    sights = [grouping.sights[x] for x in node.inputs]
+    what = f"{node.op.name if node.op else '?'} of {node.dtype.name}"
+    return Step(
+        [node],
+        (),
+        frozenset(s.base for s in sights),
+        frozenset([node]),
+        sights=sights,
+        reason="no native code for this machine" if all_numpy else f"no native kernel for {what}",
+    )

@@ -1,0 +1,176 @@
+"""What a matrix product is, how its operands lie in memory, and what it is lowered to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chainrule.compiler.on_native.call import Call, Epilogue
+from chainrule.compiler.on_native.ir import F32, F64, PTR, Function, Int, Type, Value
+from chainrule.compiler.on_native.target import Target
+from chainrule.shapes import DType, float32
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``C[b] = A[b] @ B[b]`` for every ``b`` of a batch.
+
+    Attributes:
+        m, n, k: A is (m, k), B is (k, n), C is (m, n).
+        dtype: float32 or float64.
+        a, b: strides of A and B in elements, (row, column). Fast if one of the two is 1.
+        c: row stride of C; its columns are adjacent.
+        batch: sizes of the batch axes.
+        batch_strides: of A, B and C along them, in elements; 0 where an operand is repeated.
+        epilogue: what is done with the sums before they are stored.
+        packed_b: B lies in panels instead (see `panel_width`), one matrix after the other or as its batch
+            strides say; ``b`` is not looked at.
+    """
+
+    m: int
+    n: int
+    k: int
+    dtype: DType
+    a: tuple[int, int]
+    b: tuple[int, int]
+    c: int
+    batch: tuple[int, ...] = ()
+    batch_strides: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((), (), ())
+    epilogue: Epilogue | None = None
+    packed_b: bool = False
+
+    @property
+    def items(self) -> int:
+        """How many products the batch holds."""
+        return math.prod(self.batch)
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of the whole batch."""
+        return 2 * self.items * self.m * self.n * self.k
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the operands and the result, each once."""
+        a, b, c = (
+            math.prod(s for s, step in zip(self.batch, steps, strict=True) if step)
+            for steps in self.batch_strides
+        )
+        elements = a * self.m * self.k + b * self.k * self.n + c * self.m * self.n
+        return elements * self.dtype.itemsize
+
+    @property
+    def element(self) -> Type:
+        return F32 if self.dtype == float32 else F64
+
+    def name(self, target: Target) -> str:
+        """Everything that code for it depends on, as part of a symbol."""
+        parts = [f"{self.m}x{self.n}x{self.k}", self.element.suffix, "a{}_{}".format(*self.a)]
+        parts.append("bpacked" if self.packed_b else "b{}_{}".format(*self.b))
+        parts.append(f"c{self.c}")
+        for size, *steps in zip(self.batch, *self.batch_strides, strict=True):
+            parts.append(f"batch{size}_{'_'.join(map(str, steps))}")
+        if self.epilogue:
+            parts.append(self.epilogue.name)
+        return "_".join((*parts, target.isa.name)).replace("-", "n")
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Code for an operation.
+
+    Operands of the calls are "a", "b", "c", "epilogue0", ..., and memory that whoever runs them provides, aligned
+    to 64 bytes: "workspace" carries values from one call to the next; "scratch" does not, but has room for each
+    thread.
+
+    Attributes:
+        calls: run one after the other.
+        workspace: bytes.
+        scratch: bytes for each thread; that of thread ``t`` begins at ``t * scratch``.
+    """
+
+    calls: tuple[Call, ...]
+    workspace: int = 0
+    scratch: int = 0
+
+
+def panel_width(n: int, dtype: DType, target: Target) -> int:
+    """Columns of a panel of a packed matrix with ``n`` columns.
+
+    A packed matrix is cut into panels of so many columns. Panel ``p`` begins at element ``p * k * width`` and holds
+    its rows one after the other, without gaps: column ``j`` of row ``i`` is at ``(p * k + i) * width + j % width``,
+    where ``p = j // width``. Columns past the last hold zeros, or other finite numbers.
+    """
+    lanes = target.isa.lanes(dtype.itemsize)
+    return lanes * min(target.isa.tile_vectors, max(1, -(-n // lanes)))
+
+
+def packed_size(k: int, n: int, dtype: DType, target: Target) -> int:
+    """Elements of a packed matrix of shape (k, n)."""
+    width = panel_width(n, dtype, target)
+    return k * width * -(-n // width)
+
+
+def normalized(product: Product) -> Product:
+    """The same product with as few batch axes as possible, and strides of axes of size 1 set to those of others.
+
+    Without an epilogue a batch of A whose rows follow each other, times one B, becomes one tall A.
+    """
+    p = product
+    sizes: list[int] = []
+    steps: list[tuple[int, int, int]] = []
+    for size, *step in zip(p.batch, *p.batch_strides, strict=True):
+        if size == 1:
+            continue
+        a, b, c = step
+        if steps and all(before == s * size for before, s in zip(steps[-1], step, strict=True)):
+            sizes[-1] *= size
+            steps[-1] = (a, b, c)
+        else:
+            sizes.append(size)
+            steps.append((a, b, c))
+    if p.epilogue is None:
+        while steps and steps[-1][1] == 0 and _follows(p, steps[-1]):
+            a_row, c_row = (steps[-1][0], steps[-1][2]) if p.m == 1 else (p.a[0], p.c)
+            p = replace(p, m=p.m * sizes.pop(), a=(a_row, p.a[1]), c=c_row)
+            steps.pop()
+    along = tuple(zip(*steps, strict=True)) if steps else ((), (), ())
+    p = replace(p, batch=tuple(sizes), batch_strides=along)
+    return replace(p, a=_strides(p.a, p.m, p.k), b=_strides(p.b, p.k, p.n), c=p.c if p.m > 1 else p.n)
+
+
+def _follows(p: Product, step: tuple[int, int, int]) -> bool:
+    return p.m == 1 or (step[0] == p.m * p.a[0] and step[2] == p.m * p.c)
+
+
+def _strides(strides: tuple[int, int], rows: int, columns: int) -> tuple[int, int]:
+    """Strides of an axis of size 1 can be chosen: adjacent elements if the other axis leaves that open."""
+    row, column = strides
+    if columns == 1:
+        column = 1
+    if rows == 1:
+        row = columns if column == 1 else 1
+    return row, column
+
+
+def item_pointers(f: Function, p: Product, item: Int, bases: Sequence[Value]) -> list[Value]:
+    """The addresses of A, B and C of one product of the batch."""
+    offsets: list[Int] = [0, 0, 0]
+    rest = item
+    for axis in reversed(range(len(p.batch))):
+        index = rest if axis == 0 else f.mod_int(rest, p.batch[axis])
+        rest = f.div_int(rest, p.batch[axis])
+        for which, steps in enumerate(p.batch_strides):
+            offsets[which] = f.add_int(offsets[which], f.mul_int(index, steps[axis]))
+    return [f.at(base, offset, p.element) for base, offset in zip(bases, offsets, strict=True)]
+
+
+def part(f: Function, index: Int, total: int, parts: int) -> tuple[Int, Int]:
+    """The items ``[start, stop)`` of ``total`` that belong to one of ``parts`` parts, as equal as possible."""
+    start = f.div_int(f.mul_int(index, total), parts)
+    return start, f.div_int(f.mul_int(f.add_int(index, 1), total), parts)
+
+
+def table(f: Function, operands: Value, count: int, first: int = 0) -> list[Value]:
+    """Addresses from a kernel's table, from place ``first`` on."""
+    return [f.load(f.at(operands, first + i, PTR), PTR) for i in range(count)]

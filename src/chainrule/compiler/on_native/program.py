@@ -1,0 +1,68 @@
+"""One native function for all steps between two calls of NumPy.
+
+``void run(ptr bases)``: ``bases`` is a table with the pool's address and one address for each array. For each
+kernel the function writes the addresses of its operands into a table on the stack and calls it, or hands its
+tasks to the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chainrule.compiler.on_native.ir import PTR, Function, Type, Value, module
+from chainrule.compiler.on_native.pool import enter, leave, parallel
+from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.steps import Place, Step
+
+BYTE = Type("i8")
+POOL, ARENA, FIRST = range(3)
+"""Entries of the table: the pool, the memory for intermediate results, the first of the arrays."""
+
+
+def emit(
+    segments: Sequence[Sequence[Step]], where: Mapping[Any, tuple[int, int]], target: Target
+) -> tuple[str, list[str]]:
+    """The text of a module with one function for each segment, and their names.
+
+    Args:
+        segments: steps that run one after the other.
+        where: for each array, its place in the table of bases and the bytes from there.
+        target: what the kernels are made for.
+    """
+    functions: list[Function] = []
+    names: list[str] = []
+    for n, steps in enumerate(segments):
+        run = Function(f"run{n}", [("%bases", PTR)], target)
+        _segment(run, steps, where)
+        names.append(run.name)
+        functions.append(run)
+        for step in steps:
+            functions.extend(step.kernel.functions)
+    return module(functions), names
+
+
+def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int, int]]) -> None:
+    (bases,) = run.parameters
+    pool = run.load(run.at(bases, POOL, PTR), PTR)
+    room = max((len(step.places) for step in steps), default=1)
+    table = run.stack(PTR, max(room, 1))
+    loaded: dict[int, Value] = {}
+    for base in sorted({where[p.array][0] for step in steps for p in step.places}):
+        loaded[base] = run.load(run.at(bases, base, PTR), PTR)
+    most = max((step.kernel.tasks for step in steps), default=1)
+    if most > 1:
+        enter(run, pool, most)
+    for step in steps:
+        for i, place in enumerate(step.places):
+            run.store(_address(run, loaded, where, place), run.at(table, i, PTR))
+        parallel(run, pool, step.kernel.name, table, step.kernel.tasks)
+    if most > 1:
+        leave(run, pool)
+
+
+def _address(
+    run: Function, loaded: Mapping[int, Value], where: Mapping[Any, tuple[int, int]], place: Place
+) -> Value:
+    base, offset = where[place.array]
+    return run.at(loaded[base], offset + place.offset, BYTE)

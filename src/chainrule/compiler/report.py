@@ -1,0 +1,154 @@
+"""What became of every node of a compiled graph, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chainrule.compiler.steps import Step
+from chainrule.graph import Graph
+from chainrule.node import Node
+
+if TYPE_CHECKING:
+    from chainrule.compiler.compiled import Executable
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step of a program.
+
+    Attributes:
+        kind: ``kernel`` or ``numpy``.
+        nodes: names of the primitives that it computes.
+        results: shapes and dtypes of what it gives.
+        tasks: pieces that may run on several threads.
+        flops, bytes: of one run.
+        reason: why NumPy computes it.
+        source: the user's line that made its last node.
+    """
+
+    kind: str
+    nodes: tuple[str, ...]
+    results: tuple[str, ...]
+    tasks: int
+    flops: int
+    bytes: int
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a compiled function runs. Print it.
+
+    Attributes:
+        target: instruction set.
+        threads: how many run it.
+        nodes: of the graph as it was traced, and after the passes.
+        passes: what each pass left of the graph.
+        lines: the steps.
+        arena_bytes: memory for intermediate results.
+        from_cache: whether its machine code came from disk.
+    """
+
+    target: str
+    threads: int
+    nodes: tuple[int, int]
+    passes: tuple[tuple[str, int, int], ...]
+    lines: tuple[Line, ...]
+    arena_bytes: int
+    from_cache: bool
+
+    @property
+    def text(self) -> str:
+        """For a terminal."""
+        before, after = self.nodes
+        native = sum(line.kind == "kernel" for line in self.lines)
+        head = [
+            f"{before} nodes, {after} after the passes, in {native} kernels"
+            + (f" and {len(self.lines) - native} calls of NumPy" if native < len(self.lines) else ""),
+            f"{self.target}, {self.threads} threads, {_size(self.arena_bytes)} for intermediate results, "
+            + ("machine code from the cache" if self.from_cache else "compiled now"),
+        ]
+        for name, start, end in self.passes:
+            head.append(f"  {name}: {start} -> {end} nodes")
+        rows = [_row(number, line) for number, line in enumerate(self.lines, 1)]
+        return "\n".join((*head, *rows))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "target": self.target,
+            "threads": self.threads,
+            "nodes": {"traced": self.nodes[0], "left": self.nodes[1]},
+            "passes": [{"name": n, "before": a, "after": b} for n, a, b in self.passes],
+            "steps": [
+                {
+                    "kind": line.kind,
+                    "nodes": list(line.nodes),
+                    "results": list(line.results),
+                    "tasks": line.tasks,
+                    "flops": line.flops,
+                    "bytes": line.bytes,
+                    "reason": line.reason,
+                    "source": line.source,
+                }
+                for line in self.lines
+            ],
+            "arena_bytes": self.arena_bytes,
+            "from_cache": self.from_cache,
+        }
+
+
+def of_steps(executable: Executable) -> Report:
+    """The report on a compiled graph."""
+    return Report(
+        executable.target.isa.name if executable.target else "numpy",
+        executable.threads,
+        (len(executable.graph), len(executable.lean)),
+        tuple((c.pass_name, c.before, c.after) for c in executable.changes),
+        tuple(_line(step, executable.lean) for step in executable.steps),
+        executable.arena_bytes,
+        executable.from_cache,
+    )
+
+
+def _line(step: Step, graph: Graph) -> Line:
+    names = tuple(n.op.name if n.op else "input" for n in step.nodes)
+    results = tuple(str(key.spec) for key in step.writes if isinstance(key, Node))
+    source = step.nodes[-1].source
+    place = str(source) if source else ""
+    if step.kernel is None:
+        node = step.nodes[0]
+        assert node.op is not None
+        cost = node.op.cost(node.inputs, node.shape, node.dtype, **node.params)
+        return Line("numpy", names, results, 1, cost.flops, cost.bytes, step.reason, place)
+    kernel = step.kernel
+    return Line("kernel", names, results, kernel.tasks, kernel.flops, kernel.bytes, "", place)
+
+
+def _row(number: int, line: Line) -> str:
+    what = " ".join(line.nodes)
+    what = what if len(what) <= 70 else f"{what[:67]}..."
+    figures = f"{_count(line.flops)} flop, {_size(line.bytes)}, {line.tasks} task{'s' * (line.tasks != 1)}"
+    note = f"  [NumPy: {line.reason}]" if line.kind == "numpy" else ""
+    return f"{number:4}  {what} -> {', '.join(line.results)}  ({figures}){note}"
+
+
+def _count(n: float) -> str:
+    for unit in ("", " k", " M", " G"):
+        if n < 1000:
+            return f"{n:.3g}{unit}"
+        n /= 1000
+    return f"{n:.3g} T"
+
+
+def _size(n: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if n < 1024:
+            return f"{n:.3g} {unit}"
+        n /= 1024
+    return f"{n:.3g} GiB"

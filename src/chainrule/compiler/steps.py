@@ -1,0 +1,54 @@
+"""What a compiled program does, step by step, before addresses are known."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrule.compiler.views import Sight
+from chainrule.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere in an array: the array's key (a node or a `Workspace`), and bytes from its beginning."""
+
+    array: Hashable
+    offset: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Workspace:
+    """Memory that a step needs for itself."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scratch:
+    """Memory that a step needs for each thread."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel, or one call of NumPy.
+
+    Attributes:
+        nodes: what it computes.
+        places: of a kernel's operands, in the order of its table.
+        reads, writes: keys of arrays.
+        kernel: native code, or None.
+        sights: for a call of NumPy, how each input is read.
+        reason: why NumPy is called.
+    """
+
+    nodes: Sequence[Node]
+    places: Sequence[Place]
+    reads: frozenset[Any]
+    writes: frozenset[Any]
+    kernel: Any = None
+    sights: Sequence[Sight] = field(default=())
+    reason: str = ""

@@ -1,0 +1,274 @@
+"""Functions that run as machine code."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import threading
+import warnings
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from chainrule import trees
+from chainrule.errors import ArgumentError, StructureError
+from chainrule.graph import Graph
+from chainrule.modes import inside_transform, recording
+from chainrule.node import Node, as_node, holding, symbol
+from chainrule.primitive import Array
+from chainrule.shapes import DTYPES, Spec, as_int
+from chainrule.transforms.run import Fn, argument_names
+from chainrule.transforms.tracing import without_identities
+
+_warned: list[bool] = []
+MANY = 8
+"""So many versions of a function are compiled before it is said that there are many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A function compiled for one structure, and for one shape and dtype of each array.
+
+    Attributes:
+        run: the executable, from arrays to arrays.
+        structure: of what the function returns.
+    """
+
+    run: Any
+    structure: Any
+
+
+class Compiled:
+    """A function that is traced and compiled when it meets arguments of new shapes; made by :func:`compile`.
+
+    Attributes:
+        versions: how many have been compiled.
+    """
+
+    def __init__(self, f: Fn, threads: int | None) -> None:
+        functools.update_wrapper(self, f, updated=())
+        self._f = f
+        self._threads = threads
+        self._versions: dict[Hashable, Version] = {}
+        self._making = threading.RLock()
+        self._last: Version | None = None
+
+    @property
+    def versions(self) -> int:
+        return len(self._versions)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, structure = trees.flatten((args, kwargs))
+        if any(
+            isinstance(x, Node) and (x.value is None or (x.tracked and inside_transform.get()))
+            for x in leaves
+        ):
+            return self._f(*args, **kwargs)  # it is being traced or differentiated: as a part of that
+        arrays: list[Array] = []
+        key: list[Hashable] = [structure_key(structure)]
+        for x in leaves:
+            if is_array(x):
+                array = array_of(x)
+                arrays.append(array)
+                key.append((array.shape, array.dtype))
+            else:
+                key.append(static_key(x))
+        whole = tuple(key)
+        version = self._versions.get(whole)
+        if version is None:
+            with self._making:
+                version = self._versions.get(whole) or self._compile(args, kwargs, whole)
+        self._last = version
+        results = version.run(arrays)
+        return trees.unflatten(version.structure, [holding(_scalar(r)) for r in results])
+
+    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Version:
+        graph, structure = traced(self._f, args, kwargs)
+        version = Version(executable(graph, self._threads), structure)
+        self._versions[key] = version
+        if len(self._versions) == MANY:
+            name = getattr(self._f, "__name__", "the function")
+            warnings.warn(
+                f"cr.compile: {name} has been compiled {MANY} times, for other shapes, dtypes or Python values each "
+                "time; pad batches to one size, and pass numbers that change as arrays, np.float32(rate)",
+                UserWarning,
+                stacklevel=4,
+            )
+        return version
+
+    def explain(self) -> Any:
+        """What became of every node in the version that ran last; print it.
+
+        Raises:
+            ArgumentError: nothing has run yet.
+        """
+        if self._last is None:
+            raise ArgumentError("explain: nothing has been compiled yet", fix="call the function first")
+        return self._last.run.explain()
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self._f, '__qualname__', self._f)!s}: {self.versions} versions>"
+
+
+def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
+    """Run ``f`` as machine code: traced once for each set of shapes and dtypes, then one native call.
+
+    Args:
+        f: a function of arrays, or of nested dict, list, tuple and Module of them, that gives the same. It is
+            run when it is traced and not again, so it must not depend on anything but its arguments. Left out,
+            ``compile`` is a decorator with options. Strings, None, functions and Python numbers are part of what is
+            compiled; to change a number without compiling again, pass an array.
+        threads: how many run it, at most; by default ``CHAINRULE_THREADS``, or all processors. Results have the
+            same bits for any number.
+
+    Returns:
+        A function with the same arguments that returns tensors. Derivatives flow through it where it is called
+        inside `grad` and its like; ``cr.compile(cr.grad(f))`` is the faster order. Its results are new leaves: eager
+        ``.backward()`` does not reach through it. ``explain()`` says what became of every node.
+
+    Raises:
+        TracedValueError: ``f`` asks for a number, in ``if x > 0`` for example.
+        ArgumentError: ``f`` is not a function, or ``threads`` is out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> slope = compile(cr.grad(lambda x: cr.sin(x) * x))
+        >>> round(slope(2.0 * np.ones(())).item(), 6)
+        0.077004
+    """
+    if threads is not None and as_int("compile", "threads", threads) < 1:
+        raise ArgumentError(f"compile: threads must be at least 1, got {threads}", fix="leave it out")
+    if f is None:
+        return functools.partial(compile, threads=threads)
+    if not callable(f):
+        raise ArgumentError(
+            f"compile: expected a function, got {type(f).__name__}", fix="pass the function itself"
+        )
+    return Compiled(f, threads)
+
+
+def traced(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Graph, Any]:
+    """The graph of ``f`` on arguments of these shapes, and the structure of its result.
+
+    Inputs are the arrays among the leaves of ``(args, kwargs)``, in order, under the names of the arguments.
+    """
+    leaves, structure = trees.flatten((args, kwargs))
+    names = _leaf_names(f, args, kwargs)
+    inputs: list[Node] = []
+    given: list[Any] = []
+    for x, name in zip(leaves, names, strict=True):
+        if is_array(x):
+            array = array_of(x)
+            inputs.append(symbol(Spec(array.shape, array.dtype), name))
+            given.append(inputs[-1])
+        else:
+            given.append(x)
+    new_args, new_kwargs = trees.unflatten(structure, given)
+    with recording(True):
+        result = f(*new_args, **new_kwargs)
+    flat, out = trees.flatten(result)
+    graph = without_identities(Graph(inputs, [as_node(x) for x in flat]))
+    return graph, out
+
+
+def _leaf_names(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    names = argument_names(f, len(args))
+    found: list[str] = []
+    for arg, name in zip(args, names, strict=False):
+        found += [f"{name}.{path}".rstrip(".") for path in trees.paths(arg)]
+    for name, arg in kwargs.items():
+        found += [f"{name}.{path}".rstrip(".") for path in trees.paths(arg)]
+    return found
+
+
+def executable(graph: Graph, threads: int | None, donated: dict[int, int] | None = None) -> Any:
+    """The graph as machine code; through NumPy, with one warning, where there is none for this machine."""
+    # llvmlite takes a tenth of a second to import, which only those pay who compile.
+    from chainrule.compiler.compiled import Executable
+    from chainrule.compiler.on_native.pool import default_threads
+    from chainrule.compiler.on_native.target import host
+
+    target = host()
+    if target is None and not _warned:
+        _warned.append(True)
+        warnings.warn(
+            f"cr.compile: there is no native code for this machine ({platform.machine()}): functions run through NumPy",
+            UserWarning,
+            stacklevel=5,
+        )
+    return Executable(graph, target, threads or default_threads(), donated)
+
+
+def is_array(x: Any) -> bool:
+    """Whether a leaf is an input of a compiled function; all else is part of what is compiled."""
+    return isinstance(x, (Node, np.ndarray, np.generic)) or hasattr(x, "__dlpack__")
+
+
+def array_of(x: Any) -> Array:
+    """The numbers of a leaf, row-major without gaps."""
+    array: Any = x.value if isinstance(x, Node) else x
+    if type(array) is not np.ndarray or not array.flags.c_contiguous or array.dtype not in DTYPES:
+        node: Node = as_node(x)
+        array = np.ascontiguousarray(node.value).reshape(node.shape)
+    return array
+
+
+def static_key(x: Any) -> Hashable:
+    """A leaf that is no array, as part of a key."""
+    kind: Any = x.__class__
+    if kind is float:
+        return "float", x.hex()
+    try:
+        hash(x)
+    except TypeError:
+        raise StructureError(
+            f"compile: an argument of type {kind.__name__} is neither an array nor hashable",
+            fix="pass arrays, or nested dict, list, tuple and Module of them",
+        ) from None
+    return (kind, x)
+
+
+def structure_key(branch: Any) -> Hashable:
+    """Containers, their keys and what is static in modules, without arrays."""
+    if branch is None:
+        return None
+    inner = tuple(structure_key(b) for b in branch.children)
+    if not hasattr(branch.kind, "tree_children"):
+        return branch.kind, branch.names, inner
+    attributes = cast("dict[str, Any]", branch.original.__dict__)
+    static: list[Hashable] = [(name, _static(value)) for name, value in attributes.items()]
+    return branch.kind, branch.names, inner, tuple(static)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """Equal only to the same object, which it keeps alive."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _static(value: Any) -> Hashable:
+    """An attribute of a module as part of a key; its parameters and modules are told apart elsewhere."""
+    kind: Any = value.__class__
+    if hasattr(kind, "tree_children") or (isinstance(value, Node) and value.dtype.kind == "f"):
+        return "part"
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value)
+        return tuple((name, _static(item)) for name, item in items.items())
+    if isinstance(value, (list, tuple)):
+        return kind, tuple(map(_static, cast("tuple[Any, ...]", value)))
+    if isinstance(value, (float, int, bool, str, bytes, type(None))):
+        return static_key(value)
+    return _Same(value)
+
+
+def _scalar(array: Array) -> Any:
+    return array if array.shape else array[()]
