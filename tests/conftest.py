@@ -33,3 +33,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """A generator seeded by the test's own name: the same numbers whichever tests run beside it."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Machine code that tests make is kept in a directory of its own, for one run."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CHAINRULE_CACHE", str(tmp_path_factory.mktemp("objects")))
+    yield
+    patch.undo()

@@ -171,5 +171,9 @@ class DivergenceError(ChainruleError, ArithmeticError):
     """Training has left the finite numbers."""
 
 
+class ProcessError(ChainruleError, RuntimeError):
+    """A process that chainrule started for a task ended before it was done."""
+
+
 class GraphError(ChainruleError, RuntimeError):
     """A graph breaks its own rules; this is a defect of chainrule or of a user-written primitive."""

@@ -23,6 +23,7 @@ from chainrule.compiler.on_native import (
     winograd_gradient,
 )
 from chainrule.compiler.on_native.axis import Axis, backward_axes, forward_axis
+from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.ir import Function, Int, Value, number
 from chainrule.compiler.on_native.matmul import Lowered
@@ -229,7 +230,7 @@ def test_an_image_that_is_not_a_number_reaches_only_the_windows_that_see_it() ->
 
 
 @dataclasses.dataclass(frozen=True)
-class Affine:
+class Affine(Epilogue):
     """Adds a bias for each channel and 1000 times the row."""
 
     name: str = "affine"

@@ -77,7 +77,7 @@ def see_through(node: Node, below: Sight) -> Sight | None:
         start: int = node.params["start"]
         return Sight(below.base, below.offset + start * below.strides[axis], below.strides, None)
     if op is GetItem and len(node.inputs) == 1:
-        return _sliced(node.params["index"], x.shape, below)
+        return selected(node.params["index"], x.shape, below)
     return None
 
 
@@ -124,7 +124,8 @@ def _reshaped(shape: Shape, before: Shape, below: Sight) -> Sight | None:
     return Sight(below.base, below.offset, tuple(reversed(strides)), None)
 
 
-def _sliced(index: Sequence[Any], shape: Shape, below: Sight) -> Sight | None:
+def selected(index: Sequence[Any], shape: Shape, below: Sight) -> Sight:
+    """What an index without arrays selects of something of ``shape``."""
     named = sum(1 for e in index if e is not None and e is not ...)
     offset, strides, axis = below.offset, list[int](), 0
     for entry in index:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from chainrule.compiler.on_native.ir import Function, Int, Value
+from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.kernel import Kernel
 
 
@@ -26,7 +25,7 @@ class Call:
     operands: tuple[str, ...]
 
 
-class Epilogue(Protocol):
+class Epilogue:
     """What becomes of a result while it is still in registers: bias, activation, an optimizer's update.
 
     The result is seen as a matrix; that of a convolution has a row for each pixel of all images, and a column for
@@ -38,10 +37,28 @@ class Epilogue(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        raise NotImplementedError
 
     @property
-    def operands(self) -> int: ...
+    def operands(self) -> int:
+        raise NotImplementedError
+
+    def prepare(self, f: Function, pointers: Sequence[Value], kind: Type) -> Sequence[Value]:
+        """Compute what all results need, where that comes before all calls of `apply`.
+
+        Args:
+            f: the function under construction.
+            pointers: addresses of the epilogue's arrays.
+            kind: of the vectors that are results.
+
+        Returns:
+            What is passed to `apply` as ``pointers``.
+        """
+        return pointers
+
+    def prefetch(self, f: Function, pointers: Sequence[Value], row: Int, column: Int, batch: Int) -> None:
+        """Ask for the cache lines that `apply` will read for a row, from a column on."""
 
     def apply(
         self,
@@ -66,7 +83,7 @@ class Epilogue(Protocol):
         Returns:
             What is stored, or None to store nothing.
         """
-        ...
+        raise NotImplementedError
 
 
 def epilogue_operands(epilogue: Epilogue | None) -> tuple[str, ...]:

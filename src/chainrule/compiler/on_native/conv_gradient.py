@@ -401,8 +401,11 @@ def _finish(p: _Plan, target: Target) -> Kernel:
     name = c.symbol("conv_weight_gradient_sum", target)
     f, operands, task, _ = entry(name, target)
     sums, y = operand(f, operands, 0), operand(f, operands, 1)
-    extra = [operand(f, operands, 2 + i) for i in range(c.epilogue.operands)] if c.epilogue else []
     kind = p.kind.vector(p.panels.lanes)
+    extra: Sequence[Value] = ()
+    if c.epilogue:
+        extra = [operand(f, operands, 2 + i) for i in range(c.epilogue.operands)]
+        extra = c.epilogue.prepare(f, extra, kind)
 
     def one(row: Int, channel: Int, source: Int, v: int, mask: Value | None) -> None:
         column = f.add_int(channel, v * p.panels.lanes)

@@ -328,7 +328,10 @@ class _Tile:
     def store(self, operands: Value, sums: Sequence[Value], row: Int, channel: Int) -> None:
         f, d = self.function, self.d
         y = operand(f, operands, 2)
-        extra = [operand(f, operands, 3 + i) for i in range(d.epilogue.operands)] if d.epilogue else []
+        extra: Sequence[Value] = ()
+        if d.epilogue:
+            extra = [operand(f, operands, 3 + i) for i in range(d.epilogue.operands)]
+            extra = d.epilogue.prepare(f, extra, sums[0].type)
         start = f.at(y, f.add_int(f.mul_int(row, d.result[2]), channel), self.kind)
         for n, result in enumerate(sums):
             pixel, v = divmod(n, self.vectors)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native import bodies
 from chainrule.compiler.on_native.bodies import Body
-from chainrule.compiler.on_native.call import Call
-from chainrule.compiler.on_native.ir import Function, Int, Value
+from chainrule.compiler.on_native.call import Call, Epilogue
+from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.loops import Access, Loop, Values
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
@@ -18,8 +18,16 @@ from chainrule.node import Node
 from chainrule.shapes import count
 
 
+class _Prepared(list[Value]):
+    """Addresses of an epilogue's arrays, and what has been computed of them for all results."""
+
+    def __init__(self, pointers: Sequence[Value], values: Values) -> None:
+        super().__init__(pointers)
+        self.values = values
+
+
 @dataclass(frozen=True, slots=True)
-class BodyEpilogue:
+class BodyEpilogue(Epilogue):
     """A group's body as an epilogue.
 
     Attributes:
@@ -44,19 +52,22 @@ class BodyEpilogue:
     def operands(self) -> int:
         return len(self.loop.arrays)
 
-    def apply(
-        self,
-        f: Function,
-        pointers: Sequence[Value],
-        result: Value,
-        row: Int,
-        column: Int,
-        mask: Value | None,
-        batch: Int,
-    ) -> Value | None:
-        sizes = self.loop.sizes
+    def prepare(self, f: Function, pointers: Sequence[Value], kind: Type) -> Sequence[Value]:
+        values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, kind.lanes)
+        values.hoist()
+        return _Prepared(pointers, values)
+
+    def prefetch(self, f: Function, pointers: Sequence[Value], row: Int, column: Int, batch: Int) -> None:
+        values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, 1)
+        self._place(values, row, column, batch)
+        for array, access in enumerate(self.loop.arrays):
+            if access.strides[-1] == 1 and any(access.strides[:-1]):
+                f.prefetch(values.address(array), write=any(array == a for a, _ in self.loop.stores))
+
+    def _place(self, values: Values, row: Int, column: Int, batch: Int) -> None:
+        """Tell where in the domain a row and a column are."""
+        f, sizes = values.f, self.loop.sizes
         last = len(sizes) - 1
-        values = Values(f, self.loop, pointers, last, result.type.lanes)
         values.index[last] = column
         outer = list(range(last))
         if self.batched:
@@ -67,7 +78,23 @@ class BodyEpilogue:
             row = f.div_int(row, sizes[axis])
         if outer:
             values.index[outer[0]] = row
-        known = {self.head: result}
+
+    def apply(
+        self,
+        f: Function,
+        pointers: Sequence[Value],
+        result: Value,
+        row: Int,
+        column: Int,
+        mask: Value | None,
+        batch: Int,
+    ) -> Value | None:
+        if isinstance(pointers, _Prepared) and pointers.values.lanes == result.type.lanes:
+            values = pointers.values
+        else:
+            values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, result.type.lanes)
+        self._place(values, row, column, batch)
+        known = {**values.fixed, self.head: result}
         for array, n in self.loop.stores:
             values.store(array, values.value(n, mask, known), mask)
         return None if self.given is None else values.value(self.given, mask, known)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from chainrule.compiler.groups import Group, Grouping
-from chainrule.compiler.on_native import images, matmul
+from chainrule.compiler.on_native import images, matmul, placing
 from chainrule.compiler.on_native.epilogues import finish
 from chainrule.compiler.on_native.operands import Operand, factor
 from chainrule.compiler.on_native.target import Target
@@ -17,7 +17,10 @@ from chainrule.compiler.steps import Step
 from chainrule.compiler.views import strides_of
 from chainrule.node import Node
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
+from chainrule.ops.gather import ScatterAdd
+from chainrule.ops.join import Concatenate, Pad
 from chainrule.ops.matmul import MatMul
+from chainrule.ops.move import Reshape
 from chainrule.ops.pool import MaxPool2d, MaxPool2dGrad, MaxPool2dTangent, SumPool2d
 from chainrule.ops.windows import OverlapAdd2d
 from chainrule.primitive import Primitive
@@ -74,15 +77,32 @@ ALONE: dict[type[Primitive], Lower] = {
     MaxPool2dTangent: images.lower_pool,
     SumPool2d: images.lower_pool,
     OverlapAdd2d: images.lower_pool,
+    Concatenate: placing.lower_concat,
+    Pad: placing.lower_pad,
+    Reshape: placing.lower_reshape,
+    ScatterAdd: placing.lower_scatter,
 }
 """Primitives with a kernel that ends with them."""
 
 
+_INPUTS: dict[type[Primitive] | None, int] = {
+    Concatenate: 64,
+    Pad: 1,
+    Reshape: 1,
+    ScatterAdd: 1,
+}
+"""With more inputs NumPy does it: an index with arrays has them as inputs."""
+
+
 def kind_of(node: Node) -> str:
     """``head``, ``alone`` or ``call``: who computes a node that is neither elementwise nor a reduction."""
-    if node.dtype not in FLOATS or not node.size or not all(x.size for x in node.inputs):
+    if not node.size or not all(x.dtype is node.dtype for x in node.inputs):
         return "call"
-    if not all(x.dtype is node.dtype for x in node.inputs):
+    if node.op in _INPUTS:
+        return (
+            "alone" if all(x.size for x in node.inputs) and len(node.inputs) <= _INPUTS[node.op] else "call"
+        )
+    if node.dtype not in FLOATS or not all(x.size for x in node.inputs):
         return "call"
     return "head" if node.op in HEADS else "alone" if node.op in ALONE else "call"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.compiler.on_native.division import Divisor, divisor, quotient
 from chainrule.compiler.on_native.elements import Elements, promoted
 from chainrule.compiler.on_native.ir import (
     Function,
@@ -26,6 +27,7 @@ from chainrule.compiler.on_native.ir import (
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.target import Target
 from chainrule.errors import GraphError
+from chainrule.ops.arithmetic import Divide
 from chainrule.ops.reduce import Max, Min, Prod, Sum
 from chainrule.primitive import Primitive
 from chainrule.shapes import DType, count
@@ -150,6 +152,7 @@ class Values:
     Attributes:
         index: for each axis of the domain, where along it the place is.
         rows, fixed: values that are the same for all of a row, and everywhere, by instruction.
+        divisors: of the fixed ones, those by which something that is not fixed is divided.
     """
 
     def __init__(self, f: Function, loop: Loop, pointers: Sequence[Value], vector: int, lanes: int) -> None:
@@ -159,10 +162,31 @@ class Values:
         self.index: dict[int, Int] = {}
         self.rows: dict[int, Value] = {}
         self.fixed: dict[int, Value] = {}
+        self.divisors: dict[int, Divisor] = {}
 
     def full(self, n: int) -> bool:
         """Whether an instruction's value differs along the reduced axes."""
         return bool(self.loop.reduced) and self.loop.body[n].full
+
+    def hoist(self) -> None:
+        """Compute what is the same everywhere once: call it where that dominates all that follows."""
+        for n, i in enumerate(self.loop.body):
+            if i.kind == "load":
+                same = not any(self.loop.arrays[i.array].strides)
+            else:
+                same = i.kind not in ("reduce", "result") and all(a in self.fixed for a in i.args)
+            if same:
+                self.fixed[n] = self.compute(n, None, self.fixed)
+        for i in self.loop.body:
+            if i.op is Divide and i.args[1] in self.fixed and i.args[0] not in self.fixed:
+                by = i.args[1]
+                if self._of_one_dtype(i) and by not in self.divisors:
+                    self.divisors[by] = divisor(self.f, self.fixed[by])
+
+    def _of_one_dtype(self, division: Instruction) -> bool:
+        """Whether a division can go by its divisor's reciprocal."""
+        alike = all(self.loop.body[a].dtype is division.dtype for a in division.args)
+        return alike and self.f.target.isa.fma
 
     def value(self, n: int, mask: Value | None, known: dict[int, Value]) -> Value:
         """Instruction ``n`` at the current place; ``known`` holds what was computed there already."""
@@ -195,11 +219,16 @@ class Values:
             return self._load(i.array, kind, mask)
         assert i.op is not None
         assert i.op.emit is not None
+        if i.op is Divide and i.args[1] in self.divisors and self._of_one_dtype(i):
+            x = i.args[0]
+            return quotient(self.f, known[x] if x in known else self.rows[x], self.divisors[i.args[1]])
         args = [known[a] if a in known else self.rows[a] for a in i.args]
         return i.op.emit(self.elements, *promoted(self.elements, args), **dict(i.params))
 
-    def _address(self, array: int, kind: Type) -> Value:
+    def address(self, array: int) -> Value:
+        """Of an array's element at the current place."""
         access = self.loop.arrays[array]
+        kind = type_of(access.dtype)
         place: Int = 0
         for axis, stride in enumerate(access.strides):
             if stride:
@@ -208,7 +237,7 @@ class Values:
 
     def _load(self, array: int, kind: Type, mask: Value | None) -> Value:
         f, stride = self.f, self.loop.arrays[array].strides[self.vector]
-        where = self._address(array, kind)
+        where = self.address(array)
         if stride == 0:
             return f.load_splat(where, kind)
         if stride == 1:
@@ -218,7 +247,7 @@ class Values:
 
     def store(self, array: int, value: Value, mask: Value | None) -> None:
         f, stride = self.f, self.loop.arrays[array].strides[self.vector]
-        where = self._address(array, value.type)
+        where = self.address(array)
         if stride == 0:
             f.store(f.lane(value, 0), where)
         elif stride == 1:
@@ -287,23 +316,11 @@ class _Nest(Values):
             else:
                 self._columns(columns)
 
-        self._hoist()
+        self.hoist()
         f.loop(rows[0], rows[1], 1, row, may_be_empty=True)
         costs = [i.op for i in loop.body if i.op is not None]
         moved = sum(_reach(a, loop.sizes) * a.dtype.itemsize for a in loop.arrays)
         return Kernel(self.name, (f,), tasks, len(costs) * domain, moved)
-
-    def _hoist(self) -> None:
-        """Compute what is the same everywhere once, before all loops."""
-        still: set[int] = set()
-        for n, i in enumerate(self.loop.body):
-            if i.kind == "load":
-                same = not any(self.loop.arrays[i.array].strides)
-            else:
-                same = i.kind != "reduce" and all(a in still for a in i.args)
-            if same:
-                still.add(n)
-                self.fixed[n] = self.compute(n, None, self.fixed)
 
     def _columns(self, bounds: tuple[Int, Int]) -> None:
         """Vectors along an axis that is kept: whole ones, then the rest under a mask."""

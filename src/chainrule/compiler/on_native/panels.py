@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chainrule.compiler.on_native.axis import Axis
-from chainrule.compiler.on_native.ir import PTR, Function, Int, Type, Value, first_lanes
+from chainrule.compiler.on_native.ir import PTR, Function, Int, Type, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul.packing import transposed
 from chainrule.compiler.on_native.target import Target
@@ -205,6 +205,7 @@ class _Packing:
             kind = w.kind.vector(lanes)
             mask = first_lanes(depth, lanes) if depth < lanes else None
             lines = [f.load(f.at(source, c * w.channel, kind), kind, mask) for c in range(channels)]
+            lines += [number(kind, 0)] * (lanes - channels)
             for d, line in enumerate(transposed(f, lines)[:depth]):
                 f.store(line, f.at(to, d * self.panels.channels, kind))
             self.squares[name] = f

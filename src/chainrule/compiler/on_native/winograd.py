@@ -103,7 +103,9 @@ class _Images(Block):
         f, operands, task = self.begin(2)
         x, w, self.y = (operand(f, operands, i) for i in (0, 1, 3))
         extra = range(4, 4 + (self.epilogue.operands if self.epilogue else 0))
-        self.extra = [operand(f, operands, i) for i in extra]
+        self.extra: Sequence[Value] = [operand(f, operands, i) for i in extra]
+        if self.epilogue:
+            self.extra = self.epilogue.prepare(f, self.extra, p.vector)
         weights = f.at(w, offset, d.kind)
 
         def block(images: tuple[Int, Int], line: Int) -> None:

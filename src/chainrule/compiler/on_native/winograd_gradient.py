@@ -6,6 +6,7 @@ by ``A g Aᵀ``; their products, summed over tiles, become weights by ``Gᵀ u G
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.compiler.on_native import winograd
@@ -135,7 +136,9 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
     tasks = parts(d.depth, max(1, min(TASKS, count * size >> 14)))
     f, operands, task, _ = entry(name, target)
     sums, y = operand(f, operands, 0), operand(f, operands, 1)
-    extra = [operand(f, operands, 2 + i) for i in range(epilogue.operands)] if epilogue else []
+    extra: Sequence[Value] = ()
+    if epilogue:
+        extra = epilogue.prepare(f, [operand(f, operands, 2 + i) for i in range(epilogue.operands)], kind)
 
     def total(start: Value) -> Value:
         out = f.load(start, kind)

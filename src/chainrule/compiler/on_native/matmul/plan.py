@@ -11,14 +11,18 @@ from chainrule.compiler.on_native.target import InstructionSet, Target
 
 MIN_TASK = 1 << 19
 """Multiplications and additions that make a task of their own worth while: some 3 µs."""
+TASK = 1 << 15
+"""How many of them could be done in the time that it takes to hand over a task."""
 MAX_TASKS = 32
 """Four tasks for each of eight threads."""
 DEPTH = 1024
 """Steps of k in one pass, if there are half as many more."""
 SETS = 4096
 """Addresses that differ by this many bytes share a set of the first cache, which holds 8 to 12 of them."""
+UNPACKED = 1 << 19
+"""Bytes of a B whose columns are adjacent that is read where it lies, if there are no more."""
 PACKED = 1 << 20
-"""Bytes of B from which on it is packed, and that a task packs at most."""
+"""Bytes of B that a task packs at most: the second cache holds them."""
 RECTANGLE = 1 << 17
 """Elements of C in a task whose sums are cut: the second cache holds them."""
 
@@ -59,7 +63,7 @@ def plan(p: Product, target: Target) -> Plan:
     if p.a[1] == 1 and distance % SETS == 0 and p.m > most:
         most = min(most, 8)
     rows = heights(p.m, most, least_rows(isa))
-    pack = not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > PACKED))
+    pack = not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > UNPACKED))
     all_vectors = -(-p.n // lanes)
     vectors = width // lanes
     if not pack and not p.packed_b:
@@ -145,9 +149,10 @@ class _Grid:
         """Time relative to that of an even cut without copies, on 2, 4 and 8 threads."""
         blocks, panels = self._largest(down, across)
         tasks = self.p.items * down * across
-        # In units of a tile: a panel or a block takes about half of one to copy.
-        task = blocks * panels + 0.5 * (panels * self.pack + blocks * self.stage)
-        if self.p.nbytes > PACKED:  # what a task reads comes from memory
-            task *= 1 + 6 / (blocks * self.rows[0]) + 6 / (panels * self.width)
+        # In units of a tile: what it takes to copy a panel or a block.
+        copy = (1.3 if self.p.b[1] != 1 else 0.5) if self.pack else 0.0
+        task = blocks * panels + copy * panels + 0.4 * self.stage * blocks
+        if self.p.nbytes > UNPACKED:  # what a task reads comes from memory
+            task *= 1 + 5 / (blocks * self.rows[0]) + 2 / (panels * self.width)
         even = self.p.items * len(self.rows) * self.panels
-        return sum(-(-tasks // threads) * threads * task / even for threads in (2, 4, 8)) + 0.01 * tasks
+        return sum(-(-tasks // threads) * threads * task / even for threads in (2, 4, 8)) + 3 * tasks * TASK / self.p.flops

@@ -11,6 +11,7 @@ from chainrule.compiler.on_native.ir import F32, F64, PTR, Function, Int, Type, 
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import DType, float32
 
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """``C[b] = A[b] @ B[b]`` for every ``b`` of a batch.

@@ -6,6 +6,7 @@ more of C is held, the fewer loads for each multiplication; the size of the tile
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.compiler.on_native.call import Epilogue
@@ -114,8 +115,7 @@ def _tile(tile: Tile, target: Target) -> Function:
         _keep_partial(f, tile, place, _sums(f, tile, place))
     else:
         if tile.depth >= 64 and tile.rows > 1:
-            for r in range(tile.rows):
-                f.prefetch(f.at(place.c, r * tile.c, tile.element), write=True)
+            _prefetch(f, tile, place)
         _finish(f, tile, place, _sums(f, tile, place))
     return f
 
@@ -186,12 +186,28 @@ def _keep_partial(f: Function, tile: Tile, place: Place, sums: list[Value]) -> N
     f.when(f.equal_int(place.last, 1), lambda: _finish(f, tile, place, sums), keep)
 
 
+def _prefetch(f: Function, tile: Tile, place: Place) -> None:
+    """Ask for what the end of the tile will read and write, so that it is there when the sums are."""
+    pointers: list[Value] = []
+    if tile.epilogue and place.operands is not None:
+        pointers = [operand(f, place.operands, EPILOGUE + i) for i in range(tile.epilogue.operands)]
+    line = 64 // tile.element.itemsize
+    width = tile.vectors * tile.lanes(f.target.isa)
+    for r in range(tile.rows):
+        for column in range(0, width, line):
+            f.prefetch(f.at(place.c, r * tile.c + column, tile.element), write=True)
+            if tile.epilogue:
+                row, first = f.add_int(place.row, r), f.add_int(place.column, column)
+                tile.epilogue.prefetch(f, pointers, row, first, place.batch)
+
+
 def _finish(f: Function, tile: Tile, place: Place, sums: list[Value]) -> None:
     lanes = tile.lanes(f.target.isa)
-    pointers: list[Value] = []
+    pointers: Sequence[Value] = ()
     if tile.epilogue:
         assert place.operands is not None
         pointers = [operand(f, place.operands, EPILOGUE + i) for i in range(tile.epilogue.operands)]
+        pointers = tile.epilogue.prepare(f, pointers, sums[0].type)
     for r in range(tile.rows):
         for v in range(tile.vectors):
             result: Value | None = sums[r * tile.vectors + v]
