@@ -22,7 +22,12 @@ def place(tmp_path, monkeypatch):
 def text(factor=2.0):
     f = Function("times", [("%x", PTR), ("%n", I64)], target.host())
     x, n = f.parameters
-    f.loop(0, n, 1, lambda i, _: f.store(f.mul(f.load(f.at(x, i, F32), F32), number(F32, factor)), f.at(x, i, F32)))
+    f.loop(
+        0,
+        n,
+        1,
+        lambda i, _: f.store(f.mul(f.load(f.at(x, i, F32), F32), number(F32, factor)), f.at(x, i, F32)),
+    )
     return module([f])
 
 
@@ -121,7 +126,9 @@ def test_another_process_starts_from_the_cache(place):
         "f(np.eye(3)); print(f.explain().from_cache)"
     )
     runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
         for _ in range(2)
     ]
     assert runs == ["False", "True"]

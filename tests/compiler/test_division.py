@@ -10,7 +10,20 @@ import chainrule as cr
 def test_every_kind_of_divisor_and_dividend(dtype):
     info = np.finfo(dtype)
     rng = np.random.default_rng(0)
-    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -3.0, info.max, info.tiny, info.smallest_subnormal, 1e30, 1e-30]
+    special = [
+        0.0,
+        -0.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        1.0,
+        -3.0,
+        info.max,
+        info.tiny,
+        info.smallest_subnormal,
+        1e30,
+        1e-30,
+    ]
     spread = rng.normal(size=500) * 10.0 ** rng.uniform(-30, 30, 500)
     x = np.concatenate([special, spread]).astype(dtype)
     f = cr.compile(lambda x, s: x / s)

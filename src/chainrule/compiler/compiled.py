@@ -69,7 +69,7 @@ class Executable:
         if target and self._pool:
             self._bases[POOL] = self._pool.address
             self._build(target, self._pool)
-        self._running = threading.RLock()
+        self.running = threading.RLock()
 
     def _place(self) -> None:
         """Give every array its entry in the table of addresses: arena, inputs, constants, results."""
@@ -156,7 +156,7 @@ class Executable:
 
     def run(self, address: int, arrays: Sequence[Array], fresh: Mapping[Node, Array]) -> None:
         """All steps, on the table at an address."""
-        with self._running:
+        with self.running:
             if self._pool is not None and not self._pool.ready:
                 self._pool.start()
             for each in self._order:
@@ -223,6 +223,13 @@ class Executable:
         return np.array(self._seen(sight, node, arrays, fresh))
 
     @property
+    def alone(self) -> Any:
+        """The one native function that is the whole program, if it is so, and never hands tasks to threads."""
+        parallel = any(step.kernel is not None and step.kernel.tasks > 1 for step in self.steps)
+        only = self._order[0] if len(self._order) == 1 else None
+        return None if parallel or isinstance(only, Step) else only
+
+    @property
     def moves(self) -> bool:
         """Whether donated inputs get their new values by copying after a run."""
         return bool(self._moved)
@@ -237,15 +244,18 @@ class Bound:
 
     Attributes:
         address: of the table.
+        moved: whether donated inputs are copied into after a run.
     """
 
-    __slots__ = ("_arrays", "_executable", "_fresh", "_table", "address", "moved")
+    __slots__ = ("_alone", "_arrays", "_executable", "_fresh", "_lock", "_table", "address", "moved")
 
     def __init__(self, executable: Executable, arrays: list[Array], fresh: dict[Node, Array]) -> None:
         self._executable, self._arrays, self._fresh = executable, arrays, fresh
         self._table = executable.table(arrays, fresh)
         self.address: int = self._table.ctypes.data
         self.moved = executable.moves
+        self._alone = None if self.moved else executable.alone
+        self._lock = executable.running
 
     def __call__(self) -> list[Array]:
         """Run, and give the results: the same arrays each time, with new numbers."""
@@ -254,6 +264,10 @@ class Bound:
 
     def run(self) -> None:
         """Run; what is returned stays in its arrays."""
+        if self._alone is not None:  # a small step takes a microsecond: every call counts
+            with self._lock:
+                self._alone(self.address)
+            return
         self._executable.run(self.address, self._arrays, self._fresh)
         if self.moved:
             self.results()

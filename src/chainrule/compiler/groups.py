@@ -138,8 +138,28 @@ class _Grouper:
                 self._join(node)
             else:
                 self._open(self.kind_of(node), node, node.shape)
+        self._join_siblings()
         order = sorted(self.groups.values(), key=lambda g: (g.after.bit_count(), g.number))
         return Grouping(order, self.sights, self.home)
+
+    def _join_siblings(self) -> None:
+        """Let loops that read one large array, and do not wait for each other, read it together."""
+        readers: dict[Node, dict[Group, None]] = {}
+        for g in list(self.groups.values()):
+            for node in g.members if g.kind == "loop" else ():
+                for x in node.inputs:
+                    base = self.sights[x].base
+                    if self.home.get(base) is not g and base.size == count(g.domain):
+                        readers.setdefault(base, {})[g] = None
+        for found in readers.values():
+            waiting = [g for g in found if g.number in self.groups]
+            while len(waiting) > 1:
+                first = waiting.pop(0)
+                for other in waiting:
+                    apart = not (first.after & other.bit or other.after & first.bit)
+                    if apart and other.number in self.groups:
+                        self._merge(first, other, siblings=True)
+                waiting = [g for g in waiting if g.number in self.groups]
 
     def _sources(self, node: Node) -> list[Group]:
         """Groups that compute what a node reads, each once."""
@@ -185,6 +205,8 @@ class _Grouper:
     def _fits(self, target: Group, node: Node) -> bool:
         if target.kind in ("alone", "call") or len(target.members) >= MEMBERS:
             return False
+        if target.kind == "head" and target.domain[-1] == 1:
+            return False  # a vector would have one lane in use; a loop over all rows has them all
         found = self._placed(target, node)
         if found is None:
             return False
@@ -295,7 +317,7 @@ class _Grouper:
             if other.after & changed.bit:
                 other.after |= changed.after
 
-    def _merge(self, target: Group, other: Group) -> None:
+    def _merge(self, target: Group, other: Group, *, siblings: bool = False) -> None:
         """Let two loops over one domain run as one, if neither waits for the other through a third."""
         if other.kind != "loop" or len(target.members) + len(other.members) > MEMBERS:
             return
@@ -305,7 +327,7 @@ class _Grouper:
         if reduced and (
             target.kind == "head"
             or other.reduced not in ((), reduced)
-            or not self._row_fits(target if target.reduced else other)
+            or not (siblings or self._row_fits(target if target.reduced else other))
         ):
             return
         if target.kind == "head" and any(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
 from chainrule.compiler.inplace import overwrite
 from chainrule.compiler.on_native import bodies, heads, loops
 from chainrule.compiler.on_native.elements import missing, slow
+from chainrule.compiler.on_native.partial import in_parts
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.recompute import stored
-from chainrule.compiler.steps import Step
+from chainrule.compiler.steps import Place, Step, Workspace
 from chainrule.compiler.views import Sight
 from chainrule.graph import Graph
 from chainrule.node import Node
@@ -41,7 +43,7 @@ def steps_of(
         if target is None or each.kind == "call":
             found.append(_call(each.members[0], grouping, target is None))
         elif each.kind == "loop":
-            found.append(_loop(each, grouping, needed, target))
+            found.extend(_loop(each, grouping, needed, target))
         else:
             found.extend(heads.lower(each, grouping, needed, target))
     return found, overwritten, grouping.sights
@@ -71,20 +73,36 @@ def is_reduction(node: Node) -> bool:
     return bool(node.inputs[0].size)
 
 
-def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) -> Step:
+def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
     body = bodies.build(each, grouping, needed)
-    loop = loops.Loop(
-        each.domain, body.reduced, tuple(body.arrays), tuple(body.instructions), tuple(body.stores)
+    loop = loops.collapsed(
+        loops.Loop(
+            each.domain, body.reduced, tuple(body.arrays), tuple(body.instructions), tuple(body.stores)
+        )
     )
-    kernel = loops.lower(loop, target)
-    written = {array for array, _ in body.stores}
-    return Step(
-        each.members,
-        body.places,
-        frozenset(p.array for i, p in enumerate(body.places) if i not in written),
-        frozenset(p.array for i, p in enumerate(body.places) if i in written),
-        kernel,
+    parts = in_parts(loop)
+    if parts is None:
+        return [_step(each.members, loop, body.places, target)]
+    sums = [Place(Workspace(parts.size * dtype.itemsize)) for dtype in parts.dtypes]
+    first = _step(each.members[:1], parts.first, [*body.places, *sums], target)
+    return [first, _step(each.members, parts.last, [*sums, *body.places], target)]
+
+
+def _step(members: Sequence[Node], loop: loops.Loop, places: Sequence[Place], target: Target) -> Step:
+    """A kernel for a loop, on those of its arrays that it uses."""
+    used = sorted({i.array for i in loop.body if i.kind == "load"} | {array for array, _ in loop.stores})
+    number = {array: i for i, array in enumerate(used)}
+    written = {places[array].array for array, _ in loop.stores}
+    read = {places[i.array].array for i in loop.body if i.kind == "load"}
+    lean = loops.Loop(
+        loop.sizes,
+        loop.reduced,
+        tuple(loop.arrays[a] for a in used),
+        tuple(replace(i, array=number[i.array]) if i.kind == "load" else i for i in loop.body),
+        tuple((number[array], n) for array, n in loop.stores),
     )
+    kernel = loops.lower(lean, target)
+    return Step(members, [places[a] for a in used], frozenset(read), frozenset(written), kernel)
 
 
 def _never(node: Node) -> bool:

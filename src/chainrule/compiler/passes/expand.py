@@ -19,9 +19,9 @@ import numpy as np
 from chainrule.compiler.passes.rewrite import is_constant, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
-from chainrule.ops.arithmetic import divide, square, subtract
-from chainrule.ops.cast import astype
-from chainrule.ops.compare import equal, isfinite, logical_or, where
+from chainrule.ops.arithmetic import Scale, divide, square, subtract
+from chainrule.ops.cast import AsType, astype
+from chainrule.ops.compare import LogicalNot, equal, isfinite, logical_or, where
 from chainrule.ops.exponential import exp, log, sqrt
 from chainrule.ops.gather import GetItem, ScatterAdd
 from chainrule.ops.index import OneHot
@@ -50,6 +50,8 @@ def expand(graph: Graph) -> tuple[Graph, int]:
     def rule(node: Node) -> Node | None:
         if node.op in _RULES and node.inputs[0].size:
             return _RULES[node.op](node, node.inputs[0], **node.params)
+        if node.op is Scale:
+            return _masked(node, *node.inputs)
         if node.op is OneHot:
             return _one_hot(node, flags)
         if node.op is GetItem or node.op is ScatterAdd:
@@ -123,6 +125,21 @@ _RULES: dict[type[Primitive], Callable[..., Node]] = {
     SumTo: _sum_to,
     Var: _var,
 }
+
+
+def _masked(node: Node, mask: Node, x: Node) -> Node | None:
+    """A gradient that reaches the chosen elements: a choice instead of a product with 0 and 1.
+
+    Where nothing is chosen the result is 0.0; the product would have the sign of ``x``.
+    """
+    if mask.op is not AsType or mask.inputs[0].dtype != bool_ or x.dtype != node.dtype:
+        return None
+    chosen, zero = mask.inputs[0], constant(0.0, node.dtype)
+    if chosen.op is LogicalNot:
+        result: Node = where(chosen.inputs[0], zero, x)
+    else:
+        result = where(chosen, x, zero)
+    return result if result.shape == node.shape else None
 
 
 def _one_hot(node: Node, flags: list[Node]) -> Node | None:

@@ -194,5 +194,3 @@ def transposed(f: Function, rows: list[Value]) -> list[Value]:
         vectors = after
         distance *= 2
     return vectors
-
-

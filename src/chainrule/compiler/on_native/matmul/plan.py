@@ -63,7 +63,7 @@ def plan(p: Product, target: Target) -> Plan:
     if p.a[1] == 1 and distance % SETS == 0 and p.m > most:
         most = min(most, 8)
     rows = heights(p.m, most, least_rows(isa))
-    pack = not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > UNPACKED))
+    pack = p.k > 0 and not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > UNPACKED))
     all_vectors = -(-p.n // lanes)
     vectors = width // lanes
     if not pack and not p.packed_b:
@@ -118,7 +118,7 @@ class _Grid:
     def best(self) -> tuple[tuple[int, int], int]:
         """The grid, and the number of tasks of the whole batch."""
         blocks, panels, items = len(self.rows), self.panels, self.p.items
-        wanted = max(1, min(MAX_TASKS, self.p.flops // MIN_TASK))
+        wanted = max(1, min(MAX_TASKS, self.p.work // MIN_TASK))
         most = max(1, wanted // items)
         while True:
             found = [
@@ -155,4 +155,7 @@ class _Grid:
         if self.p.nbytes > UNPACKED:  # what a task reads comes from memory
             task *= 1 + 5 / (blocks * self.rows[0]) + 2 / (panels * self.width)
         even = self.p.items * len(self.rows) * self.panels
-        return sum(-(-tasks // threads) * threads * task / even for threads in (2, 4, 8)) + 3 * tasks * TASK / self.p.flops
+        return (
+            sum(-(-tasks // threads) * threads * task / even for threads in (2, 4, 8))
+            + 3 * tasks * TASK / self.p.work
+        )

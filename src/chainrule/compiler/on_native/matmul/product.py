@@ -51,6 +51,11 @@ class Product:
         return 2 * self.items * self.m * self.n * self.k
 
     @property
+    def work(self) -> int:
+        """Multiplications and additions, or as many as could be done while memory delivers the operands."""
+        return max(self.flops, 4 * self.nbytes)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the operands and the result, each once."""
         a, b, c = (
