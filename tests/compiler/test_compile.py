@@ -234,3 +234,19 @@ def test_a_batch_that_was_changed_in_place_is_read_again():
     assert abs(step(x, y).item() - first) > 1e-3
     x /= 2
     assert step(x, y).item() == pytest.approx(first)
+
+
+def test_the_same_program_is_the_same_code():
+    code = (
+        "import numpy as np, chainrule as cr\n"
+        "m = cr.models.mlp([20, 16, 16, 4], cr.relu, key=cr.random.key(0))\n"
+        "step = cr.train.compile_step(m, cr.nn.softmax_cross_entropy, cr.optim.adam(0.1))\n"
+        "step(np.ones((8, 20), np.float32), np.arange(8) % 4); print(step.explain().from_cache)"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(3)
+    ]
+    assert runs == ["False", "True", "True"]

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.compiler.compiled import Executable
-from chainrule.compiler.on_native import target
+from chainrule.compiler.on_native import jit, program, target
+from chainrule.compiler.on_native.lowering import steps_of
+from chainrule.compiler.passes.expand import expand
 from chainrule.errors import AxisError
 from compiler.random_graphs import random_gradient_graph, random_graph
 from compiler.same_bits import reference
@@ -159,3 +161,13 @@ def test_what_numpy_does_is_said_with_the_reason():
     assert [line.kind for line in report.lines] == ["numpy", "kernel"]
     assert "inv" in report.lines[0].reason and "inv" in report.text
     assert report.to_dict()["steps"][0]["reason"] == report.lines[0].reason
+
+
+def test_code_for_another_machine_is_emitted():
+    arm = target.forced("neon", "aarch64-unknown-linux-gnu")
+    graph, _ = expand(cr.trace(cr.value_and_grad(network, (0, 1, 2)), *large()))
+    steps, _, _ = steps_of(graph, arm, {}, ())
+    arrays = dict.fromkeys(place.array for step in steps for place in step.places)
+    text, names = program.emit([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, arm)
+    written = jit.assembly(text, arm)
+    assert names == ["run0"] and "fmla" in written and "run0:" in written

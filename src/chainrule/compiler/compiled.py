@@ -76,7 +76,7 @@ class Executable:
         lives: dict[Any, tuple[int, int, int]] = {}
         self._constants: dict[Node, Array] = {}
         for i, step in enumerate(self.steps):
-            for key in (*step.reads, *step.writes):
+            for key in step.arrays:
                 if key in self._inputs or key in self._overwritten:
                     continue
                 if isinstance(key, Node) and key.op is None:

@@ -152,7 +152,7 @@ class _Grouper:
                     if self.home.get(base) is not g and base.size == count(g.domain):
                         readers.setdefault(base, {})[g] = None
         for found in readers.values():
-            waiting = [g for g in found if g.number in self.groups]
+            waiting: list[Group] = [g for g in found if g.number in self.groups]
             while len(waiting) > 1:
                 first = waiting.pop(0)
                 for other in waiting:

@@ -52,3 +52,10 @@ class Step:
     kernel: Any = None
     sights: Sequence[Sight] = field(default=())
     reason: str = ""
+
+    @property
+    def arrays(self) -> list[Any]:
+        """Keys of all arrays that it touches, in an order that does not change from run to run."""
+        if self.kernel is None:
+            return list(dict.fromkeys([*(s.base for s in self.sights), *self.nodes]))
+        return list(dict.fromkeys(place.array for place in self.places))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from chainrule.compiler.on_native.target import Target
-from chainrule.shapes import DType
+from chainrule.shapes import DType, bool_, float32, float64, int32, int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ VOID = Type("void")
 
 def type_of(dtype: DType) -> Type:
     """How elements of a dtype are held in registers; bool is ``i1`` there and ``i8`` in memory."""
-    return {"float32": F32, "float64": F64, "int32": I32, "int64": I64, "bool": I1}[dtype.name]
+    return _TYPES[dtype]
+
+
+_TYPES = {float32: F32, float64: F64, int32: I32, int64: I64, bool_: I1}
 
 
 class Value(str):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from chainrule.compiler.on_native.loops import TASK, TASKS, Access, Instruction, Loop
 from chainrule.shapes import DType, count
 
-
 MANY = 2048
 """With more results than that there is enough to do at once without parts."""
 

@@ -21,9 +21,6 @@ from chainrule.compiler.on_native.matmul.product import Lowered, Product, item_p
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, Place, Tile, call_tile
 from chainrule.compiler.on_native.target import Target
 
-GROUP = 128
-"""Rows of A that meet a panel before the next one does: the second cache holds them."""
-
 
 def multiply(p: Product, target: Target) -> Lowered:
     """The call that computes a product by blocks."""
@@ -42,7 +39,6 @@ class _Code:
         last_vectors, last_lanes: vectors of the last panel, and columns in the last of them.
         full: how many panels have no other shape.
         big, small: heights of blocks; the first ``bigs`` are higher.
-        group: blocks that meet a panel together.
         offsets: where panels, rows of A and partial sums begin in a thread's scratch memory.
         scratch: elements of it.
     """
@@ -62,13 +58,12 @@ class _Code:
         self.big, self.small = how.rows[0], how.rows[-1]
         self.bigs = how.rows.count(self.big)
         blocks, panels = -(-len(how.rows) // how.grid[0]), -(-how.panels // how.grid[1])
-        self.group = min(max(1, GROUP // self.big), blocks)
         deepest = how.depths[0]
         self.panels = Panels(p, self.width, deepest, target, self.functions) if how.pack else None
         self.stage = Stage(p, self.big, deepest, target, self.functions) if how.stage else None
         sizes = [
             panels * self.panels.size if self.panels else 0,
-            self.group * self.stage.size if self.stage else 0,
+            how.group * self.stage.size if self.stage else 0,
             blocks * panels * self.big * self.width if len(how.depths) > 1 else 0,
         ]
         line = 64 // p.dtype.itemsize
@@ -162,13 +157,15 @@ class _Rectangle:
         low, high = self.blocks
         if self.code.panels:
             self._copy_panels(this, self.code.panels)
-        f.loop(low, high, self.code.group, lambda first, _: self._group(this, first, high))
+        f.loop(low, high, self.code.plan.group, lambda first, _: self._group(this, first, high))
 
     def _group(self, this: _Pass, first: Int, high: Int) -> None:
         f, code, p = self.f, self.code, self.code.p
         row = self._row(first)
         along = f.add_int(f.mul_int(row, p.a[0]), f.mul_int(this.start, p.a[1]))
-        group = _Group(first, f.min_int(f.add_int(first, code.group), high), f.at(self.a, along, p.element))
+        group = _Group(
+            first, f.min_int(f.add_int(first, code.plan.group), high), f.at(self.a, along, p.element)
+        )
         if code.stage:
             group = self._staged(this, group, code.stage)
         start, end = self.panels

@@ -15,6 +15,8 @@ TASK = 1 << 15
 """How many of them could be done in the time that it takes to hand over a task."""
 MAX_TASKS = 32
 """Four tasks for each of eight threads."""
+SHALLOW = 16
+"""With no more steps of k, storing C takes longer than computing it."""
 DEPTH = 1024
 """Steps of k in one pass, if there are half as many more."""
 SETS = 4096
@@ -23,6 +25,8 @@ UNPACKED = 1 << 19
 """Bytes of a B whose columns are adjacent that is read where it lies, if there are no more."""
 PACKED = 1 << 20
 """Bytes of B that a task packs at most: the second cache holds them."""
+GROUP = 128
+"""Rows of A that meet a panel before the next one does: the second cache holds them."""
 RECTANGLE = 1 << 17
 """Elements of C in a task whose sums are cut: the second cache holds them."""
 
@@ -38,6 +42,7 @@ class Plan:
         depths: steps of k in each pass, of at most two sizes, the larger first.
         pack: whether tasks pack their part of B.
         stage: whether tasks copy their part of A.
+    group: blocks of rows that meet a panel before the next one does.
         grid: into how many parts the blocks and the panels of one product are cut.
         tasks: how many; each has a part of one product, or several products.
     """
@@ -48,6 +53,7 @@ class Plan:
     depths: Sequence[int]
     pack: bool
     stage: bool
+    group: int
     grid: tuple[int, int]
     tasks: int
 
@@ -62,7 +68,10 @@ def plan(p: Product, target: Target) -> Plan:
     most = most_rows(width // lanes, isa)
     if p.a[1] == 1 and distance % SETS == 0 and p.m > most:
         most = min(most, 8)
-    rows = heights(p.m, most, least_rows(isa))
+    shallow = p.k <= SHALLOW and p.b[1] == 1 and p.m * p.n * size > PACKED
+    if shallow:  # long stretches of few rows
+        most = min(most, 4)
+    rows = heights(p.m, most, min(most, least_rows(isa)))
     pack = p.k > 0 and not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > UNPACKED))
     all_vectors = -(-p.n // lanes)
     vectors = width // lanes
@@ -73,7 +82,8 @@ def plan(p: Product, target: Target) -> Plan:
     far = (p.k >= 256 and distance >= SETS // 2) or (p.k >= 64 and distance % SETS == 0)
     stage = p.a[1] != 1 and far and panels >= 3
     grid, tasks = _Grid(p, rows, vectors * lanes, panels, depths, pack, stage).best()
-    return Plan(rows, vectors, panels, depths, pack, stage, grid, tasks)
+    group = min(1 if shallow else max(1, GROUP // rows[0]), -(-len(rows) // grid[0]))
+    return Plan(rows, vectors, panels, depths, pack, stage, group, grid, tasks)
 
 
 def even(total: int, largest: int) -> list[int]:
