@@ -2,9 +2,9 @@
 
 With ``--json`` a command prints exactly one JSON document on stdout, also when it fails:
 ``{"error": {"type", "message", "fix"}}``. Without it errors go to stderr, on one screen. The exit status
-is 0, also where the reader of a pipe leaves early as ``head`` does; 2 for an error, 1 where the tour finds a
-number that differs, and 130 after Ctrl-C. Where the output's encoding lacks a character, such as ∂ in ASCII,
-something like it is written: ``d``.
+is 0, also where the reader of a pipe leaves early as ``head`` does; 2 for an error, 1 where the tour or a
+benchmark finds a wrong number, and 130 after Ctrl-C. Where the output's encoding lacks a character, such as ∂
+in ASCII, something like it is written: ``d``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.text import Text
 
 import chainrule
-from chainrule import models, optim, train
+from chainrule import bench, models, optim, train
 from chainrule.errors import ArgumentError, ChainruleError, FormulaError
 from chainrule.explain import explain
 from chainrule.formula import formula
 from chainrule.formula.mistakes import closest
-from chainrule.show import ascii, show_explanation, show_training
+from chainrule.show import ascii, show_benchmarks, show_explanation, show_training, show_workloads
 from chainrule.show.style import ERROR
 from chainrule.tour import take_tour
 
@@ -160,6 +160,60 @@ def train_command(
         )
     else:
         show_training(events, _console())
+
+
+@app.command("bench")
+def bench_command(
+    workloads: Annotated[
+        list[str] | None, typer.Argument(metavar="WORKLOAD...", help="Some of --list; default: all.")
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show the workloads, and run none.")] = False,
+    threads: Annotated[int, typer.Option(help="So many for each library.")] = 2,
+    seconds: Annotated[float, typer.Option(help="For the timing of each workload.")] = 3.0,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="LIBRARY", help="Leave a library out; may be repeated.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Compare parameters with float64 after so many; default: 20, 1 for resnet20."),
+    ] = None,
+    memory: Annotated[bool, typer.Option("--memory", help="Measure memory of training steps too.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Run each once and check its numbers, untimed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure against other libraries, on the same work.
+
+    Training steps and functions of arrays in chainrule, torch, jax, NumPy and micrograd, as far as they are
+    installed: pip install 'chainrule[bench]'. All take turns in one run; medians are compared. What each
+    computes is compared with float64.
+
+    For example: chainrule bench 784-128-10 sgemm-512
+    """
+    if listed:
+        if as_json:
+            _print_json({name: {"summary": w.summary, "goal": w.goal} for name, w in bench.WORKLOADS.items()})
+        else:
+            show_workloads(_console())
+        return
+    events = bench.run(
+        workloads or (),
+        threads=threads,
+        seconds=seconds,
+        without=without or (),
+        steps=steps,
+        memory=memory,
+        once=once,
+    )
+    if as_json:
+        *_, finished = events
+        assert isinstance(finished, bench.Finished)
+        _print_json(finished.to_dict())
+    else:
+        finished = show_benchmarks(events, _console())
+    if finished.failed:
+        raise typer.Exit(1)
 
 
 @app.command("tour")

@@ -52,6 +52,7 @@ class Compiled:
         self._f = f
         self._threads = threads
         self._versions: dict[Hashable, Version] = {}
+        self._plain: dict[Hashable, Version] = {}  # for calls with arrays alone, by their shapes and dtypes
         self._making = threading.RLock()
         self._last: Version | None = None
 
@@ -60,6 +61,10 @@ class Compiled:
         return len(self._versions)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            found = self._quick(args)
+            if found is not None:
+                return found
         leaves, structure = trees.flatten((args, kwargs))
         if any(
             isinstance(x, Node) and (x.value is None or (x.tracked and inside_transform.get()))
@@ -81,8 +86,32 @@ class Compiled:
             with self._making:
                 version = self._versions.get(whole) or self._compile(args, kwargs, whole)
         self._last = version
+        if not kwargs and len(arrays) == len(args):
+            self._plain[tuple([(a.shape, a.dtype) for a in arrays])] = version
         results = version.run(arrays)
         return trees.unflatten(version.structure, [holding(_scalar(r)) for r in results])
+
+    def _quick(self, args: tuple[Any, ...]) -> Any:
+        """The result if all arguments are arrays of known shapes; None if they have to be looked at more closely."""
+        arrays: list[Array] = []
+        key: list[Any] = []
+        for x in args:
+            if x.__class__ is not np.ndarray:
+                if not isinstance(x, Node) or x.value.__class__ is not np.ndarray:
+                    return None
+                if x.tracked and inside_transform.get():
+                    return None
+                x = x.value
+            if not x.flags.c_contiguous:
+                return None
+            arrays.append(x)
+            key.append((x.shape, x.dtype))
+        version = self._plain.get(tuple(key))
+        if version is None:
+            return None
+        self._last = version
+        results = [holding(r if r.shape else r[()]) for r in version.run(arrays)]
+        return results[0] if version.structure is None else trees.unflatten(version.structure, results)
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Version:
         graph, structure = traced(self._f, args, kwargs)

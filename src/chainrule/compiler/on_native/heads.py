@@ -53,7 +53,7 @@ def lower_matmul(group: Group, grouping: Grouping, needed: set[Node], target: Ta
         ),
         end.epilogue,
     )
-    lowered = matmul.multiply(product, target)
+    lowered = matmul.lower(product, target)
     arrays = {"a": left.place, "b": right.place}
     return [*found, *end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "c")]
 

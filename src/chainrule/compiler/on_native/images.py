@@ -37,7 +37,7 @@ def lower_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node], t
         rows = problem.images * problem.size[0] * problem.size[1]
         n, k = problem.channels, problem.outputs
         product = matmul.Product(rows, n, k, problem.dtype, (k, 1), (1, k), n, epilogue=end.epilogue)
-        return _steps(matmul.multiply(product, target), end, grouping, ("a", "b"), target, "c")
+        return _steps(matmul.lower(product, target), end, grouping, ("a", "b"), target, "c")
     chosen = winograd if _by_winograd(problem) else conv_gradient
     return _steps(chosen.lower_input_gradient(problem, target), end, grouping, ("g", "w"), target)
 

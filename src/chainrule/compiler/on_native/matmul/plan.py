@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chainrule.compiler.on_native.axis import even
 from chainrule.compiler.on_native.matmul.product import Product, panel_width
 from chainrule.compiler.on_native.matmul.tile import least_rows, most_rows
 from chainrule.compiler.on_native.target import InstructionSet, Target
@@ -86,13 +87,6 @@ def plan(p: Product, target: Target) -> Plan:
     return Plan(rows, vectors, panels, depths, pack, stage, group, grid, tasks)
 
 
-def even(total: int, largest: int) -> list[int]:
-    """Cut into as few parts as possible, nearly equal, the larger ones first."""
-    parts = -(-total // largest)
-    size, more = divmod(total, parts)
-    return [size + 1] * more + [size] * (parts - more)
-
-
 def heights(total: int, most: int, least: int) -> list[int]:
     """Cut rows into blocks: equal ones if there is a good size, else of two sizes that differ by 1."""
     if total > most:
@@ -163,7 +157,7 @@ class _Grid:
         copy = (1.3 if self.p.b[1] != 1 else 0.5) if self.pack else 0.0
         task = blocks * panels + copy * panels + 0.4 * self.stage * blocks
         if self.p.nbytes > UNPACKED:  # what a task reads comes from memory
-            task *= 1 + 5 / (blocks * self.rows[0]) + 2 / (panels * self.width)
+            task *= 1 + 5 / (blocks * self.rows[0]) + 0.5 / (panels * self.width)
         even = self.p.items * len(self.rows) * self.panels
         return (
             sum(-(-tasks // threads) * threads * task / even for threads in (2, 4, 8))
