@@ -43,7 +43,7 @@ class Plan:
         depths: steps of k in each pass, of at most two sizes, the larger first.
         pack: whether tasks pack their part of B.
         stage: whether tasks copy their part of A.
-    group: blocks of rows that meet a panel before the next one does.
+        group: blocks of rows that meet a panel before the next one does.
         grid: into how many parts the blocks and the panels of one product are cut.
         tasks: how many; each has a part of one product, or several products.
     """
