@@ -23,6 +23,8 @@ from chainrule.shapes import Shape, count
 REDUCTIONS = (Sum, Prod, Max, Min)
 ROW = 8192
 """The longest row, in elements, over which more than one pass is made within a group."""
+CHAIN = 8
+"""At most so many instructions are repeated to have a value again rather than in memory."""
 MEMBERS = 96
 """Larger groups run out of registers and take long to compile."""
 
@@ -94,6 +96,7 @@ def group(
     elementwise: Callable[[Node], bool],
     kind_of: Callable[[Node], str],
     reduces: Callable[[Node], bool],
+    cheap: Callable[[Node], bool],
 ) -> Grouping:
     """Divide the nodes of a graph into steps.
 
@@ -103,8 +106,9 @@ def group(
         kind_of: for all others: ``head`` if a backend has a kernel that can go on with the results, ``alone`` if
             it has one that cannot, ``call`` if it has none.
         reduces: whether a backend computes it as a reduction in a loop.
+        cheap: whether an elementwise node takes so few instructions that it may be computed again.
     """
-    return _Grouper(graph, elementwise, kind_of, reduces).run()
+    return _Grouper(graph, elementwise, kind_of, reduces, cheap).run()
 
 
 class _Grouper:
@@ -114,8 +118,10 @@ class _Grouper:
         elementwise: Callable[[Node], bool],
         kind_of: Callable[[Node], str],
         reduces: Callable[[Node], bool],
+        cheap: Callable[[Node], bool],
     ) -> None:
-        self.graph = graph
+        self.graph, self.cheap = graph, cheap
+        self.summands: set[Node] = set()
         self.elementwise, self.kind_of, self.reduces = elementwise, kind_of, reduces
         self.sights: dict[Node, Sight] = {}
         self.home: dict[Node, Group] = {}
@@ -124,6 +130,7 @@ class _Grouper:
 
     def run(self) -> Grouping:
         inputs = set(self.graph.inputs)
+        self._find_summands()
         for node in self.graph.nodes:
             if node.op is None or node in inputs:
                 self.sights[node] = of_base(node)
@@ -148,7 +155,7 @@ class _Grouper:
         for g in list(self.groups.values()):
             for node in g.members if g.kind == "loop" else ():
                 for x in node.inputs:
-                    base = self.sights[x].base
+                    base = self._root(self.sights[x].base)
                     if self.home.get(base) is not g and base.size == count(g.domain):
                         readers.setdefault(base, {})[g] = None
         for found in readers.values():
@@ -160,6 +167,29 @@ class _Grouper:
                     if apart and other.number in self.groups:
                         self._merge(first, other, siblings=True)
                 waiting = [g for g in waiting if g.number in self.groups]
+
+    def _root(self, node: Node) -> Node:
+        """The one large array that a node is a few instructions away from; itself if there is none."""
+        for _ in range(CHAIN):
+            if node.op is None or node not in self.home or not self.cheap(node):
+                break
+            large = {self.sights[x].base for x in node.inputs if x.size == node.size}
+            if len(large) != 1:
+                break
+            (node,) = large
+        return node
+
+    def _find_summands(self) -> None:
+        """Note which nodes are only read to be reduced."""
+        users: dict[Node, list[Node]] = {}
+        for node in self.graph.nodes:
+            for x in node.inputs:
+                users.setdefault(x, []).append(node)
+        outputs = set(self.graph.outputs)
+        for node in reversed(self.graph.nodes):
+            read = users.get(node, [])
+            if read and node not in outputs and all(self.reduces(u) or u in self.summands for u in read):
+                self.summands.add(node)
 
     def _sources(self, node: Node) -> list[Group]:
         """Groups that compute what a node reads, each once."""
@@ -205,8 +235,9 @@ class _Grouper:
     def _fits(self, target: Group, node: Node) -> bool:
         if target.kind in ("alone", "call") or len(target.members) >= MEMBERS:
             return False
-        if target.kind == "head" and target.domain[-1] == 1:
-            return False  # a vector would have one lane in use; a loop over all rows has them all
+        if target.kind == "head" and (target.domain[-1] == 1 or node in self.summands):
+            # A vector would have one lane in use; what is only summed up is not stored but summed in a loop.
+            return False
         found = self._placed(target, node)
         if found is None:
             return False

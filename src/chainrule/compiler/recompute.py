@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chainrule.compiler.groups import Grouping
+from chainrule.compiler.groups import CHAIN, Grouping
 from chainrule.graph import Graph
 from chainrule.node import Node
 
-CHAIN = 6
-"""At most so many instructions are repeated for one value."""
+SMALL = 16
+"""An array that is so many times smaller than another costs nothing to read beside it."""
 
 
 def stored(graph: Graph, grouping: Grouping, cheap: Callable[[Node], bool]) -> set[Node]:
@@ -71,13 +71,17 @@ def _chain(
             base = sight.base
             if base.op is None and base.value is not None and base.size == 1:
                 continue
-            if base not in grouping.home or in_memory(base):
+            here = base not in grouping.home or in_memory(base)
+            small = base.size * SMALL <= node.size
+            if here and small:
+                continue
+            if here:
                 found.add(base)
             elif x.shape == base.shape and sight.axes == _own(base) and _repeats(base, grouping):
                 todo.append(base)
             else:
                 return set()
-            if base.size != node.size:
+            if base.size != node.size and not small:
                 return set()
     return chain if len(found) <= 1 else set()
 

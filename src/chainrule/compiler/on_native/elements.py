@@ -185,10 +185,6 @@ class Survey:
     def remainder(self, a: DType, b: DType) -> DType:
         return self._integers("remainder", a)
 
-    def div(self, a: DType, b: DType) -> DType:
-        self.slow = True
-        return a
-
     def sqrt(self, a: DType) -> DType:
         self.slow = True
         return a
@@ -217,7 +213,7 @@ def missing(
 
 @functools.cache
 def slow(op: type[Primitive], dtypes: tuple[DType, ...], params: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether an elementwise primitive divides, or calls an elementary function."""
+    """Whether an elementwise primitive takes a root, divides integers, or calls an elementary function."""
     return _surveyed(op, dtypes, params).slow
 
 

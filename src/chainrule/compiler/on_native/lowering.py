@@ -33,9 +33,11 @@ def steps_of(
         The steps; which results do take the memory of an input; and how every node is read.
     """
     if target is None:
-        grouping = group(graph, elementwise=_never, kind_of=_call_of, reduces=_never)
+        grouping = group(graph, elementwise=_never, kind_of=_call_of, reduces=_never, cheap=_never)
     else:
-        grouping = group(graph, elementwise=is_elementwise, kind_of=heads.kind_of, reduces=is_reduction)
+        grouping = group(
+            graph, elementwise=is_elementwise, kind_of=heads.kind_of, reduces=is_reduction, cheap=is_cheap
+        )
     needed = stored(graph, grouping, is_cheap)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
@@ -59,7 +61,7 @@ def is_elementwise(node: Node) -> bool:
 
 
 def is_cheap(node: Node) -> bool:
-    """Whether an elementwise node takes a few instructions, none of them an elementary function or a division."""
+    """Whether an elementwise node takes a few instructions, none of them an elementary function or a root."""
     op = node.op
     if op is None or op.emit is None or not is_elementwise(node):
         return False
