@@ -419,3 +419,14 @@ def test_the_number_of_threads(monkeypatch, tmp_path):
         (tmp_path / "cpu.max").write_text(f"{limit}\n")
         (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
         assert pool.default_threads() == threads
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processors are chosen on Linux only")
+def test_workers_may_not_run_where_the_caller_does():
+    here = os.sched_getaffinity(0)
+    others = pool._other_processors(2)
+    if len(here) == 1:
+        assert others == set()
+    else:
+        assert others < here and len(others) == len(here) - 1
+    assert pool._other_processors(len(here) + 1) == set()
