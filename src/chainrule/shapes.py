@@ -217,6 +217,16 @@ def sum_axes(shape: Shape, target: Shape) -> tuple[int, ...]:
     )
 
 
+def row_major(shape: Shape) -> tuple[int, ...]:
+    """Strides of an array without gaps, in elements."""
+    strides: list[int] = []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
 def count(shape: Shape) -> int:
     """Number of elements."""
     return math.prod(shape)

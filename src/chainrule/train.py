@@ -380,9 +380,10 @@ class CompiledStep:
     """
 
     def __init__(self, model: Any, loss: Any, optimizer: Optimizer, threads: int | None) -> None:
-        self._model, self._loss, self._optimizer, self._threads = model, loss, optimizer, threads
+        self._loss, self._optimizer, self._threads = loss, optimizer, threads
         owned, self._structure = trees.flatten((model, optimizer.init(model)))
-        self._owned = [np.array(array_of(x)) for x in owned]
+        self._first = [as_node(x) for x in owned]
+        self._owned = [np.array(array_of(x)) for x in self._first]
         self._versions: dict[Any, Any] = {}
         self._bound: Any = None
         self._value: Any = None
@@ -441,10 +442,9 @@ class CompiledStep:
         return self._now()[1]
 
     def _now(self) -> Any:
-        old = trees.leaves((self._model, self._optimizer.init(self._model)))
         fresh = [
-            leaf(array, tracked=as_node(x).tracked, name=as_node(x).name)
-            for array, x in zip(self._owned, old, strict=True)
+            leaf(array, tracked=x.tracked, name=x.name)
+            for array, x in zip(self._owned, self._first, strict=True)
         ]
         return trees.unflatten(self._structure, fresh)
 

@@ -286,9 +286,6 @@ class Descent(Epilogue):
     def name(self) -> str:
         return f"descent{self.shape[0]}_{self.shape[1]}"
 
-    def prepare(self, f: Function, pointers: Sequence[Value], kind: object) -> Sequence[Value]:
-        return pointers
-
     def apply(
         self,
         f: Function,

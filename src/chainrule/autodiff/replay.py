@@ -25,7 +25,7 @@ Sweep: TypeAlias = "Callable[[list[Node], dict[Node, Node]], dict[Node, Node]]"
 NODES = 1000
 """Larger graphs are swept each time: looking them up would cost more than it gives."""
 SIGHTINGS = 4
-"""How often a structure must come before it gets a program, which costs as much as some thirty sweeps."""
+"""How often a structure must come before it gets a program, which costs as much as some ten sweeps."""
 PROGRAMS = 256
 """So many are kept; then all are forgotten, and those in use come back."""
 SMALL = 1 << 15

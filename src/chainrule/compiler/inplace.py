@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chainrule.compiler.groups import Group, Grouping
-from chainrule.compiler.views import strides_of
 from chainrule.graph import Graph
 from chainrule.node import Node
+from chainrule.shapes import row_major
 
 
 def overwrite(
@@ -66,7 +66,7 @@ def _same_place(home: Group, grouping: Grouping, result: Node, old: Node) -> boo
                 continue
             if home.reduced or (home.kind == "head" and node is home.members[0]):
                 return False
-            if sight.offset or x.shape != old.shape or sight.strides != strides_of(old.shape):
+            if sight.offset or x.shape != old.shape or sight.strides != row_major(old.shape):
                 return False
             along = home.reads[node]
             if along[len(along) - len(old.shape) :] != home.axes[result]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chainrule.compiler.groups import CHAIN, Grouping
+from chainrule.compiler.views import of_base
 from chainrule.graph import Graph
 from chainrule.node import Node
 
@@ -36,7 +37,9 @@ def stored(graph: Graph, grouping: Grouping, cheap: Callable[[Node], bool]) -> s
                     continue
                 if own:
                     fixed.add(base)
-                as_it_is = x.shape == base.shape and sight.axes is not None and sight.axes == _own(base)
+                as_it_is = (
+                    x.shape == base.shape and sight.axes is not None and sight.axes == of_base(base).axes
+                )
                 wanted[base] = wanted.get(base, True) and as_it_is
     again = grouping.again
     for node in graph.nodes:  # what comes before a node has been decided when it is its turn
@@ -77,7 +80,7 @@ def _chain(
                 continue
             if here:
                 found.add(base)
-            elif x.shape == base.shape and sight.axes == _own(base) and _repeats(base, grouping):
+            elif x.shape == base.shape and sight.axes == of_base(base).axes and _repeats(base, grouping):
                 todo.append(base)
             else:
                 return set()
@@ -93,7 +96,3 @@ def _repeats(node: Node, grouping: Grouping) -> bool:
         return False
     head = home.kind == "head" and node is home.members[0]
     return home.kind in ("loop", "head") and not head and node not in home.passes and node.op is not None
-
-
-def _own(node: Node) -> tuple[int | None, ...]:
-    return tuple(i if n != 1 else None for i, n in enumerate(node.shape))

@@ -39,7 +39,7 @@ class Step:
     Attributes:
         nodes: what it computes.
         places: of a kernel's operands, in the order of its table.
-        reads, writes: keys of arrays.
+        writes: keys of arrays.
         kernel: native code, or None.
         sights: for a call of NumPy, how each input is read.
         reason: why NumPy is called.
@@ -47,7 +47,6 @@ class Step:
 
     nodes: Sequence[Node]
     places: Sequence[Place]
-    reads: frozenset[Any]
     writes: frozenset[Any]
     kernel: Any = None
     sights: Sequence[Sight] = field(default=())

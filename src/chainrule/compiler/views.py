@@ -15,7 +15,7 @@ from chainrule.ops.cast import Identity, StopGradient
 from chainrule.ops.gather import GetItem
 from chainrule.ops.join import Narrow
 from chainrule.ops.move import BroadcastTo, Flip, Reshape, Transpose
-from chainrule.shapes import Shape, count
+from chainrule.shapes import Shape, row_major
 
 Axes = tuple["int | None", ...]
 
@@ -40,17 +40,7 @@ class Sight:
 def of_base(node: Node) -> Sight:
     """A node as it lies in memory."""
     axes = tuple(i if n != 1 else None for i, n in enumerate(node.shape))
-    return Sight(node, 0, strides_of(node.shape), axes)
-
-
-def strides_of(shape: Shape) -> tuple[int, ...]:
-    """Row-major strides, in elements."""
-    strides: list[int] = []
-    step = 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= max(n, 1)
-    return tuple(reversed(strides))
+    return Sight(node, 0, row_major(node.shape), axes)
 
 
 def see_through(node: Node, below: Sight) -> Sight | None:
@@ -94,7 +84,7 @@ def _broadcast(node: Node, x: Node, below: Sight) -> Sight:
 def _reshaped(shape: Shape, before: Shape, below: Sight) -> Sight | None:
     """Axes that are split, or joined where they are adjacent in memory, keep their array."""
     if 0 in shape:
-        return Sight(below.base, below.offset, strides_of(shape), None)
+        return Sight(below.base, below.offset, row_major(shape), None)
     long = [(n, s, i) for i, (n, s) in enumerate(zip(before, below.strides, strict=True)) if n != 1]
     if [n for n in shape if n != 1] == [n for n, _, _ in long]:
         remaining = iter(long)
@@ -146,11 +136,3 @@ def selected(index: Sequence[Any], shape: Shape, below: Sight) -> Sight:
             axis += 1
     strides.extend(below.strides[axis:])
     return Sight(below.base, offset, tuple(strides), None)
-
-
-def span(sight_offset: int, shape: Shape, strides: Sequence[int]) -> tuple[int, int]:
-    """First and last element that a sight reaches; (0, -1) for none."""
-    if not count(shape):
-        return 0, -1
-    reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
-    return sight_offset + sum(r for r in reach if r < 0), sight_offset + sum(r for r in reach if r > 0)

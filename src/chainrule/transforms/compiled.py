@@ -39,6 +39,11 @@ class Version:
     run: Any
     structure: Any
 
+    def call(self, arrays: list[Array]) -> Any:
+        """What the function returns for these arrays, as tensors."""
+        results = [holding(r if r.shape else r[()]) for r in self.run(arrays)]
+        return results[0] if self.structure is None else trees.unflatten(self.structure, results)
+
 
 class Compiled:
     """A function that is traced and compiled when it meets arguments of new shapes; made by :func:`compile`.
@@ -88,8 +93,7 @@ class Compiled:
         self._last = version
         if not kwargs and len(arrays) == len(args):
             self._plain[tuple([(a.shape, a.dtype) for a in arrays])] = version
-        results = version.run(arrays)
-        return trees.unflatten(version.structure, [holding(_scalar(r)) for r in results])
+        return version.call(arrays)
 
     def _quick(self, args: tuple[Any, ...]) -> Any:
         """The result if all arguments are arrays of known shapes; None if they have to be looked at more closely."""
@@ -110,8 +114,7 @@ class Compiled:
         if version is None:
             return None
         self._last = version
-        results = [holding(r if r.shape else r[()]) for r in version.run(arrays)]
-        return results[0] if version.structure is None else trees.unflatten(version.structure, results)
+        return version.call(arrays)
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Version:
         graph, structure = traced(self._f, args, kwargs)
@@ -297,7 +300,3 @@ def _static(value: Any) -> Hashable:
     if isinstance(value, (float, int, bool, str, bytes, type(None))):
         return static_key(value)
     return _Same(value)
-
-
-def _scalar(array: Array) -> Any:
-    return array if array.shape else array[()]

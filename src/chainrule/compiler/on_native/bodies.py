@@ -10,8 +10,9 @@ import numpy as np
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native.loops import Access, Instruction
 from chainrule.compiler.steps import Place
-from chainrule.compiler.views import Axes, Sight, strides_of
+from chainrule.compiler.views import Axes, Sight
 from chainrule.node import Node
+from chainrule.shapes import row_major
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ class _Builder:
 
     def store(self, node: Node) -> None:
         if node in self.kept:
-            strides = _along(self.group.axes[node], strides_of(node.shape), self.body.rank)
+            strides = _along(self.group.axes[node], row_major(node.shape), self.body.rank)
             array = self.array(Access(strides, node.dtype), Place(node))
             self.body.stores.append((array, self.body.of[node]))
 

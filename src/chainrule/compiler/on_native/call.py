@@ -6,6 +6,7 @@ arrays: those of the operation ("x", "w", "y", ...), "workspace", and one for ea
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Call:
     operands: tuple[str, ...]
 
 
-class Epilogue:
+class Epilogue(ABC):
     """What becomes of a result while it is still in registers: bias, activation, an optimizer's update.
 
     The result is seen as a matrix; that of a convolution has a row for each pixel of all images, and a column for
@@ -37,12 +38,12 @@ class Epilogue:
     """
 
     @property
-    def name(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def name(self) -> str: ...
 
     @property
-    def operands(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def operands(self) -> int: ...
 
     def prepare(self, f: Function, pointers: Sequence[Value], kind: Type) -> Sequence[Value]:
         """Compute what all results need, where that comes before all calls of `apply`.
@@ -58,8 +59,10 @@ class Epilogue:
         return pointers
 
     def prefetch(self, f: Function, pointers: Sequence[Value], row: Int, column: Int, batch: Int) -> None:
-        """Ask for the cache lines that `apply` will read for a row, from a column on."""
+        """Ask for the cache lines that `apply` will read for a row, from a column on; by default none."""
+        return None
 
+    @abstractmethod
     def apply(
         self,
         f: Function,
@@ -83,7 +86,6 @@ class Epilogue:
         Returns:
             What is stored, or None to store nothing.
         """
-        raise NotImplementedError
 
 
 def epilogue_operands(epilogue: Epilogue | None) -> tuple[str, ...]:

@@ -13,9 +13,8 @@ from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.loops import Access, Loop, Values
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
-from chainrule.compiler.views import strides_of
 from chainrule.node import Node
-from chainrule.shapes import count
+from chainrule.shapes import count, row_major
 
 
 class _Prepared(list[Value]):
@@ -130,19 +129,15 @@ class Finish:
         everything = {**self.arrays, **arrays, **extra, result: self.arrays["result"]}
         written = {"workspace", "scratch", result}
         stored = {self.body.places[array].array for array, _ in self.body.stores}
-        loaded = {p.array for p in self.body.places} - stored
         steps: list[Step] = []
         for call in calls:
-            reads = {
-                everything[name].array for name in call.operands if name in arrays or name == "workspace"
-            }
             writes = {everything[name].array for name in call.operands if name in written}
             last = call is calls[-1]
             if last:
-                reads, writes = reads | loaded, writes | stored
+                writes |= stored
             nodes = self.group.members if last else self.group.members[:1]
             places = [everything[name] for name in call.operands]
-            steps.append(Step(nodes, places, frozenset(reads), frozenset(writes), call.kernel))
+            steps.append(Step(nodes, places, frozenset(writes), call.kernel))
         return steps
 
 
@@ -174,7 +169,7 @@ def finish(group: Group, grouping: Grouping, needed: set[Node], target: Target, 
 
 def _main_store(body: Body, node: Node) -> int | None:
     """Which of the stores the head's own kernel can make: one of its shape and dtype without gaps."""
-    wanted = strides_of(node.shape)
+    wanted = row_major(node.shape)
     for i, (array, _) in enumerate(body.stores):
         access = body.arrays[array]
         same = all(n == 1 or s == w for n, s, w in zip(node.shape, access.strides, wanted, strict=True))

@@ -14,7 +14,6 @@ from chainrule.compiler.on_native.epilogues import finish
 from chainrule.compiler.on_native.operands import Operand, factor
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Step
-from chainrule.compiler.views import strides_of
 from chainrule.node import Node
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from chainrule.ops.gather import ScatterAdd
@@ -24,7 +23,7 @@ from chainrule.ops.move import Reshape
 from chainrule.ops.pool import MaxPool2d, MaxPool2dGrad, MaxPool2dTangent, SumPool2d
 from chainrule.ops.windows import OverlapAdd2d
 from chainrule.primitive import Primitive
-from chainrule.shapes import FLOATS, Shape
+from chainrule.shapes import FLOATS, Shape, row_major
 
 Lower: TypeAlias = "Callable[[Group, Grouping, set[Node], Target], list[Step]]"
 
@@ -49,7 +48,7 @@ def lower_matmul(group: Group, grouping: Grouping, needed: set[Node], target: Ta
         (
             _batch_strides(left, node.inputs[0].shape, len(batch)),
             _batch_strides(right, node.inputs[1].shape, len(batch)),
-            strides_of(node.shape)[:-2],
+            row_major(node.shape)[:-2],
         ),
         end.epilogue,
     )

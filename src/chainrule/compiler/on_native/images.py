@@ -147,7 +147,6 @@ def lower_pool(group: Group, grouping: Grouping, needed: set[Node], target: Targ
         "scratch": Place(Scratch(lowered.scratch)),
     }
     for call in lowered.calls:
-        reads = frozenset(everything[n].array for n in call.operands if n in places or n == "workspace")
         writes = frozenset(everything[n].array for n in call.operands if n not in places)
-        found.append(Step([node], [everything[n] for n in call.operands], reads, writes, call.kernel))
+        found.append(Step([node], [everything[n] for n in call.operands], writes, call.kernel))
     return found

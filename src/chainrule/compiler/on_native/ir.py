@@ -134,7 +134,6 @@ class Function:
         self.declarations: set[str] = set()
         self._lines: list[str] = ["entry:"]
         self._count = 0
-        self._ended = False
 
     # Writing
 
@@ -169,7 +168,6 @@ class Function:
     def ret(self, value: Value | None = None) -> None:
         """Return; code after it needs a new block."""
         self.effect("ret void" if value is None else f"ret {value.type} {value}")
-        self._ended = True
 
     def call(self, name: str, arguments: Sequence[Value], kind: Type = VOID, declare: bool = False) -> Value:
         """Call a function by its symbol; ``declare`` if it is not in the same module."""
@@ -296,15 +294,6 @@ class Function:
     def lane(self, vector: Value, place: Int) -> Value:
         """One element of a vector."""
         return self.emit(f"extractelement {vector.type} {vector}, i64 {place}", vector.type.scalar)
-
-    def reduce_add(self, vector: Value) -> Value:
-        """The sum of all lanes, halves first: always in the same order."""
-        while vector.type.lanes > 1:
-            half = vector.type.lanes // 2
-            low = self.shuffle(vector, vector, range(half))
-            high = self.shuffle(vector, vector, range(half, 2 * half))
-            vector = self.add(low, high)
-        return self.lane(vector, 0)
 
     # Memory
 

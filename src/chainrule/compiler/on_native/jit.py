@@ -1,7 +1,7 @@
 """From the text of a module to functions in memory.
 
-No optimisation passes run: kernels are written the way they should be executed, and passes cost ten times what
-they give. Compiled objects are kept on disk (:mod:`chainrule.compiler.on_native.cache`).
+No optimisation passes run: kernels are written the way they should be executed.
+Compiled objects are kept on disk (:mod:`chainrule.compiler.on_native.cache`).
 """
 
 from __future__ import annotations
@@ -47,22 +47,23 @@ def compile_object(text: str, target: Target, level: int = 2) -> bytes:
         GraphError: LLVM refuses the text, which is a defect of chainrule.
     """
     machine = target.machine(level)
+    return bytes(machine.emit_object(_parsed(text, target, machine)))
+
+
+def assembly(text: str, target: Target, level: int = 2) -> str:
+    """The same as assembler text, for people and for tests."""
+    machine = target.machine(level)
+    return str(machine.emit_assembly(_parsed(text, target, machine)))
+
+
+def _parsed(text: str, target: Target, machine: Any) -> Any:
     try:
         parsed = llvm.parse_assembly(text, context=llvm.create_context())
     except RuntimeError as error:
         raise GraphError(f"native code: LLVM cannot read what was written: {error}") from None
     parsed.triple = target.triple
     parsed.data_layout = str(machine.target_data)
-    return bytes(machine.emit_object(parsed))
-
-
-def assembly(text: str, target: Target, level: int = 2) -> str:
-    """The same as assembler text, for people and for tests."""
-    machine = target.machine(level)
-    parsed = llvm.parse_assembly(text, context=llvm.create_context())
-    parsed.triple = target.triple
-    parsed.data_layout = str(machine.target_data)
-    return str(machine.emit_assembly(parsed))
+    return parsed
 
 
 def build(

@@ -13,48 +13,6 @@ from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value
 from chainrule.compiler.on_native.target import Target
-from chainrule.shapes import DType, Shape, count
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """How an array lies in memory, seen from the address of its first element.
-
-    Attributes:
-        shape: sizes.
-        strides: in elements, not bytes; 0 along an axis that is repeated.
-        dtype: of the elements; a bool takes a byte.
-    """
-
-    shape: Shape
-    strides: tuple[int, ...]
-    dtype: DType
-
-    @staticmethod
-    def of(shape: Shape, dtype: DType) -> View:
-        """Row-major without gaps."""
-        return View(shape, row_major(shape), dtype)
-
-    @property
-    def contiguous(self) -> bool:
-        """Whether it is row-major without gaps; the strides of axes of size 1 do not matter."""
-        expected = row_major(self.shape)
-        return all(n <= 1 or s == e for n, s, e in zip(self.shape, self.strides, expected, strict=True))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the elements, each once."""
-        return count(self.shape) * self.dtype.itemsize
-
-
-def row_major(shape: Shape) -> tuple[int, ...]:
-    """Strides of an array without gaps, in elements."""
-    strides: list[int] = []
-    step = 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= max(n, 1)
-    return tuple(reversed(strides))
 
 
 @dataclass(frozen=True, slots=True)

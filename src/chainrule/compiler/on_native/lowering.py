@@ -95,7 +95,6 @@ def _step(members: Sequence[Node], loop: loops.Loop, places: Sequence[Place], ta
     used = sorted({i.array for i in loop.body if i.kind == "load"} | {array for array, _ in loop.stores})
     number = {array: i for i, array in enumerate(used)}
     written = {places[array].array for array, _ in loop.stores}
-    read = {places[i.array].array for i in loop.body if i.kind == "load"}
     lean = loops.Loop(
         loop.sizes,
         loop.reduced,
@@ -104,7 +103,7 @@ def _step(members: Sequence[Node], loop: loops.Loop, places: Sequence[Place], ta
         tuple((number[array], n) for array, n in loop.stores),
     )
     kernel = loops.lower(lean, target)
-    return Step(members, [places[a] for a in used], frozenset(read), frozenset(written), kernel)
+    return Step(members, [places[a] for a in used], frozenset(written), kernel)
 
 
 def _never(node: Node) -> bool:
@@ -121,7 +120,6 @@ def _call(node: Node, grouping: Grouping, all_numpy: bool) -> Step:
     return Step(
         [node],
         (),
-        frozenset(s.base for s in sights),
         frozenset([node]),
         sights=sights,
         reason="no native code for this machine" if all_numpy else f"no native kernel for {what}",

@@ -8,9 +8,9 @@ from chainrule.compiler.on_native import loops
 from chainrule.compiler.on_native.loops import Access, Instruction, Loop
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Step, Workspace
-from chainrule.compiler.views import Sight, strides_of
+from chainrule.compiler.views import Sight
 from chainrule.node import Node
-from chainrule.shapes import count
+from chainrule.shapes import count, row_major
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def factor(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand:
 
 def dense(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand:
     """An input that is row-major without gaps; it is copied first if it is not."""
-    expected = strides_of(x.shape)
+    expected = row_major(x.shape)
     if all(n == 1 or s == e for n, s, e in zip(x.shape, sight.strides, expected, strict=True)):
         return Operand(as_it_lies(sight).place, expected)
     return _copied(sight, x, found, target)
@@ -46,7 +46,7 @@ def dense(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand:
 
 def _copied(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand:
     copy = Workspace(count(x.shape) * x.dtype.itemsize)
-    strides = strides_of(x.shape)
+    strides = row_major(x.shape)
     body = Loop(
         x.shape,
         frozenset(),
@@ -55,5 +55,5 @@ def _copied(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand
         ((1, 0),),
     )
     places = (as_it_lies(sight).place, Place(copy))
-    found.append(Step([x], places, frozenset([sight.base]), frozenset([copy]), loops.lower(body, target)))
+    found.append(Step([x], places, frozenset([copy]), loops.lower(body, target)))
     return Operand(Place(copy), strides)

@@ -6,10 +6,11 @@ the number of threads. Sums of parts are more accurate, too: each has fewer term
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.compiler.on_native.loops import TASK, TASKS, Access, Instruction, Loop
-from chainrule.shapes import DType, count
+from chainrule.shapes import DType, count, row_major
 
 MANY = 2048
 """With more results than that there is enough to do at once without parts."""
@@ -54,7 +55,7 @@ def in_parts(loop: Loop) -> Parts | None:
         return None
     sums = [n for n, i in enumerate(loop.body) if i.kind == "reduce"]
     dtypes = tuple(loop.body[n].dtype for n in sums)
-    strides = _row_major([loop.sizes[a] for a in kept])
+    strides = row_major(tuple(loop.sizes[a] for a in kept))
     return Parts(
         _first(loop, axis, number, sums, kept, strides, results),
         _last(loop, number, sums, kept, strides, results),
@@ -64,7 +65,7 @@ def in_parts(loop: Loop) -> Parts | None:
 
 
 def _first(
-    loop: Loop, axis: int, number: int, sums: list[int], kept: list[int], strides: list[int], results: int
+    loop: Loop, axis: int, number: int, sums: list[int], kept: list[int], strides: Sequence[int], results: int
 ) -> Loop:
     """The loop with its axis cut into parts, which are kept; reductions are stored for each part."""
     length = loop.sizes[axis] // number
@@ -88,7 +89,7 @@ def _first(
 
 
 def _last(
-    loop: Loop, number: int, sums: list[int], kept: list[int], strides: list[int], results: int
+    loop: Loop, number: int, sums: list[int], kept: list[int], strides: Sequence[int], results: int
 ) -> Loop:
     """Reductions over the parts, and what the loop does with their results."""
     sizes = (number, *(loop.sizes[a] for a in kept))
@@ -128,12 +129,3 @@ def _behind(loop: Loop, wanted: list[int]) -> set[int]:
 def _nothing(instruction: Instruction) -> Instruction:
     """Keeps the place of an instruction that is not needed."""
     return Instruction("number", (), instruction.dtype, full=False)
-
-
-def _row_major(sizes: list[int]) -> list[int]:
-    strides: list[int] = []
-    step = 1
-    for n in reversed(sizes):
-        strides.append(step)
-        step *= n
-    return strides[::-1]

@@ -10,18 +10,18 @@ from chainrule.compiler.on_native.loops import Access, Instruction, Loop
 from chainrule.compiler.on_native.operands import as_it_lies
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Step
-from chainrule.compiler.views import of_base, selected, strides_of
+from chainrule.compiler.views import of_base, selected
 from chainrule.node import Node
 from chainrule.ops.gather import ScatterAdd
 from chainrule.ops.selection import layout
-from chainrule.shapes import Shape
+from chainrule.shapes import Shape, row_major
 
 
 def lower_concat(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
     """Each input is copied to its place along the axis."""
     node = group.members[0]
     axis: int = node.params["axis"]
-    strides = strides_of(node.shape)
+    strides = row_major(node.shape)
     found: list[Step] = []
     start = 0
     for x in node.inputs:
@@ -34,7 +34,7 @@ def lower_concat(group: Group, grouping: Grouping, needed: set[Node], target: Ta
 def lower_pad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
     """Zeros, and then the input in their midst."""
     node = group.members[0]
-    strides = strides_of(node.shape)
+    strides = row_major(node.shape)
     width: Sequence[tuple[int, int]] = node.params["width"]
     offset = sum(before * s for (before, _), s in zip(width, strides, strict=True))
     return [_zeros(node, target), _copy(node.inputs[0], node, offset, strides, grouping, target)]
@@ -56,18 +56,18 @@ def lower_reshape(group: Group, grouping: Grouping, needed: set[Node], target: T
     """A copy in row-major order, where the axes that are joined are not adjacent in memory."""
     node = group.members[0]
     (x,) = node.inputs
-    return [_copy(x, node, 0, strides_of(x.shape), grouping, target)]
+    return [_copy(x, node, 0, row_major(x.shape), grouping, target)]
 
 
 def _zeros(node: Node, target: Target) -> Step:
     loop = Loop(
         node.shape,
         frozenset(),
-        (Access(strides_of(node.shape), node.dtype),),
+        (Access(row_major(node.shape), node.dtype),),
         (Instruction("number", (), node.dtype, number=0, full=False),),
         ((0, 0),),
     )
-    return Step([node], (Place(node),), frozenset(), frozenset([node]), loops.lower(loop, target))
+    return Step([node], (Place(node),), frozenset([node]), loops.lower(loop, target))
 
 
 def _copy(
@@ -93,5 +93,4 @@ def _copy(
         ((1, 0),),
     )
     places = (given.place, Place(node, offset * node.dtype.itemsize))
-    reads = frozenset([given.place.array])
-    return Step([node], places, reads, frozenset([node]), loops.lower(loop, target))
+    return Step([node], places, frozenset([node]), loops.lower(loop, target))

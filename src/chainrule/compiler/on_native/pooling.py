@@ -19,12 +19,12 @@ from chainrule.compiler.on_native.axis import Axis, backward_axes, forward_axis
 from chainrule.compiler.on_native.call import Call
 from chainrule.compiler.on_native.direct import TASKS
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Type, Value, first_lanes, number, type_of
-from chainrule.compiler.on_native.kernel import Kernel, entry, operand, row_major, share
+from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.panels import parts
 from chainrule.compiler.on_native.target import Target
 from chainrule.ops.windows import Pads, Pair, count_windows
-from chainrule.shapes import DType, count
+from chainrule.shapes import DType, count, row_major
 
 _WORK = 1 << 16
 """Fewest elements that a task reads."""

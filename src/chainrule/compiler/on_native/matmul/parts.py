@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from chainrule.compiler.on_native.call import Call, epilogue_operands
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes
-from chainrule.compiler.on_native.kernel import Kernel, entry, row_major
+from chainrule.compiler.on_native.kernel import Kernel, entry
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
 from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
 from chainrule.compiler.on_native.target import Target
+from chainrule.shapes import row_major
 
 SHORTEST = 512
 """Steps of k that make a part worth while."""
