@@ -224,6 +224,34 @@ def test_a_bad_label_leaves_the_parameters_alone():
     assert step.updates == 1
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_denormals_are_zero_in_a_step_unless_they_are_wanted(threads):
+    """Adam's moments of a unit without a gradient shrink forever; elsewhere numbers are as in NumPy."""
+    x, y, tiny = np.zeros((4096, 256), np.float32), np.zeros(4096, np.int64), np.float32(1e-40)
+
+    def moments(denormals):
+        model = cr.nn.Linear(256, 2, key=cr.random.key(0))
+        step = cr.train.compile_step(
+            model, cr.nn.softmax_cross_entropy, cr.optim.adam(0.01), threads=threads, denormals=denormals
+        )
+        step(x, y)
+        for moment in step._owned:
+            if moment.shape == (256, 2):
+                moment[...] = np.where(np.arange(256)[:, None] % 2, 1e-38, 1)
+        step(x, y)
+        assert tiny * np.float32(1) == tiny  # Python computes as before
+        return [m for m in step._owned if m.shape == (256, 2)][1]
+
+    kept, flushed = moments(True), moments(False)
+    assert (kept[1::2] > 0).all() and (flushed[1::2] == 0).all()
+    assert (kept[::2] == flushed[::2]).all()
+
+
+def test_compiled_functions_compute_with_denormals():
+    tiny = np.full(100_000, 1e-40, np.float32)
+    assert (cr.compile(lambda x: x * 0.5, threads=2)(tiny).numpy() == tiny * np.float32(0.5)).all()
+
+
 def test_a_batch_that_was_changed_in_place_is_read_again():
     step = cr.train.compile_step(
         Network(8, 16, 4), cr.nn.softmax_cross_entropy, cr.optim.gradient_descent(1e-12)

@@ -153,6 +153,14 @@ def test_workers_take_part(programs):
         wait_until(lambda: programs.helped(two))
 
 
+def test_a_thread_has_the_same_tasks_again(programs):
+    """One of two threads works from the first task on and one from the last, so that caches stay warm."""
+    on = pool.Pool(2)
+    for _ in range(20):
+        counts, threads = programs._run(programs._linger, on, 50, 1)
+        assert (counts == 1).all() and (np.diff(threads) >= 0).all()
+
+
 def test_workers_fall_asleep_and_wake_up(programs):
     with contextlib.closing(pool.Pool(4)) as four:
         for _ in range(3):
@@ -379,7 +387,7 @@ def test_one_job_or_none_needs_no_pool():
     ],
 )
 def test_code_for_other_machines(isa, triple, word):
-    text = jit.assembly(fork_join._text(target.forced(isa, triple)), target.forced(isa, triple))
+    text = jit.assembly(fork_join.text(target.forced(isa, triple)), target.forced(isa, triple))
     assert "chainrule_worker" in text and f"\t{word}" in text
 
 

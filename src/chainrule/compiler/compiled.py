@@ -35,6 +35,7 @@ class Executable:
         target: what to make code for; must run here. None leaves everything to NumPy.
         threads: how many run it. Results do not depend on it.
         donated: for an output, by number, the input whose memory it takes.
+        denormals: whether to compute with numbers too small for the usual form, or take them for zero.
 
     Attributes:
         graph, lean: as given, and as it is after all passes.
@@ -45,9 +46,15 @@ class Executable:
     """
 
     def __init__(
-        self, graph: Graph, target: Target | None, threads: int, donated: Mapping[int, int] | None = None
+        self,
+        graph: Graph,
+        target: Target | None,
+        threads: int,
+        donated: Mapping[int, int] | None = None,
+        denormals: bool = True,
     ) -> None:
         self.graph, self.target, self.threads = graph, target, threads
+        self._flush = not denormals
         simple, self.changes = passes.run(graph)
         expanded, flags = expand(simple) if target else (simple, 0)
         self.lean = expanded
@@ -124,7 +131,7 @@ class Executable:
         stretches: list[list[Step]] = [each for each in self._order if isinstance(each, list)]
         if not stretches:
             return
-        text, names = program.emit(stretches, self._where, target)
+        text, names = program.emit(stretches, self._where, target, self._flush)
         self._library = jit.build(text, names, target, threads.imports)
         self.from_cache = self._library.from_cache
         functions = iter([self._library.function(name, ctypes.c_void_p) for name in names])

@@ -215,7 +215,9 @@ def _leaf_names(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[st
     return found
 
 
-def executable(graph: Graph, threads: int | None, donated: dict[int, int] | None = None) -> Any:
+def executable(
+    graph: Graph, threads: int | None, donated: dict[int, int] | None = None, denormals: bool = True
+) -> Any:
     """The graph as machine code; through NumPy, with one warning, where there is none for this machine."""
     # llvmlite takes a tenth of a second to import, which only those pay who compile.
     from chainrule.compiler.compiled import Executable
@@ -230,7 +232,7 @@ def executable(graph: Graph, threads: int | None, donated: dict[int, int] | None
             UserWarning,
             stacklevel=5,
         )
-    return Executable(graph, target, threads or default_threads(), donated)
+    return Executable(graph, target, threads or default_threads(), donated, denormals)
 
 
 def is_array(x: Any) -> bool:

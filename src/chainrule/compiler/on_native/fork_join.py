@@ -1,98 +1,86 @@
 """The native half of the pool of threads: fork, join, and what a worker does in between.
 
-Tasks are claimed one by one. The thread that asks for a job, thread 0, claims tasks like the workers do; it waits
-only for tasks that a worker has begun, never for a worker to wake up. When the pool is in use (by another
-thread, or from within a task), the caller runs all tasks alone, as thread 0. So nothing here can deadlock, and as
-the tasks are the same, so are the results.
+Tasks are claimed one by one, in lanes of two threads: a job's tasks are dealt out to the lanes, and in each of them
+one thread claims from the first task on and the other from the last. So a thread has much the same tasks whenever a
+job comes again, with the same weights in its processor's cache, and yet whoever is faster does more. Who finds no
+task left in its own lane takes from the next. The thread that asks for a job, thread 0, claims tasks like the
+workers do; it waits only for tasks that a worker has begun, never for a worker to wake up. When the pool is in use
+(by another thread, or from within a task), the caller runs all tasks alone, as thread 0. So nothing here can
+deadlock, and as the tasks are the same, so are the results.
 
 Workers are threads of Python that stay in native code, without the interpreter's lock. A worker without work
 spins for `SPIN` seconds, then sleeps on a condition variable of the system. Whoever publishes a job wakes two
 if too few are awake for it, and each wakes two more while tasks are left. Waking takes longer than most steps
 of a program, so a program says when it begins and ends: in between workers stay awake.
 
-Why this is safe. One 64-bit word holds the number of tasks and the next of them. Adding 1 to it claims a task,
-and the old value says whether there was one, so a claim that comes late cannot mix two jobs: it either finds
-no task left, or takes a task of the new job by the new job's count.
+Why this is safe. Each lane has one 64-bit word, which holds its number of tasks and how many were claimed from
+either end. Adding 1 to one of these claims a task, and the old value says whether there was one, so a claim that
+comes late cannot mix two jobs: it either finds no task left, or takes a task of the new job by the new job's count.
+A thread looks before it adds, so an exhausted word gets at most one more from each thread: the fields never overflow.
 
-- ``entry`` and ``operands`` are stored before the word is exchanged (release) and read after a claim that
-  succeeded (acquire). They do not change until that task is counted as done.
+- ``entry``, ``operands`` and a lane's first task are stored before the lane's word is exchanged (release) and read
+  after a claim that succeeded (acquire). They do not change until that task is counted as done.
 - A worker counts a task as done (release) after running it; the caller leaves when it reads the full count
-  (acquire), and so sees what the tasks wrote. Word and count change by read-modify-write alone while a job runs,
+  (acquire), and so sees what the tasks wrote. Words and count change by read-modify-write alone while a job runs,
   so that what one thread releases is not hidden by the next.
-- To sleep, a worker counts itself as parked and then looks at the word; the caller exchanges the word and then
-  looks at the count. All four are sequentially consistent, so one of them sees the other.
+- To sleep, a worker counts itself as parked and then looks at the words; the caller exchanges the words and then
+  looks at the count. All are sequentially consistent, so one of them sees the other.
 - The next job begins only when ``owner`` has been given back (release) and taken (acquire).
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import math
-import sys
-import time
-from typing import Any
 
-from chainrule.compiler.on_native import jit
-from chainrule.compiler.on_native.target import Target, host
-from chainrule.errors import ArgumentError
+from chainrule.compiler.on_native import denormals
+from chainrule.compiler.on_native.pool_state import FIELD, LINE, State
+from chainrule.compiler.on_native.target import Target
 
-SPIN = 1.5e-3
-"""Seconds that a worker looks for work before it sleeps."""
-IMPORTED = ("parallel", "enter", "leave")
+IMPORTED = ("parallel", "enter", "leave", "flush", "restore")
 """What programs call, without the prefix ``chainrule_``."""
-MOST_TASKS = (1 << 31) - 1
+MOST_TASKS = (1 << FIELD) - 2048
 """Jobs of more tasks run on the calling thread alone."""
-_LINE = 128
-"""Bytes that processors pass between their caches at once: two lines of 64 on x86."""
 _PATIENCE = 64
-"""How many times `SPIN` a worker looks for work inside a step."""
+"""How many times as long a worker looks for work inside a step."""
 _ROUND = 64
 """How often a waiting thread looks before it offers its processor to another."""
 
 
-class State(ctypes.Structure):
-    """What the threads share. Each group of fields that are written together has lines of its own."""
-
-    stop: int
-    workers: int
-    parked: int
-    rounds: int
-    _fields_ = (
-        ("word", ctypes.c_int64),  # tasks << 32 | next
-        ("entry", ctypes.c_void_p),
-        ("operands", ctypes.c_void_p),
-        ("stop", ctypes.c_int64),
-        ("_job", ctypes.c_char * (_LINE - 32)),
-        ("done", ctypes.c_int64),  # tasks that workers have run since the state was made
-        ("_done", ctypes.c_char * (_LINE - 8)),
-        ("owner", ctypes.c_int64),  # 1 while a job runs
-        ("_owner", ctypes.c_char * (_LINE - 8)),
-        ("steps", ctypes.c_int64),  # programs that are running
-        ("workers", ctypes.c_int64),
-        ("parked", ctypes.c_int64),
-        ("permits", ctypes.c_int64),  # workers that were told to wake up and have not yet
-        ("rounds", ctypes.c_int64),  # SPIN
-        ("_sleep", ctypes.c_char * (_LINE - 40)),
-        ("mutex", ctypes.c_char * _LINE),
-        ("condition", ctypes.c_char * _LINE),
-    )
-
-
-def _text(target: Target) -> str:
-    """The module of the pool."""
+def text(target: Target) -> str:
+    """The module of the pool, to be linked with the system's functions."""
     if target.triple.startswith(("aarch64", "arm64")):
         pause, declaration = "call void @llvm.aarch64.isb(i32 15)", "declare void @llvm.aarch64.isb(i32)"
     else:
         pause, declaration = "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
-    text = declaration + _SYSTEM + _PARALLEL + _ENTER + _WORKER + _ROUSE + _STOP + _CALIBRATE
-    numbers = {"PAUSE": pause, "ROUND": _ROUND, "MOST": MOST_TASKS - 1, "PATIENCE": _PATIENCE}
+    code = (
+        declaration
+        + denormals.text(target)
+        + _SYSTEM
+        + _PARALLEL
+        + _CLAIM
+        + _ENTER
+        + _WORKER
+        + _ROUSE
+        + _STOP
+        + _CALIBRATE
+    )
+    numbers = {
+        "PAUSE": pause,
+        "ROUND": _ROUND,
+        "MOST": MOST_TASKS - 1,
+        "PATIENCE": _PATIENCE,
+        "LANES": ctypes.sizeof(State),
+        "LINE": LINE,
+        "FIELD": FIELD,
+        "COUNT": 2 * FIELD,
+        "MASK": (1 << FIELD) - 1,
+    }
     for word, number in numbers.items():
-        text = text.replace(word, str(number))
+        code = code.replace(word, str(number))
     for name, *_ in State._fields_:
         place = getattr(State, name).offset
-        text = text.replace(f"address({name})", f"getelementptr i8, ptr %pool, i64 {place}")
-    return text
+        code = code.replace(f"address({name})", f"getelementptr i8, ptr %pool, i64 {place}")
+    return code
 
 
 # Windows reads two more arguments in its wait; POSIX does not look at them.
@@ -104,6 +92,7 @@ declare i32 @chainrule_signal(ptr)
 declare i32 @chainrule_broadcast(ptr)
 declare i32 @chainrule_yield()
 declare i64 @llvm.smin.i64(i64, i64)
+declare i64 @llvm.smax.i64(i64, i64)
 """
 
 _PARALLEL = """
@@ -113,6 +102,8 @@ define void @chainrule_parallel(ptr %pool, ptr %entry, ptr %operands, i64 %tasks
   %done.at = address(done)
   %entry.at = address(entry)
   %operands.at = address(operands)
+  %threads.at = address(threads)
+  %lanes.at = address(lanes)
   %beyond = sub i64 %tasks, 2
   %several = icmp ult i64 %beyond, MOST
   %workers = load atomic i64, ptr %workers.at monotonic, align 8
@@ -125,22 +116,51 @@ own:
   br i1 %owned, label %publish, label %alone
 publish:
   %before = load atomic i64, ptr %done.at monotonic, align 8
+  %mode.at = address(mode)
+  %mode = call i64 @chainrule_mode()
+  store i64 %mode, ptr %mode.at, align 8
   store ptr %entry, ptr %entry.at, align 8
   store ptr %operands, ptr %operands.at, align 8
-  %high = shl i64 %tasks, 32
-  %word = or i64 %high, 1
-  %old = atomicrmw xchg ptr %pool, i64 %word seq_cst, align 8
+  %threads = load i64, ptr %threads.at, align 8
+  %lanes = load i64, ptr %lanes.at, align 8
+  %twice = shl i64 %tasks, 1
+  %round.up = sub i64 %threads, 1
+  br label %deal
+deal:
+  %lane = phi i64 [ 0, %publish ], [ %lane.next, %dealt ]
+  %first = phi i64 [ 0, %publish ], [ %end.of, %dealt ]
+  %mine.already = phi i64 [ 1, %publish ], [ 0, %dealt ]
+  %lane.next = add i64 %lane, 1
+  %last = icmp eq i64 %lane.next, %lanes
+  br i1 %last, label %dealt, label %share
+share:
+  %upto = mul i64 %twice, %lane.next
+  %upto.up = add i64 %upto, %round.up
+  %part = udiv i64 %upto.up, %threads
+  br label %dealt
+dealt:
+  %end.of = phi i64 [ %tasks, %deal ], [ %part, %share ]
+  %count = sub i64 %end.of, %first
+  %offset = mul i64 %lane, LINE
+  %beyond.state = add i64 %offset, LANES
+  %lane.at = getelementptr i8, ptr %pool, i64 %beyond.state
+  %first.at = getelementptr i8, ptr %lane.at, i64 8
+  store i64 %first, ptr %first.at, align 8
+  %high = shl i64 %count, COUNT
+  %word = or i64 %high, %mine.already
+  %old = atomicrmw xchg ptr %lane.at, i64 %word seq_cst, align 8
+  br i1 %last, label %announce, label %deal
+announce:
   %wanted = sub i64 %tasks, 1
   call void @chainrule_rouse(ptr %pool, i64 %wanted)
   br label %run
 run:
-  %task = phi i64 [ 0, %publish ], [ %next, %run ]
-  %mine.before = phi i64 [ 0, %publish ], [ %mine, %run ]
+  %task = phi i64 [ 0, %announce ], [ %next, %run ]
+  %mine.before = phi i64 [ 0, %announce ], [ %mine, %run ]
   call void %entry(ptr %operands, i64 %task, i64 0)
   %mine = add i64 %mine.before, 1
-  %ticket = atomicrmw add ptr %pool, i64 1 acq_rel, align 8
-  %next = and i64 %ticket, 4294967295
-  %more = icmp ult i64 %next, %tasks
+  %next = call i64 @chainrule_claim(ptr %pool, i64 0)
+  %more = icmp sge i64 %next, 0
   br i1 %more, label %run, label %join
 join:
   %others = sub i64 %tasks, %mine
@@ -176,6 +196,87 @@ end:
 }
 """
 
+# A task that is claimed now, or -1: one of the thread's own lane if there is any. And how many tasks are left.
+_CLAIM = """
+define internal i64 @chainrule_claim(ptr %pool, i64 %thread) nounwind {
+  %lanes.at = address(lanes)
+  %lanes = load i64, ptr %lanes.at, align 8
+  %own = lshr i64 %thread, 1
+  %side = and i64 %thread, 1
+  %from.end = icmp ne i64 %side, 0
+  %shift = mul i64 %side, FIELD
+  %one = shl i64 1, %shift
+  br label %visit
+visit:
+  %k = phi i64 [ 0, %0 ], [ %k.next, %none ]
+  %lane = phi i64 [ %own, %0 ], [ %lane.next, %none ]
+  %offset = mul i64 %lane, LINE
+  %beyond.state = add i64 %offset, LANES
+  %lane.at = getelementptr i8, ptr %pool, i64 %beyond.state
+  %word = load atomic i64, ptr %lane.at monotonic, align 8
+  %free = call i64 @chainrule_free(i64 %word)
+  %found = icmp sgt i64 %free, 0
+  br i1 %found, label %take, label %none
+take:
+  %ticket = atomicrmw add ptr %lane.at, i64 %one acq_rel, align 8
+  %free.then = call i64 @chainrule_free(i64 %ticket)
+  %got = icmp sgt i64 %free.then, 0
+  br i1 %got, label %mine, label %none
+mine:
+  %first.at = getelementptr i8, ptr %lane.at, i64 8
+  %first = load i64, ptr %first.at, align 8
+  %low = and i64 %ticket, MASK
+  %ends = lshr i64 %ticket, FIELD
+  %high = and i64 %ends, MASK
+  %count = lshr i64 %ticket, COUNT
+  %count.less = sub i64 %count, 1
+  %back = sub i64 %count.less, %high
+  %within = select i1 %from.end, i64 %back, i64 %low
+  %task = add i64 %first, %within
+  ret i64 %task
+none:
+  %k.next = add i64 %k, 1
+  %lane.more = add i64 %lane, 1
+  %around = icmp eq i64 %lane.more, %lanes
+  %lane.next = select i1 %around, i64 0, i64 %lane.more
+  %over = icmp eq i64 %k.next, %lanes
+  br i1 %over, label %nothing, label %visit
+nothing:
+  ret i64 -1
+}
+
+define internal i64 @chainrule_left(ptr %pool) nounwind {
+  %lanes.at = address(lanes)
+  %lanes = load i64, ptr %lanes.at, align 8
+  br label %visit
+visit:
+  %lane = phi i64 [ 0, %0 ], [ %lane.next, %visit ]
+  %left = phi i64 [ 0, %0 ], [ %left.more, %visit ]
+  %offset = mul i64 %lane, LINE
+  %beyond.state = add i64 %offset, LANES
+  %lane.at = getelementptr i8, ptr %pool, i64 %beyond.state
+  %word = load atomic i64, ptr %lane.at seq_cst, align 8
+  %free = call i64 @chainrule_free(i64 %word)
+  %some = call i64 @llvm.smax.i64(i64 %free, i64 0)
+  %left.more = add i64 %left, %some
+  %lane.next = add i64 %lane, 1
+  %again = icmp ult i64 %lane.next, %lanes
+  br i1 %again, label %visit, label %end
+end:
+  ret i64 %left.more
+}
+
+define internal i64 @chainrule_free(i64 %word) alwaysinline nounwind {
+  %low = and i64 %word, MASK
+  %ends = lshr i64 %word, FIELD
+  %high = and i64 %ends, MASK
+  %count = lshr i64 %word, COUNT
+  %less = sub i64 %count, %low
+  %free = sub i64 %less, %high
+  ret i64 %free
+}
+"""
+
 _ENTER = """
 define void @chainrule_enter(ptr %pool, i64 %tasks) nounwind {
   %steps.at = address(steps)
@@ -195,6 +296,7 @@ define void @chainrule_leave(ptr %pool) nounwind {
 _WORKER = """
 define void @chainrule_worker(ptr %pool, i64 %thread) nounwind {
 start:
+  %mode.at = address(mode)
   %stop.at = address(stop)
   %entry.at = address(entry)
   %operands.at = address(operands)
@@ -220,20 +322,20 @@ look:
   %stopped = icmp ne i64 %stop, 0
   br i1 %stopped, label %end, label %search
 search:
-  %word = load atomic i64, ptr %pool monotonic, align 8
-  %next = and i64 %word, 4294967295
-  %tasks = lshr i64 %word, 32
-  %found = icmp ult i64 %next, %tasks
-  br i1 %found, label %claim, label %idle
-claim:
-  %ticket = atomicrmw add ptr %pool, i64 1 acq_rel, align 8
-  %task = and i64 %ticket, 4294967295
-  %of = lshr i64 %ticket, 32
-  %got = icmp ult i64 %task, %of
+  %task = call i64 @chainrule_claim(ptr %pool, i64 %thread)
+  %got = icmp sge i64 %task, 0
   br i1 %got, label %run, label %idle
 run:
   %entry = load ptr, ptr %entry.at, align 8
   %operands = load ptr, ptr %operands.at, align 8
+  %mode.wanted = load i64, ptr %mode.at, align 8
+  %mode = call i64 @chainrule_mode()
+  %same = icmp eq i64 %mode, %mode.wanted
+  br i1 %same, label %work, label %switch
+switch:
+  call void @chainrule_restore(i64 %mode.wanted)
+  br label %work
+work:
   call void %entry(ptr %operands, i64 %task, i64 %thread)
   %count = atomicrmw add ptr %done.at, i64 1 release, align 8
   br label %fresh
@@ -264,10 +366,8 @@ asleep:
 check:
   %stop.now = load atomic i64, ptr %stop.at monotonic, align 8
   %stopped.now = icmp ne i64 %stop.now, 0
-  %word.now = load atomic i64, ptr %pool seq_cst, align 8
-  %next.now = and i64 %word.now, 4294967295
-  %tasks.now = lshr i64 %word.now, 32
-  %found.now = icmp ult i64 %next.now, %tasks.now
+  %left.now = call i64 @chainrule_left(ptr %pool)
+  %found.now = icmp ne i64 %left.now, 0
   %up = or i1 %stopped.now, %found.now
   br i1 %up, label %uncount, label %sleep
 sleep:
@@ -282,10 +382,7 @@ uncount:
   br label %awake
 awake:
   %unlocked = call i32 @chainrule_unlock(ptr %mutex)
-  %word.then = load atomic i64, ptr %pool monotonic, align 8
-  %next.then = and i64 %word.then, 4294967295
-  %tasks.then = lshr i64 %word.then, 32
-  %left = sub i64 %tasks.then, %next.then
+  %left = call i64 @chainrule_left(ptr %pool)
   call void @chainrule_rouse(ptr %pool, i64 %left)
   br label %fresh
 end:
@@ -374,69 +471,3 @@ leave:
   ret void
 }
 """
-
-
-class Native:
-    """The compiled module. It needs a target, so it is made with the first pool."""
-
-    def __init__(self, target: Target) -> None:
-        if sys.platform == "win32":
-            system: Any = ctypes.WinDLL("kernel32")
-            names = ["AcquireSRWLockExclusive", "ReleaseSRWLockExclusive", "SleepConditionVariableSRW"]
-            names += ["WakeConditionVariable", "WakeAllConditionVariable", "SwitchToThread"]
-        else:
-            system = ctypes.CDLL(None)
-            names = ["pthread_mutex_lock", "pthread_mutex_unlock", "pthread_cond_wait"]
-            names += ["pthread_cond_signal", "pthread_cond_broadcast", "sched_yield"]
-        words = ("lock", "unlock", "wait", "signal", "broadcast", "yield")
-        imports = {
-            f"chainrule_{word}": ctypes.cast(getattr(system, name), ctypes.c_void_p).value or 0
-            for word, name in zip(words, names, strict=True)
-        }
-        symbols = [f"chainrule_{name}" for name in (*IMPORTED, "worker", "stop", "rounds")]
-        self.library = jit.build(_text(target), symbols, target, imports)
-        self.worker = self.library.function("chainrule_worker", ctypes.c_void_p, ctypes.c_int64)
-        self.stop = self.library.function("chainrule_stop", ctypes.c_void_p)
-        self._system = system
-        self.spin = self._rounds()
-
-    def _rounds(self) -> int:
-        """How many rounds take `SPIN` seconds here: a pause is 10 to 140 cycles long, by the processor."""
-        run, tried, best = self.library.function("chainrule_rounds", ctypes.c_int64), 20, math.inf
-        for _ in range(5):
-            begin = time.perf_counter()
-            run(tried)
-            best = min(best, time.perf_counter() - begin)
-        return max(1, int(SPIN / best * tried))
-
-    def state(self) -> State:
-        """A state that begins where a line of the cache begins."""
-        room = bytearray(ctypes.sizeof(State) + _LINE)
-        state = State.from_buffer(room, -ctypes.addressof(ctypes.c_char.from_buffer(room)) % _LINE)
-        self.initialize(state)
-        return state
-
-    def initialize(self, state: State) -> None:
-        """Make a state as new, whatever it was."""
-        ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state))
-        state.rounds = self.spin
-        if sys.platform != "win32":  # there, zeros are a mutex and a condition variable
-            base = ctypes.addressof(state)
-            self._system.pthread_mutex_init(ctypes.c_void_p(base + State.mutex.offset), None)
-            self._system.pthread_cond_init(ctypes.c_void_p(base + State.condition.offset), None)
-
-
-@functools.cache
-def native() -> Native:
-    """The module for this machine.
-
-    Raises:
-        ArgumentError: there is no native code for it.
-    """
-    target = host()
-    if target is None:
-        raise ArgumentError(
-            "threads: there is no native code for this machine",
-            fix="leave CHAINRULE_ISA unset, or do not compile to native code",
-        )
-    return Native(target)

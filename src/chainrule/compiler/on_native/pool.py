@@ -19,8 +19,10 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
-from chainrule.compiler.on_native.fork_join import IMPORTED, State, native
+from chainrule.compiler.on_native.fork_join import IMPORTED
 from chainrule.compiler.on_native.ir import PTR, Function, Int, Value
+from chainrule.compiler.on_native.pool_library import native
+from chainrule.compiler.on_native.pool_state import State
 from chainrule.errors import ArgumentError, shown
 
 MOST_THREADS = 1024
@@ -71,7 +73,7 @@ class Pool:
                 f"threads: expected a number from 1 to {MOST_THREADS}, got {shown(threads)}",
                 fix="leave CHAINRULE_THREADS unset to use the processors that this process may use",
             )
-        self._state = native().state()
+        self._state = native().state(threads)
         self.threads = threads
         self.address = ctypes.addressof(self._state)
         self.ready = threads == 1 or Pool._ended
@@ -147,7 +149,7 @@ class Pool:
         """In the child of a fork there are no workers, and locks may be held by threads that are not there."""
         self._seats = [_thread.allocate_lock() for _ in self._seats]
         self._changing = _thread.allocate_lock()
-        native().initialize(self._state)
+        native().initialize(self._state, self.threads)
         self.ready = self._closed or self.threads == 1
 
 

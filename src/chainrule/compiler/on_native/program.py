@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chainrule.compiler.on_native.denormals import begin_flush, end_flush
 from chainrule.compiler.on_native.ir import PTR, Function, Type, Value, module
 from chainrule.compiler.on_native.pool import enter, leave, parallel
 from chainrule.compiler.on_native.target import Target
@@ -21,7 +22,10 @@ POOL, ARENA, FIRST = range(3)
 
 
 def emit(
-    segments: Sequence[Sequence[Step]], where: Mapping[Any, tuple[int, int]], target: Target
+    segments: Sequence[Sequence[Step]],
+    where: Mapping[Any, tuple[int, int]],
+    target: Target,
+    flush: bool = False,
 ) -> tuple[str, list[str]]:
     """The text of a module with one function for each segment, and their names.
 
@@ -29,12 +33,13 @@ def emit(
         segments: steps that run one after the other.
         where: for each array, its place in the table of bases and the bytes from there.
         target: what the kernels are made for.
+        flush: whether numbers too small for the usual form count as zero.
     """
     functions: list[Function] = []
     names: list[str] = []
     for n, steps in enumerate(segments):
         run = Function(f"run{n}", [("%bases", PTR)], target)
-        _segment(run, steps, where)
+        _segment(run, steps, where, flush)
         names.append(run.name)
         functions.append(run)
         for step in steps:
@@ -42,8 +47,9 @@ def emit(
     return module(functions), names
 
 
-def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int, int]]) -> None:
+def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int, int]], flush: bool) -> None:
     (bases,) = run.parameters
+    mode = begin_flush(run) if flush else None
     pool = run.load(run.at(bases, POOL, PTR), PTR)
     room = max((len(step.places) for step in steps), default=1)
     table = run.stack(PTR, max(room, 1))
@@ -59,6 +65,8 @@ def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int
         parallel(run, pool, step.kernel.name, table, step.kernel.tasks)
     if most > 1:
         leave(run, pool)
+    if mode is not None:
+        end_flush(run, mode)
 
 
 def _address(
