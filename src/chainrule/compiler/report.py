@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chainrule.compiler.steps import Step
-from chainrule.graph import Graph
 from chainrule.node import Node
 
 if TYPE_CHECKING:
@@ -105,18 +104,19 @@ class Report:
 
 def of_steps(executable: Executable) -> Report:
     """The report on a compiled graph."""
+    lowered = executable.lowered
     return Report(
         executable.target.isa.name if executable.target else "numpy",
         executable.threads,
-        (len(executable.graph), len(executable.lean)),
-        tuple((c.pass_name, c.before, c.after) for c in executable.changes),
-        tuple(_line(step, executable.lean) for step in executable.steps),
-        executable.arena_bytes,
+        (len(executable.graph), len(lowered.graph)),
+        tuple((c.pass_name, c.before, c.after) for c in lowered.changes),
+        tuple(_line(step) for step in lowered.steps),
+        executable.layout.arena_bytes,
         executable.from_cache,
     )
 
 
-def _line(step: Step, graph: Graph) -> Line:
+def _line(step: Step) -> Line:
     names = tuple(n.op.name if n.op else "input" for n in step.nodes)
     results = tuple(str(key.spec) for key in step.writes if isinstance(key, Node))
     source = step.nodes[-1].source

@@ -29,10 +29,12 @@ class Library:
     Attributes:
         addresses: of the functions that were asked for, by symbol.
         from_cache: whether the object came from disk.
+        key: under which it is kept there.
     """
 
     addresses: Mapping[str, int]
     from_cache: bool
+    key: str
     tracker: Any
 
     def function(self, name: str, *types: Any, result: Any = None) -> Callable[..., Any]:
@@ -79,19 +81,35 @@ def build(
         level: of LLVM's code generation.
     """
     key = cache.key_of(text, target.key(), level)
-    found = cache.read(key)
-    if found is not None:
-        try:
-            return _link(found, names, target, imports or {}, from_cache=True)
-        except RuntimeError:
-            cache.forget(key)  # damaged in a way that its checksum did not show
+    found = load(key, names, target, imports)
+    if found:
+        return found
     made = compile_object(text, target, level)
     cache.write(key, made)
-    return _link(made, names, target, imports or {}, from_cache=False)
+    return _link(made, names, target, imports or {}, key, from_cache=False)
+
+
+def load(
+    key: str, names: Sequence[str], target: Target, imports: Mapping[str, int] | None = None
+) -> Library | None:
+    """Link a module that is in the cache, as `build` does; None if it is not there."""
+    code = cache.read(key)
+    if code is None:
+        return None
+    try:
+        return _link(code, names, target, imports or {}, key, from_cache=True)
+    except RuntimeError:
+        cache.forget(key)  # damaged in a way that its checksum did not show
+        return None
 
 
 def _link(
-    code: bytes, names: Sequence[str], target: Target, imports: Mapping[str, int], from_cache: bool
+    code: bytes,
+    names: Sequence[str],
+    target: Target,
+    imports: Mapping[str, int],
+    key: str,
+    from_cache: bool,
 ) -> Library:
     with _linking:
         if not _linker:
@@ -103,4 +121,4 @@ def _link(
         for name in names:
             builder.export_symbol(name)
         tracker = builder.link(_linker[0], f"chainrule{next(_names)}")
-        return Library({name: tracker[name] for name in names}, from_cache, tracker)
+        return Library({name: tracker[name] for name in names}, from_cache, key, tracker)
