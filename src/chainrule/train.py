@@ -25,7 +25,7 @@ from chainrule.primitive import Array
 from chainrule.shapes import as_int
 from chainrule.tensor import no_grad
 from chainrule.transforms import value_and_grad
-from chainrule.transforms.compiled import array_of, executable, is_array, structure_key, traced
+from chainrule.transforms.compiled import Nesting, array_of, executable, is_array, structure_key, traced
 
 _EVALUATED_AT_ONCE = 1024
 
@@ -388,6 +388,7 @@ class CompiledStep:
         self._first = [as_node(x) for x in owned]
         self._owned = [np.array(array_of(x)) for x in self._first]
         self._versions: dict[Any, Any] = {}
+        self._nesting = Nesting("the training step")
         self._bound: Any = None
         self._value: Any = None
         self._x = self._y = self._versions  # which no batch is
@@ -416,6 +417,7 @@ class CompiledStep:
         key = (structure_key(structure), *((a.shape, a.dtype) for a in arrays))
         bound = self._versions.get(key)
         if bound is None:
+            self._nesting.require({"x": x, "y": y})
             bound = self._versions[key] = self._compile(x, y).bound([*self._owned, *arrays])
         else:
             for number, array in enumerate(arrays, len(self._owned)):

@@ -224,6 +224,61 @@ def test_a_bad_label_leaves_the_parameters_alone():
     assert step.updates == 1
 
 
+@pytest.mark.parametrize(
+    ("params", "place"),
+    [
+        (
+            {"w": 1.0, "layers": [{"b": 1.0}]},
+            "params.layers: expected list of length 2, got list of length 1",
+        ),
+        (
+            {"w": 1.0, "layers": [{"b": 1.0}, {"c": 1.0}]},
+            "params.layers.1: expected dict with keys ['b'], got dict with keys ['c']",
+        ),
+        (
+            {"w": 1.0, "layers": [{"b": 1.0}, 1.0]},
+            "params.layers.1: expected dict with keys ['b'], got a leaf",
+        ),
+        ({"w": [1.0], "layers": [{"b": 1.0}, {"b": 1.0}]}, "params.w: expected a leaf, got list of length 1"),
+        (1.0, "params: expected dict with keys ['w', 'layers'], got a leaf"),
+    ],
+)
+def test_arguments_nested_in_another_way(params, place):
+    f = cr.compile(lambda params, x: x * params["w"] + params["layers"][0]["b"])
+    x = np.ones(3)
+    first = {"w": 1.0, "layers": [{"b": 1.0}, {"b": 2.0}]}
+    expected = f(first, x).tolist()
+    with pytest.raises(cr.errors.StructureError) as caught:
+        f(params, x)
+    assert place in caught.value.message and "cr.compile" in caught.value.fix
+    assert caught.value.source.file == __file__
+    assert f(first, x).tolist() == expected and f.versions == 1
+
+
+def test_what_may_change_from_call_to_call():
+    """Arguments that are left out, keys in another order, shapes, Python numbers, models."""
+    f = cr.compile(
+        lambda x, mask=None, scale=1.0: (x["a"] - x["b"]) * scale * (1.0 if mask is None else mask)
+    )
+    a, b = np.ones(3), np.full(3, 2.0)
+    assert f({"a": a, "b": b}).tolist() == [-1, -1, -1]
+    assert f({"b": b, "a": a}, scale=2.0).tolist() == [-2, -2, -2]
+    assert f({"a": a[:2], "b": b[:2]}, np.zeros(2)).tolist() == [0, 0]
+    forward = cr.compile(lambda model, x: model(x))
+    x = np.ones((1, 2), np.float32)
+    for model in (cr.nn.Linear(2, 3, key=cr.random.key(0)), Network(2, 4, 3)):
+        np.testing.assert_allclose(forward(model, x).numpy(), model(x).numpy(), rtol=1e-6)
+
+
+def test_a_batch_nested_in_another_way():
+    step = cr.train.compile_step(Network(8, 16, 4), cr.nn.softmax_cross_entropy, cr.optim.adam(0.01))
+    x, y = batch()
+    step(x, y)
+    with pytest.raises(cr.errors.StructureError, match="structure differs at x: expected a leaf, got tuple"):
+        step((x, x), y)
+    assert step.updates == 1
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_denormals_are_zero_in_a_step_unless_they_are_wanted(threads):
     """Adam's moments of a unit without a gradient shrink forever; elsewhere numbers are as in NumPy."""

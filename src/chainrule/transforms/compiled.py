@@ -60,6 +60,7 @@ class Compiled:
         self._plain: dict[Hashable, Version] = {}  # for calls with arrays alone, by their shapes and dtypes
         self._making = threading.RLock()
         self._last: Version | None = None
+        self._nesting = Nesting(getattr(f, "__name__", "the function"))
 
     @property
     def versions(self) -> int:
@@ -117,6 +118,8 @@ class Compiled:
         return version.call(arrays)
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Version:
+        names = argument_names(self._f, len(args))
+        self._nesting.require({**dict(zip(names, args, strict=False)), **kwargs})
         graph, structure = traced(self._f, args, kwargs)
         version = Version(executable(graph, self._threads), structure)
         self._versions[key] = version
@@ -144,6 +147,46 @@ class Compiled:
         return f"<compiled {getattr(self._f, '__qualname__', self._f)!s}: {self.versions} versions>"
 
 
+class Nesting:
+    """How the arguments of a compiled function are nested: as in the first call that gave each of them.
+
+    What is left out or None may be given later, and models may differ: their classes say how they are made.
+
+    Args:
+        name: of the function, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._known: dict[str, Any] = {}
+
+    def require(self, arguments: dict[str, Any]) -> None:
+        """Compare with what is known, and remember what is new.
+
+        Raises:
+            StructureError: an argument has other keys, lengths or containers than before; the leaf is named.
+        """
+        for name, value in arguments.items():
+            _, structure = trees.flatten({name: value})
+            if value is None or _holds_module(structure):
+                continue
+            known = self._known.setdefault(name, structure)
+            try:
+                trees.aligned_leaves(known, {name: value})
+            except StructureError as error:
+                raise StructureError(
+                    f"{self._name} is compiled for arguments nested as in its first call: {error.message}",
+                    fix="pass the same keys, lengths and containers, or compile the function again with cr.compile "
+                    "for others",
+                ) from None
+
+
+def _holds_module(branch: Any) -> bool:
+    return branch is not None and (
+        hasattr(branch.kind, "tree_children") or any(map(_holds_module, branch.children))
+    )
+
+
 def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
     """Run ``f`` as machine code: traced once for each set of shapes and dtypes, then one native call.
 
@@ -162,6 +205,8 @@ def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
 
     Raises:
         TracedValueError: ``f`` asks for a number, in ``if x > 0`` for example.
+        StructureError: in a later call an argument has other keys, lengths or containers than in the first; the leaf
+            is named.
         ArgumentError: ``f`` is not a function, or ``threads`` is out of range.
 
     Example:
