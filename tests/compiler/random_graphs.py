@@ -387,7 +387,23 @@ def _index(g: _Growing) -> Node | None:
         return x.at[cr.remainder(places, x.shape[0])].add(g.fitted(g.pick(), rest, x.dtype))
     if g.chance(0.2):
         return cr.one_hot(places, n, g.choose(FLOATS))
+    if g.chance(0.2):
+        values = g.fitted(g.pick(x.dtype.kind), (), x.dtype)
+        return x.at[(slice(None),) * axis + (places,)].set(values)
     return cr.take(x, places, axis=axis)
+
+
+def _random(g: _Growing) -> Node | None:
+    key = g.input((2,), int64, g.rng.integers(0, 2**32, 2))
+    if g.chance(0.5):
+        key = cr.random.fold_in(key, g.input((), int64, np.asarray(g.rng.integers(-9, 9))))
+    shape = g.shape()
+    which = g.rng.integers(4)
+    if which == 0:
+        return cr.random.dropout(key, g.pick(), 0.3)
+    if which == 1:
+        return cr.random.bits(key, shape, width=32) % 19
+    return (cr.random.uniform, cr.random.normal)[which - 2](key, shape, g.choose(FLOATS))
 
 
 def _cast(g: _Growing) -> Node | None:
@@ -475,5 +491,5 @@ _PIECES = (
     *[_reduce] * 3,
     *[_matmul, _any_primitive, _again] * 3,
     *[_binary, _logic, _where, _join, _index, _cast] * 2,
-    *[_test, _normalised],
+    *[_test, _normalised, _random],
 )

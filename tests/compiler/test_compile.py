@@ -307,6 +307,29 @@ def test_compiled_functions_compute_with_denormals():
     assert (cr.compile(lambda x: x * 0.5, threads=2)(tiny).numpy() == tiny * np.float32(0.5)).all()
 
 
+def test_batches_of_any_kind():
+    """Arrays, tensors, other orders and dtypes: the same numbers are the same step."""
+    x, y = batch()
+    kinds = [
+        (x, y),
+        (x.copy(), y.copy()),
+        (cr.tensor(x), cr.tensor(y)),
+        (x.astype(">f4"), y),
+        (x.astype(">f4"), y.astype(">i8")),
+        (np.asfortranarray(x), y),
+        (np.repeat(x, 2, axis=0)[::2], np.repeat(y, 2)[::2]),
+        (x, y),
+    ]
+    steps = [
+        cr.train.compile_step(Network(8, 16, 4), cr.nn.softmax_cross_entropy, cr.optim.adam(0.01))
+        for _ in range(2)
+    ]
+    for a, b in kinds:
+        assert steps[0](a, b).item() == steps[1](x, y).item()
+    for a, b in reversed(kinds):
+        assert steps[0](a, b).item() == steps[1](x, y).item()
+
+
 def test_a_batch_that_was_changed_in_place_is_read_again():
     step = cr.train.compile_step(
         Network(8, 16, 4), cr.nn.softmax_cross_entropy, cr.optim.gradient_descent(1e-12)

@@ -102,8 +102,16 @@ def assert_same(got, wanted, ulp, least):
     assert np.all(distance <= ulp)
 
 
+def allowed(op, xs):
+    """The inputs, but exponents of integers without their signs, which would be an error."""
+    if op.name == "power" and xs[1].dtype in INTS:
+        return [xs[0], xs[1] & np.iinfo(xs[1].dtype).max]
+    return xs
+
+
 def hold(op, xs, params):
     """The emission gives what is evaluated, and the shape rule says."""
+    xs = allowed(op, xs)
     shape, dtype = op.infer(*xs, **params)
     assert shape == np.broadcast_shapes(*[x.shape for x in xs])
     wanted = np.asarray(silently(op.evaluate, *xs, **params))
@@ -172,8 +180,7 @@ def test_every_pointwise_primitive_emits_in_every_dtype_it_accepts():
         for op in REGISTRY.values()
         if issubclass(op, Pointwise)
     }
-    # A power of integers whose exponent is negative is an error, which depends on the values.
-    assert {name: dtypes for name, dtypes in lacks.items() if dtypes} == {"power": INTS}
+    assert not {name: dtypes for name, dtypes in lacks.items() if dtypes}
 
 
 def test_what_else_is_elementwise_emits():

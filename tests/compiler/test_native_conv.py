@@ -19,11 +19,9 @@ from chainrule.compiler.on_native import (
     jit,
     pooling,
     target,
-    winograd,
-    winograd_gradient,
 )
 from chainrule.compiler.on_native.axis import Axis, backward_axes, forward_axis
-from chainrule.compiler.on_native.call import Epilogue
+from chainrule.compiler.on_native.call import Call, Epilogue
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.ir import Function, Int, Value, number
 from chainrule.compiler.on_native.matmul import Lowered
@@ -150,12 +148,11 @@ def compare(
     where: Target,
     inputs: dict[str, np.ndarray],
     evaluate: Callable[..., Any],
-    looser: float = 1.0,
 ) -> None:
     wide = [a.astype(F64) for a in inputs.values()]
     expected = evaluate(*wide)
     y = run(lowered, where, inputs, expected.shape, (range, shuffled))
-    close(y, expected, looser * evaluate(*map(np.abs, wide)))
+    close(y, expected, evaluate(*map(np.abs, wide)))
 
 
 CONVOLUTIONS = [
@@ -267,14 +264,40 @@ def test_weights_that_are_packed_already(side: int, rng: np.random.Generator) ->
     lower, inputs, _ = sides(c, rng)[side]
     shape = (2, *c.windows, 20) if side == 0 else (2, 7, 9, 5)
     whole = lower(c, HOST)
-    size = (conv, conv_gradient)[side].packed_bytes(c, HOST)
-    assert whole.workspace == size
-    room = np.zeros(size // 4, F32)
-    run(Lowered(whole.calls[:1], size), HOST, {"w": inputs["w"], "workspace": room}, ())
+    packing = (conv, conv_gradient)[side].packing(c, HOST)
+    assert whole.workspace == packing.nbytes
     again = lower(dataclasses.replace(c, packed=True), HOST)
     assert len(again.calls) == 1 and again.workspace == 0
     expected = run(whole, HOST, inputs, shape)
-    assert run(again, HOST, {**inputs, "w": room}, shape).tobytes() == expected.tobytes()
+    packed = packing.of(inputs["w"].astype(F32))
+    assert run(again, HOST, {**inputs, "w": packed}, shape).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("where", available("avx2", "sse2"), ids=lambda t: t.isa.name)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"groups": 5, "outputs": 20},
+        {"groups": 5, "outputs": 5},
+        {"dilation": (2, 1)},
+        {"channels": 40, "outputs": 37},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("side", [0, 1])
+def test_numpy_packs_weights_as_the_kernel_does(
+    where: Target, change: dict[str, Any], side: int, rng: np.random.Generator
+) -> None:
+    c = dataclasses.replace(Convolution(2, (7, 9), 5, (3, 3), 20, F32, (2, 2), SAME), **change)
+    packing = (conv, conv_gradient)[side].packing(c, where)
+    w = rng.normal(size=(3, 3, c.depth, c.outputs)).astype(F32)
+    room = np.zeros(packing.nbytes // 4, F32)
+    kernel = packing.kernel((), where)
+    run(Lowered((Call(kernel, ("w", "packed")),)), where, {"w": w, "packed": room}, ())
+    assert packing.of(w).tobytes() == room.tobytes()
+    other = dataclasses.replace(c, images=3, size=(11, 9))
+    assert (conv, conv_gradient)[side].packing(other, where) == packing
 
 
 def test_tasks_and_names_depend_on_the_problem_alone() -> None:
@@ -290,82 +313,11 @@ def test_tasks_and_names_depend_on_the_problem_alone() -> None:
     assert [k.flops for k in kernels if k.flops >= c.products] == [2 * c.products] * 3
 
 
-# Winograd
-
-WINOGRAD = [
-    Convolution(2, (8, 8), 32, (3, 3), 32, F32, padding=SAME),
-    Convolution(5, (8, 8), 33, (3, 3), 40, F32, padding=SAME),
-    Convolution(3, (9, 7), 35, (3, 3), 33, F64, padding=((2, 0), (1, 3))),
-    Convolution(2, (31, 33), 32, (3, 3), 48, F32, padding=SAME),
-    Convolution(1, (40, 41), 64, (3, 3), 64, F32),
-]
-WINOGRAD_LOWERS = (winograd.lower, winograd.lower_input_gradient, winograd_gradient.lower_weight_gradient)
-
-
-@pytest.mark.parametrize(
-    ("c", "where"),
-    [
-        *((c, t) for t in available() for c in WINOGRAD),
-        *((WINOGRAD[2], t) for t in available("avx2", "sse2")[1:]),
-    ],
-    ids=lambda z: z.isa.name if isinstance(z, Target) else f"{z.size}{z.channels}-{z.outputs}",
-)
-def test_winograd_agrees_with_the_primitives(c: Convolution, where: Target, rng: np.random.Generator) -> None:
-    assert winograd.suits(c)
-    for lower, (_, inputs, evaluate) in zip(WINOGRAD_LOWERS, sides(c, rng), strict=True):
-        compare(lower(c, where), where, inputs, evaluate, looser=3.0)
-
-
-@pytest.mark.parametrize("side", [0, 1, 2])
-def test_an_epilogue_after_winograd(side: int, rng: np.random.Generator) -> None:
-    assert HOST is not None
-    c = dataclasses.replace(WINOGRAD[2], epilogue=Affine())
-    _, inputs, evaluate = sides(c, rng)[side]
-    plain = evaluate(*inputs.values())
-    bias = rng.normal(size=plain.shape[-1])
-    rows = np.arange(plain.size // bias.size).reshape(*plain.shape[:-1], 1)
-    y = run(WINOGRAD_LOWERS[side](c, HOST), HOST, {**inputs, "epilogue0": bias}, plain.shape)
-    np.testing.assert_allclose(y, plain + bias + 1000 * rows, rtol=1e-11, atol=1e-11)
-
-
-@pytest.mark.parametrize("side", [0, 1])
-def test_weights_that_are_transformed_already(side: int, rng: np.random.Generator) -> None:
-    assert HOST is not None
-    c = WINOGRAD[1]
-    _, inputs, evaluate = sides(c, rng)[side]
-    shape = evaluate(*inputs.values()).shape
-    whole = WINOGRAD_LOWERS[side](c, HOST)
-    room = np.zeros(whole.workspace // 4, F32)
-    expected = run(whole, HOST, {**inputs, "workspace": room}, shape)
-    end = winograd.packed_bytes(c, HOST, gradient=side == 1) // 4
-    again = WINOGRAD_LOWERS[side](dataclasses.replace(c, packed=True), HOST)
-    assert len(again.calls) == 1 and again.workspace == 0
-    y = run(again, HOST, {**inputs, "w": room[len(room) - end :].copy()}, shape)
-    assert y.tobytes() == expected.tobytes()
-
-
-def test_what_suits_winograd() -> None:
-    deep = dataclasses.replace(WINOGRAD[0], channels=64, outputs=128)
-    assert winograd_gradient.suits(deep) and not winograd_gradient.suits(WINOGRAD[0])
-    c = WINOGRAD[0]
-    assert winograd.suits(c)
-    for change in (
-        {"stride": (2, 2)},
-        {"dilation": (2, 2)},
-        {"groups": 2},
-        {"channels": 16},
-        {"kernel": (1, 3)},
-    ):
-        assert not winograd.suits(dataclasses.replace(c, **change))
-
-
-@pytest.mark.parametrize(
-    "c", [*CONVOLUTIONS[:4], WINOGRAD[1]], ids=lambda c: f"{c.size}{c.channels}-{c.kernel}-{c.outputs}"
-)
+@pytest.mark.parametrize("c", CONVOLUTIONS[:4], ids=lambda c: f"{c.size}{c.channels}-{c.kernel}-{c.outputs}")
 def test_neon_is_emitted(c: Convolution) -> None:
     neon = target.forced("neon", "aarch64-unknown-linux-gnu")
     lowers = (conv.lower, conv_gradient.lower_input_gradient, conv_gradient.lower_weight_gradient)
-    for lower in (*lowers, *(WINOGRAD_LOWERS if winograd.suits(c) else ())):
+    for lower in lowers:
         for call in lower(c, neon).calls:
             text = jit.assembly(ir.module(call.kernel.functions), neon)
             assert ("fmla" in text) == (call.kernel.flops >= 2 * c.products)

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.compiler.on_native import jit
-from chainrule.compiler.on_native.call import Epilogue
+from chainrule.compiler.on_native.call import Call, Epilogue
 from chainrule.compiler.on_native.ir import Function, Int, Value, module, number
-from chainrule.compiler.on_native.matmul import Lowered, Product, lower, packed_size, panel_width
+from chainrule.compiler.on_native.matmul import Lowered, Product, lower, packed_size, panel_width, panelling
+from chainrule.compiler.on_native.matmul.parts import parts_of
 from chainrule.compiler.on_native.target import Target, forced, host
 from chainrule.errors import ArgumentError
 from chainrule.shapes import DType, float32, float64
@@ -227,30 +228,61 @@ def test_batches(
         agree(c, a, b)
 
 
-def packed(b: np.ndarray, dtype: DType, target: Target) -> np.ndarray:
+def packed(b: np.ndarray, dtype: DType, width: int) -> np.ndarray:
     """B in panels."""
     k, n = b.shape
-    width = panel_width(n, dtype, target)
     panels = -(-n // width)
     wide = np.zeros((k, panels * width), b.dtype)
     wide[:, :n] = b
-    flat = room(packed_size(k, n, dtype, target), dtype)
+    flat = room(packed_size(k, n, width), dtype)
     flat[:] = wide.reshape(k, panels, width).swapaxes(0, 1).ravel()
     return flat
 
 
 @every_kind
 @pytest.mark.parametrize(
-    "shape", [(2, 3, 4), (1, 50, 30), (50, 10, 40), (64, 96, 32), (50, 75, 3100)], ids=str
+    "shape", [(2, 3, 4), (1, 50, 30), (50, 10, 40), (64, 96, 32), (50, 75, 3100), (4, 40, 9000)], ids=str
 )
 def test_packed_right_operand(target: Target, dtype: DType, shape: tuple[int, int, int]) -> None:
     m, n, k = shape
     rng = np.random.default_rng(3)
     a, b = matrix(rng, (m, k), dtype, False), matrix(rng, (k, n), dtype, False)
     c = np.full((m, n), np.nan, dtype.name)
-    product = replace(product_of(a, b, c, dtype), packed_b=True)
-    run(lower(product, target), target, dtype, a=a, b=packed(b, dtype, target), c=c)
+    width = panel_width(n, dtype, target)
+    parts = parts_of(product_of(a, b, c, dtype))
+    panels = np.concatenate([packed(each, dtype, width) for each in np.split(b, parts)])
+    product = replace(product_of(a, b, c, dtype), b=(width, 1), packed_b=width)
+    run(lower(product, target), target, dtype, a=a, b=panels, c=c)
     agree(c, a, b)
+
+
+@every_kind
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(1, 600, 300), (9, 600, 300), (40, 33, 70), (5, 300, 1100), (4, 40, 9000)], ids=str
+)
+def test_packing_before_keeps_the_bits(
+    target: Target, dtype: DType, turned: bool, shape: tuple[int, int, int]
+) -> None:
+    m, n, k = shape
+    rng = np.random.default_rng(3)
+    a, b = matrix(rng, (2, m, k), dtype, False), matrix(rng, (2, k, n), dtype, turned)
+    for one in (False, True):
+        x, y = (a[0], b[0]) if one else (a, b)
+        c, d = (np.full((*x.shape[:-1], n), np.nan, dtype.name) for _ in range(2))
+        product = product_of(x, y, c, dtype)
+        better = panelling(product, target)
+        if better is None:  # B is small, or read along its columns
+            assert (not turned and k * n * c.itemsize <= 1 << 19) or (turned and m < 5)
+            continue
+        flat = better.packing.of(np.lib.stride_tricks.as_strided(y, better.shape, y.strides))
+        by_kernel = room(flat.size, dtype)
+        kernel = better.packing.kernel(better.strides, target)
+        run(Lowered((Call(kernel, ("b", "packed")),)), target, dtype, b=y, packed=by_kernel)
+        run(lower(product, target), target, dtype, a=x, b=y, c=c)
+        for panels in (by_kernel, flat):
+            run(lower(better.product, target), target, dtype, 1, a=x, b=panels, c=d)
+            assert d.tobytes() == c.tobytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,26 +5,28 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chainrule.compiler import passes, records, report
+from chainrule.compiler import addresses, passes, records, report
 from chainrule.compiler.addresses import address_of
 from chainrule.compiler.layout import Action, Builder, Call, Layout, Seen, Spot
-from chainrule.compiler.on_native import jit, pool, program
+from chainrule.compiler.memory import aligned
+from chainrule.compiler.on_native import gate, jit, pool, program, python_call
+from chainrule.compiler.on_native.ir import Function, module
 from chainrule.compiler.on_native.lowering import steps_of
 from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.passes.expand import expand
-from chainrule.compiler.recycling import empty
+from chainrule.compiler.recycling import empty, maker
 from chainrule.compiler.steps import Step
 from chainrule.graph import Graph
 from chainrule.modes import silently
 from chainrule.primitive import Array
-from chainrule.shapes import count
+from chainrule.shapes import bool_, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Executable:
         graph, target, threads: as given.
         layout: how it runs.
         from_cache: whether the machine code came from disk.
+        quick: like calling it, but gives None for arrays that it is not made for; None if there is no such way.
     """
 
     def __init__(
@@ -95,36 +98,45 @@ class Executable:
         self._pool = pool.shared_pool(threads) if target else None
         self.layout, library = self._made(denormals)
         self.from_cache = library is None or library.from_cache
-        self._arena = _aligned(self.layout.arena_bytes)
+        self._arena = aligned(self.layout.arena_bytes)
         self._bases = self._table()
         self._library = library
         self._order = [self._runnable(action) for action in self.layout.order]
         self.running = threading.RLock()
-        # The same table as for `bound`, in a form that Python writes to in three quarters of the time.
-        self._shared = (ctypes.c_int64 * len(self._bases))(*self._bases.tolist())
-        self._shared_address = ctypes.addressof(self._shared)
-        first = self.layout.first_fresh
-        self._fresh = [(*spec, entry) for entry, spec in enumerate(self.layout.fresh, first)]
-        self._direct = self.layout.direct
+        self.quick = self._quick()
 
     def _made(self, denormals: bool) -> tuple[Layout, jit.Library | None]:
         """The layout and the machine code: from disk if this very graph was compiled before."""
         if self.target is None or self._pool is None:
             return self.lowered.layout, None
+        imports = {**self._pool.imports, **python_call.imports()}
         key = records.key_of(self.graph, self.target, self.threads, self._donated, denormals)
         found = records.read(key, self.graph) if key else None
         if found:
-            library = jit.load(found.code, found.layout.native, self.target, self._pool.imports)
+            library = jit.load(found.code, _symbols(found.layout), self.target, imports)
             if library:
                 return found.layout, library
         lowered = self.lowered
         if not lowered.segments:
             return lowered.layout, None
-        text, names = program.emit(lowered.segments, lowered.where, self.target, not denormals)
-        library = jit.build(text, names, self.target, self._pool.imports)
+        functions = program.functions(lowered.segments, lowered.where, self.target, not denormals)
+        functions += self._entries(lowered.layout, self.target)
+        library = jit.build(module(functions), _symbols(lowered.layout), self.target, imports)
         if key:
             records.write(key, self.graph, lowered.layout, library.key)
         return lowered.layout, library
+
+    def _entries(self, layout: Layout, target: Target) -> list[Function]:
+        """What Python calls, if one native function is the whole program."""
+        symbols = _symbols(layout)
+        found: list[Function] = []
+        if gate.AGAIN in symbols:
+            found.append(gate.write_again(layout.native[0], layout.brief, target))
+        if gate.GATE in symbols:
+            inputs = [(x.shape, x.dtype) for x in self.graph.inputs]
+            sizes = layout.entries, len(layout.fresh)
+            found.append(gate.write_gate(layout.native[0], inputs, *sizes, layout.brief, target))
+        return found
 
     @functools.cached_property
     def lowered(self) -> Lowered:
@@ -146,26 +158,42 @@ class Executable:
         assert self._library is not None
         return self._library.function(action, ctypes.c_void_p)
 
+    def _quick(self) -> Callable[[Sequence[Array]], list[Array] | None] | None:
+        """A function from arrays to results that gives None if it is not made for such arrays."""
+        layout, library, direct = self.layout, self._library, self.layout.direct
+        if library is None or direct is None or gate.GATE not in library.addresses:
+            return None
+        expected = gate.expected([(x.shape, x.dtype) for x in self.graph.inputs])
+        table = np.array([*self._bases.tolist(), *expected], np.int64)
+        native = python_call.function(library.addresses[gate.GATE], table)
+        makers = [(maker(shape, dtype), shape, dtype) for shape, dtype in layout.fresh]
+
+        make, shape, dtype = makers[0] if makers else (maker((), bool_), (), bool_)
+
+        def one(arrays: Sequence[Array]) -> list[Array] | None:
+            result = make(shape, dtype)
+            return [result] if native(*arrays, result) else None
+
+        def several(arrays: Sequence[Array]) -> list[Array] | None:
+            fresh = [make(shape, dtype) for make, shape, dtype in makers]
+            return [fresh[i] for i in direct] if native(*arrays, *fresh) else None
+
+        def locked(arrays: Sequence[Array]) -> list[Array] | None:
+            with self.running:
+                if self._pool is not None and not self._pool.ready:
+                    self._pool.start()
+                return brief(arrays)
+
+        brief = one if direct == (0,) else several
+        return brief if layout.brief else locked
+
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays that are contiguous and of the graph's shapes and dtypes.
 
         Donated ones are overwritten, and are the results that took their memory.
         """
-        if self._direct is None:
-            return self.bound(arrays)()
-        with self.running:  # what follows is what a small function spends its time with
-            table = self._shared
-            for i, array in enumerate(arrays, FIRST):
-                table[i] = address_of(array)
-            fresh: list[Array] = []
-            for shape, dtype, entry in self._fresh:
-                array = empty(shape, dtype)
-                table[entry] = address_of(array)
-                fresh.append(array)
-            if self._pool is not None and not self._pool.ready:
-                self._pool.start()
-            self._order[0](self._shared_address)
-        return [fresh[i] for i in self._direct]
+        found = self.quick(arrays) if self.quick else None
+        return self.bound(arrays)() if found is None else found
 
     def bound(self, arrays: Sequence[Array]) -> Bound:
         """The program on given arrays, and with new ones for its results, ready to run many times."""
@@ -238,11 +266,12 @@ class Executable:
         strides = tuple(s * array.itemsize for s in seen.strides)
         return np.lib.stride_tricks.as_strided(flat, seen.shape, strides, writeable=False)
 
-    @property
-    def alone(self) -> Any:
-        """The one native function that is the whole program, if it is so, and never hands tasks to threads."""
-        only = self._order[0] if len(self.layout.native) == len(self._order) == 1 else None
-        return None if self.layout.parallel else only
+    def again(self, table: Array) -> Any:
+        """A function without arguments that runs the program on a table, if it is brief."""
+        library = self._library
+        if library is None or gate.AGAIN not in library.addresses or not self.layout.brief:
+            return None
+        return python_call.function(library.addresses[gate.AGAIN], table)
 
     def explain(self) -> report.Report:
         """What became of every node."""
@@ -253,33 +282,24 @@ class Bound:
     """A program on certain arrays.
 
     Attributes:
-        address: of the table.
-        moved: whether donated inputs are copied into after a run.
+        run: runs it; what is returned stays in its arrays.
     """
 
-    __slots__ = ("_alone", "_arrays", "_executable", "_fresh", "_lock", "_table", "address", "moved")
+    __slots__ = ("_arrays", "_executable", "_fresh", "_table", "run")
 
     def __init__(self, executable: Executable, arrays: list[Array], fresh: list[Array]) -> None:
         self._executable, self._arrays, self._fresh = executable, arrays, fresh
         self._table = executable.table(arrays, fresh)
-        self.address: int = self._table.ctypes.data
-        self.moved = bool(executable.layout.moved)
-        self._alone = None if self.moved else executable.alone
-        self._lock = executable.running
+        self.run: Callable[[], Any] = executable.again(self._table) or self._run
 
     def __call__(self) -> list[Array]:
         """Run, and give the results: the same arrays each time, with new numbers."""
         self.run()
         return self.results()
 
-    def run(self) -> None:
-        """Run; what is returned stays in its arrays."""
-        if self._alone is not None:  # a small step takes a microsecond: every call counts
-            with self._lock:
-                self._alone(self.address)
-            return
-        self._executable.run(self.address, self._arrays, self._fresh)
-        if self.moved:
+    def _run(self) -> None:
+        self._executable.run(self._table.ctypes.data, self._arrays, self._fresh)
+        if self._executable.layout.moved:
             self.results()
 
     def results(self) -> list[Array]:
@@ -300,8 +320,11 @@ class Bound:
         self._table[FIRST + number] = address_of(array)
 
 
-def _aligned(nbytes: int) -> Array:
-    """Zeroed bytes that begin at a cache line."""
-    raw = np.zeros(nbytes + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + nbytes]
+def _symbols(layout: Layout) -> list[str]:
+    """What to find in the machine code of a program."""
+    found = list(layout.native)
+    if addresses.READABLE and layout.whole:
+        found.append(gate.AGAIN)
+        if layout.direct is not None and layout.inputs + len(layout.fresh) <= gate.MOST:
+            found.append(gate.GATE)
+    return found

@@ -44,6 +44,7 @@ class Group:
         reads: the same for the shape that its inputs broadcast to; for a reduction, that of its input.
         number: of the group; groups run in the order of the graph that they form.
         after: the groups that must run before, with all those before them, as bits.
+        once: whether its values are too dear to be computed in more than one pass over the domain.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Group:
     passes: dict[Node, int] = field(default_factory=dict[Node, int])
     axes: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
     reads: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
+    once: bool = False
 
     @property
     def bit(self) -> int:
@@ -70,12 +72,14 @@ class Grouping:
         sights: for each node, the array it is read from.
         home: for each computed base node, its group.
         again: nodes that have no array, but are computed again by each group that reads them.
+        opening: nodes that open a loop whose elements are found anywhere in their inputs: by an index, by a key.
     """
 
     groups: list[Group]
     sights: dict[Node, Sight]
     home: dict[Node, Group]
     again: set[Node] = field(default_factory=set[Node])
+    opening: set[Node] = field(default_factory=set[Node])
 
     def arrays_read(self, x: Node) -> set[Node]:
         """The arrays in memory that are read for ``x``."""
@@ -104,7 +108,8 @@ def group(
         graph: simplified.
         elementwise: whether a backend computes a node element by element in a loop.
         kind_of: for all others: ``head`` if a backend has a kernel that can go on with the results, ``alone`` if
-            it has one that cannot, ``call`` if it has none.
+            it has one that cannot, ``loop`` if a loop over its elements can compute it that others may join, ``call``
+            if there is none.
         reduces: whether a backend computes it as a reduction in a loop.
         cheap: whether an elementwise node takes so few instructions that it may be computed again.
     """
@@ -122,6 +127,7 @@ class _Grouper:
     ) -> None:
         self.graph, self.cheap = graph, cheap
         self.summands: set[Node] = set()
+        self.opening: set[Node] = set()
         self.elementwise, self.kind_of, self.reduces = elementwise, kind_of, reduces
         self.sights: dict[Node, Sight] = {}
         self.home: dict[Node, Group] = {}
@@ -144,10 +150,13 @@ class _Grouper:
             if self.elementwise(node) or self.reduces(node):
                 self._join(node)
             else:
-                self._open(self.kind_of(node), node, node.shape)
+                opened = self._open(self.kind_of(node), node, node.shape)
+                if opened.kind == "loop":
+                    opened.once = True
+                    self.opening.add(node)
         self._join_siblings()
         order = sorted(self.groups.values(), key=lambda g: (g.after.bit_count(), g.number))
-        return Grouping(order, self.sights, self.home)
+        return Grouping(order, self.sights, self.home, opening=self.opening)
 
     def _join_siblings(self) -> None:
         """Let loops that read one large array, and do not wait for each other, read it together."""
@@ -244,7 +253,7 @@ class _Grouper:
         axes, ready = found
         if self.reduces(node):
             reduced = _reduced_of(node, axes)
-            if target.kind == "head" or not _covers(axes, target.domain):
+            if target.kind == "head" or target.once or not _covers(axes, target.domain):
                 return False
             if ready:
                 return reduced == target.reduced and self._row_fits(target)
@@ -336,7 +345,7 @@ class _Grouper:
                 sight = self.sights[x]
                 if self.home.get(sight.base) is not other:
                     continue
-                if sight.axes is None:
+                if sight.axes is None or node in self.opening:
                     return False
                 own, frame = other.axes[sight.base], along[len(along) - len(x.shape) :]
                 if any(a is not None and own[a] != place for a, place in zip(sight.axes, frame, strict=True)):
@@ -354,7 +363,9 @@ class _Grouper:
             return
         if target.domain != other.domain:
             return
-        reduced = target.reduced or other.reduced
+        reduced, once = target.reduced or other.reduced, target.once or other.once
+        if once and (reduced or target.kind == "head"):
+            return
         if reduced and (
             target.kind == "head"
             or other.reduced not in ((), reduced)
@@ -375,7 +386,7 @@ class _Grouper:
         target.members = sorted([*other.members, *target.members], key=lambda n: n.index)
         if target.kind == "head":
             target.members.sort(key=lambda n: n is not head)
-        target.reduced = reduced
+        target.reduced, target.once = reduced, once
         target.axes.update(other.axes)
         target.reads.update(other.reads)
         for node in other.members:

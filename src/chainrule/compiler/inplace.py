@@ -64,7 +64,7 @@ def _same_place(home: Group, grouping: Grouping, result: Node, old: Node) -> boo
                 if grouping.home.get(sight.base) is not home and old in grouping.arrays_read(x):
                     return False  # it is computed again from what is overwritten
                 continue
-            if home.reduced or (home.kind == "head" and node is home.members[0]):
+            if home.reduced or node in grouping.opening or (home.kind == "head" and node is home.members[0]):
                 return False
             if sight.offset or x.shape != old.shape or sight.strides != row_major(old.shape):
                 return False

@@ -17,6 +17,9 @@ from chainrule.node import Node
 from chainrule.primitive import Array
 from chainrule.shapes import DType, Shape, count, row_major
 
+BRIEF = 1 << 20
+"""Operations and bytes together that take some 30 microseconds at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spot:
@@ -72,7 +75,7 @@ class Layout:
         flags: bools that must be false when they are looked at.
         moved: for a result by number, the donated input that it is copied into.
         order: what is done.
-        parallel: whether a kernel has several tasks.
+        brief: whether it takes no longer than a few microseconds, on one thread.
     """
 
     inputs: int
@@ -83,7 +86,7 @@ class Layout:
     flags: tuple[Seen, ...]
     moved: Mapping[int, int]
     order: tuple[Action, ...]
-    parallel: bool
+    brief: bool
 
     @property
     def first_constant(self) -> int:
@@ -106,9 +109,14 @@ class Layout:
         return tuple(action for action in self.order if isinstance(action, str))
 
     @property
+    def whole(self) -> bool:
+        """Whether one native function is all there is to run."""
+        return len(self.order) == len(self.native) == 1 and not self.moved
+
+    @property
     def direct(self) -> tuple[int, ...] | None:
         """If one native function and fresh arrays are all there is: the fresh array of each result."""
-        if len(self.order) != 1 or not self.native or self.moved:
+        if not self.whole:
             return None
         found = [
             seen.spot.entry - self.first_fresh
@@ -163,7 +171,8 @@ class Builder:
             tuple(self._seen(sights[n], n) for n in checked),
             {o: i for o, i in donated.items() if overwritten.get(graph.outputs[o]) is not graph.inputs[i]},
             order,
-            any(step.kernel is not None and step.kernel.tasks > 1 for step in steps),
+            all(step.kernel is not None and step.kernel.tasks == 1 for step in steps)
+            and sum(step.kernel.flops + step.kernel.bytes for step in steps) <= BRIEF,
         )
 
     def _place(

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from chainrule.primitive import Array
+
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 
@@ -49,3 +53,10 @@ def plan(lives: Mapping[Hashable, Life]) -> tuple[dict[Hashable, int], int]:
             placed.sort(key=lambda entry: entry[0])
         total = max(total, offset + size)
     return offsets, total
+
+
+def aligned(nbytes: int) -> Array:
+    """Zeroed bytes that begin at a multiple of `ALIGNMENT`."""
+    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]

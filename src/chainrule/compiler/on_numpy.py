@@ -75,6 +75,7 @@ class NumpyInstructions:
     maximum = staticmethod(np.maximum)
     floor_divide = staticmethod(np.floor_divide)
     remainder = staticmethod(np.remainder)
+    power = staticmethod(np.power)
 
     sqrt = staticmethod(np.sqrt)
     floor = staticmethod(np.floor)

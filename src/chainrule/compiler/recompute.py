@@ -33,6 +33,7 @@ def stored(graph: Graph, grouping: Grouping, cheap: Callable[[Node], bool]) -> s
                 sight = grouping.sights[x]
                 base = sight.base
                 own = group.kind in ("call", "alone") or (group.kind == "head" and node is group.members[0])
+                own = own or node in grouping.opening
                 if grouping.home.get(base) is group and not own:
                     continue
                 if own:

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler import addresses
 from chainrule.compiler.layout import Call, Layout, Seen, Spot
+from chainrule.compiler.memory import aligned
 from chainrule.compiler.on_native import cache
 from chainrule.compiler.on_native.target import Target
 from chainrule.graph import Graph
@@ -42,7 +45,8 @@ def key_of(
         return None
     known = {node: f"{node.spec} {_digest(_value(node))}" for node in leaves}
     known |= {node: f"input{i}" for i, node in enumerate(graph.inputs)}
-    lines = [f"program {threads} {sorted(donated.items())} {denormals} {np.__version__} {_own_files()}"]
+    python = f"{sys.implementation.cache_tag} {addresses.DATA} {addresses.READABLE} {np.__version__}"
+    lines = [f"program {threads} {sorted(donated.items())} {denormals} {python} {_own_files()}"]
     lines += [str(node.spec) for node in graph.inputs]
     for node in graph.nodes:
         if node in known:
@@ -91,7 +95,7 @@ def read(key: str, graph: Graph) -> Record | None:
         tuple(map(seen, head["flags"])),
         dict(head["moved"]),
         tuple(head["order"]),
-        head["parallel"],
+        head["brief"],
     )
     return Record(layout, head["code"])
 
@@ -118,7 +122,7 @@ def write(key: str, graph: Graph, layout: Layout, code: str) -> None:
         "flags": [seen(s) for s in layout.flags],
         "moved": list(layout.moved.items()),
         "order": layout.order,
-        "parallel": layout.parallel,
+        "brief": layout.brief,
     }
     text = json.dumps(head).encode()
     cache.write(key, len(text).to_bytes(8, "little") + text + blob)
@@ -139,8 +143,10 @@ def _constant(described: Any, leaves: list[Array], blob: bytes) -> Array:
         return leaves[int(described[1])]
     start, shape, name = described[1:]
     dtype: DType = _DTYPES[name]
-    stop = start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    return np.frombuffer(blob[start:stop], dtype).reshape(shape)
+    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    values = aligned(nbytes)  # as whoever packed it for a kernel had it
+    values[:] = np.frombuffer(blob, np.uint8, nbytes, start)
+    return values.view(dtype).reshape(shape)
 
 
 def _leaves(graph: Graph) -> list[Node]:

@@ -23,6 +23,7 @@ class Line:
         tasks: pieces that may run on several threads.
         flops, bytes: of one run.
         reason: why NumPy computes it.
+        note: what was done so that it is faster.
         source: the user's line that made its last node.
     """
 
@@ -33,6 +34,7 @@ class Line:
     flops: int
     bytes: int
     reason: str
+    note: str
     source: str
 
 
@@ -93,6 +95,7 @@ class Report:
                     "flops": line.flops,
                     "bytes": line.bytes,
                     "reason": line.reason,
+                    "note": line.note,
                     "source": line.source,
                 }
                 for line in self.lines
@@ -125,16 +128,16 @@ def _line(step: Step) -> Line:
         node = step.nodes[0]
         assert node.op is not None
         cost = node.op.cost(node.inputs, node.shape, node.dtype, **node.params)
-        return Line("numpy", names, results, 1, cost.flops, cost.bytes, step.reason, place)
+        return Line("numpy", names, results, 1, cost.flops, cost.bytes, step.reason, step.note, place)
     kernel = step.kernel
-    return Line("kernel", names, results, kernel.tasks, kernel.flops, kernel.bytes, "", place)
+    return Line("kernel", names, results, kernel.tasks, kernel.flops, kernel.bytes, "", step.note, place)
 
 
 def _row(number: int, line: Line) -> str:
     what = " ".join(line.nodes)
     what = what if len(what) <= 70 else f"{what[:67]}..."
     figures = f"{_count(line.flops)} flop, {_size(line.bytes)}, {line.tasks} task{'s' * (line.tasks != 1)}"
-    note = f"  [NumPy: {line.reason}]" if line.kind == "numpy" else ""
+    note = f"  [NumPy: {line.reason}]" if line.kind == "numpy" else f"  [{line.note}]" if line.note else ""
     return f"{number:4}  {what} -> {', '.join(line.results)}  ({figures}){note}"
 
 

@@ -43,6 +43,7 @@ class Step:
         kernel: native code, or None.
         sights: for a call of NumPy, how each input is read.
         reason: why NumPy is called.
+        note: what else is worth saying about it.
     """
 
     nodes: Sequence[Node]
@@ -51,6 +52,7 @@ class Step:
     kernel: Any = None
     sights: Sequence[Sight] = field(default=())
     reason: str = ""
+    note: str = ""
 
     @property
     def arrays(self) -> list[Any]:

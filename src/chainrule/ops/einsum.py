@@ -37,20 +37,27 @@ _SMALL = 128
 
 def _evaluate_einsum(*xs: Any, subscripts: str) -> Any:
     if len(xs) == 2 and xs[0].size + xs[1].size > _SMALL:
-        plan = _product_plan(subscripts)
+        plan = product_plan(subscripts)
         if plan is not None:
-            return _as_product(*xs, *plan)
+            return _as_product(*xs, plan)
     return np.einsum(subscripts, *xs)  # no search for a path: einsum() has chosen one
 
 
+class Plan(NamedTuple):
+    """An einsum as a product of matrices (batches, rows, summed) and (batches, summed, columns): the orders of the
+    operands' axes, and of the product's in the output; and how many axes are batches, and summed."""
+
+    left: Axes
+    right: Axes
+    result: Axes
+    batches: int
+    summed: int
+
+
 @lru_cache(maxsize=1024)
-def _product_plan(
-    subscripts: str,
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int, int] | None:
-    """How two operands become matrices: the order of their axes and of the result's, and how many of them
-    are batches and summed. None where NumPy's own loop is faster than a matrix product.
-    """
-    (x, y), out = _terms(subscripts)
+def product_plan(subscripts: str) -> Plan | None:
+    """How the two operands of an einsum become matrices; None where a plain loop is faster than their product."""
+    (x, y), out = terms_of(subscripts)
     batch = [c for c in out if c in x and c in y]
     rows = [c for c in out if c not in y]
     columns = [c for c in out if c not in x]
@@ -58,7 +65,7 @@ def _product_plan(
     if not (rows and columns and summed):
         return None
     made = "".join((*batch, *rows, *columns))
-    return (
+    return Plan(
         tuple(x.index(c) for c in (*batch, *rows, *summed)),
         tuple(y.index(c) for c in (*batch, *summed, *columns)),
         tuple(made.index(c) for c in out),
@@ -67,14 +74,13 @@ def _product_plan(
     )
 
 
-def _as_product(
-    x: Any, y: Any, x_axes: Axes, y_axes: Axes, out_axes: Axes, batches: int, summed: int
-) -> Array:
-    x, y = x.transpose(x_axes), y.transpose(y_axes)
+def _as_product(x: Any, y: Any, plan: Plan) -> Array:
+    batches, summed = plan.batches, plan.summed
+    x, y = x.transpose(plan.left), y.transpose(plan.right)
     batch, rows, columns = x.shape[:batches], x.shape[batches:-summed], y.shape[batches + summed :]
     k = count(x.shape[-summed:])
     z = product(x.reshape(*batch, count(rows), k), y.reshape(*batch, k, count(columns)))
-    return z.reshape(*batch, *rows, *columns).transpose(out_axes)
+    return z.reshape(*batch, *rows, *columns).transpose(plan.result)
 
 
 @register
@@ -97,13 +103,13 @@ class Einsum(Linear):
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
-        terms, out = _terms(params["subscripts"])
+        terms, out = terms_of(params["subscripts"])
         others = [j for j in range(len(xs)) if j != i]
         return _contract([g, *(xs[j] for j in others)], [out, *(terms[j] for j in others)], terms[i])
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:
-        terms, out = _terms(params["subscripts"])
+        terms, out = terms_of(params["subscripts"])
         sizes = _sizes(params["subscripts"], terms, tuple(x.shape for x in xs))
         points = count(tuple(sizes.values()))
         additions = points if len(sizes) > len(out) else 0
@@ -123,20 +129,21 @@ class Einsum(Linear):
             "iz,zj->ij",
             "bpq,brq->rbp",
         ):
-            terms, _ = _terms(subscripts)
+            terms, _ = terms_of(subscripts)
             inputs = tuple(np.asarray(rng.normal(size=[sizes[c] for c in term])) for term in terms)
             yield Example(inputs, {"subscripts": subscripts})
 
 
 @lru_cache(maxsize=1024)
-def _terms(subscripts: str) -> tuple[tuple[str, ...], str]:
+def terms_of(subscripts: str) -> tuple[tuple[str, ...], str]:
+    """The letters of each operand's axes, and of the output's."""
     operands, _, out = subscripts.partition("->")
     return tuple(operands.split(",")), out
 
 
 @lru_cache(maxsize=1024)
 def _result_shape(subscripts: str, shapes: tuple[Shape, ...]) -> Shape:
-    terms, out = _terms(subscripts)
+    terms, out = terms_of(subscripts)
     sizes = _sizes(subscripts, terms, shapes)
     return tuple(sizes[c] for c in out)
 

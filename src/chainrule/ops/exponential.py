@@ -18,7 +18,7 @@ from chainrule.ops.arithmetic import scale, square
 from chainrule.ops.compare import isinf, where
 from chainrule.ops.function import binary, unary
 from chainrule.primitive import Interval, Partial, PerElement, Pointwise, elementary, instruction, register
-from chainrule.shapes import FLOATS, NUMBERS
+from chainrule.shapes import FLOATS, INTS, NUMBERS
 
 if TYPE_CHECKING:
     from chainrule.compiler.instructions import Instructions, Scalar
@@ -236,8 +236,11 @@ class Power(Pointwise):
     domain = (_POSITIVE, Interval(-2.0, 2.0))
     per_element = PerElement(transcendentals=1)
     evaluate = staticmethod(_power)
-    emit = elementary("pow")
-    emits = FLOATS  # of integers, evaluate looks at all exponents for a negative one
+
+    @staticmethod
+    def emit(k: Instructions, x: Scalar, p: Scalar) -> Scalar:
+        # That an integer's exponent is not negative is for the compiler to find out.
+        return k.power(x, p) if k.dtype(x) in INTS else k.elementary("pow", x, p)
 
     @staticmethod
     def partials(y: Node, x: Node, p: Node) -> tuple[Partial, ...]:

@@ -12,6 +12,7 @@ from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
 from chainrule.shapes import (
+    NUMBERS,
     DType,
     Shape,
     as_ints,
@@ -20,6 +21,7 @@ from chainrule.shapes import (
     count,
     normalize_axes,
     normalize_axis,
+    require_dtype,
     sum_axes,
 )
 
@@ -127,7 +129,7 @@ class BroadcastTo(Linear):
 
 def _sum_to(x: Any, shape: Shape) -> Array:
     axes = sum_axes(x.shape, shape)
-    return np.reshape(np.add.reduce(x, axis=axes), shape)
+    return np.reshape(np.add.reduce(x, axis=axes, dtype=x.dtype), shape)  # NumPy would sum int32 in int64
 
 
 @register
@@ -139,6 +141,7 @@ class SumTo(Linear):
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        require_dtype("sum_to", xs[0].dtype, NUMBERS)
         return params["shape"], xs[0].dtype
 
     @staticmethod

@@ -102,7 +102,7 @@ def _lay_out(name: str, index: Index, shape: Shape, block: Shape) -> Layout:
     sizes: list[int] = []
     positions: list[int] = []
     place = 0
-    for position, axis, entry in _spread(index, len(shape)):
+    for position, axis, entry in spread(index, len(shape)):
         if entry is None:
             sizes.append(1)
         elif isinstance(entry, Slice):
@@ -120,7 +120,7 @@ def _lay_out(name: str, index: Index, shape: Shape, block: Shape) -> Layout:
     return Layout(selected, block, place)
 
 
-def _spread(index: Index, rank: int) -> Iterator[tuple[int, int, Entry]]:
+def spread(index: Index, rank: int) -> Iterator[tuple[int, int, Entry]]:
     """Position in the index, axis, and entry, for every axis and every new axis."""
     missing = rank - sum(e is not None and e is not ... for e in index)
     axis = 0
@@ -149,7 +149,7 @@ def flat_places(name: str, index: Index, shape: Shape, arrays: Sequence[Array]) 
     strides = np.cumprod((1, *shape[:0:-1]))[::-1]
     total: Any = np.zeros((1,) * rank, np.int64)
     position = 0
-    for _, axis, entry in _spread(index, len(shape)):
+    for _, axis, entry in spread(index, len(shape)):
         if entry is None:
             position += 1
             continue
@@ -177,7 +177,7 @@ def require_axes(name: str, used: int, shape: Shape) -> None:
 def require_in_range(name: str, index: Index, shape: Shape, arrays: Iterable[Array | None]) -> None:
     """Raise :class:`AxisError` if an integer array names a place that is not there; None is not looked at."""
     remaining = iter(arrays)
-    for _, axis, entry in _spread(index, len(shape)):
+    for _, axis, entry in spread(index, len(shape)):
         if entry != ARRAY:
             continue
         places, size = next(remaining), shape[axis]

@@ -22,12 +22,12 @@ from chainrule.shapes import DType, Shape, count, float32
 Key: TypeAlias = "tuple[int, int]"
 """Two words of 32 bits."""
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
 _WORD = 0xFFFFFFFF
 
 # The second word of a counter says what is computed. Streams count up to 2**63 and never reach these.
-_SPLIT, _FOLD_IN = 0x80000000, 0xC0000000
+SPLIT, FOLD_IN = 0x80000000, 0xC0000000
 
 _CHUNK = 1 << 16
 """Numbers made at a time, so that the words stay in the cache. Even: a block gives two words."""
@@ -43,11 +43,11 @@ def threefry2x32(key: Key, first: Array, second: Array) -> tuple[Array, Array]:
     Returns:
         Two arrays of words, uint32, shape (n,): one block for each counter.
     """
-    schedule = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ PARITY)
     x, y = first + np.uint32(schedule[0]), second + np.uint32(schedule[1])
     spare = np.empty_like(x)
     for group in range(1, 6):
-        for rotation in _ROTATIONS[(group - 1) % 2]:
+        for rotation in ROTATIONS[(group - 1) % 2]:
             x += y
             np.left_shift(y, rotation, out=spare)
             np.right_shift(y, 32 - rotation, out=y)
@@ -85,13 +85,13 @@ def key_of(value: Any) -> Key:
 def children(key: Key, number: int) -> Array:
     """``number`` keys, int64, shape (number, 2), which share no block with the key's own stream."""
     index = np.arange(number, dtype=np.uint32)
-    return np.stack(threefry2x32(key, index, np.full_like(index, _SPLIT)), axis=1).astype(np.int64)
+    return np.stack(threefry2x32(key, index, np.full_like(index, SPLIT)), axis=1).astype(np.int64)
 
 
 def child(key: Key, number: int) -> Array:
     """The key, int64, shape (2,), that belongs to ``number``, a 64-bit integer."""
     for word in (number & _WORD, number >> 32 & _WORD):
-        x, y = threefry2x32(key, np.array([word], np.uint32), np.array([_FOLD_IN], np.uint32))
+        x, y = threefry2x32(key, np.array([word], np.uint32), np.array([FOLD_IN], np.uint32))
         key = int(x[0]), int(y[0])
     return np.array(key, np.int64)
 
@@ -140,7 +140,7 @@ def _signed_quantile(words: Array, width: int, dtype: DType) -> Array:
 
 # Coefficients of numerators and denominators, from the constant term up: near the middle, for
 # sqrt(-log p) up to 5, and beyond. float32 needs no third range: its p is at least 2**-32.
-_MIDDLE = {
+MIDDLE = {
     4: (
         (3.3871327179e0, 5.0434271938e1, 1.5929113202e2, 5.9109374720e1),
         (1.0, 1.7895169469e1, 7.8757757664e1, 6.7187563600e1),
@@ -168,7 +168,7 @@ _MIDDLE = {
         ),
     ),
 }
-_TAIL = {
+TAIL = {
     4: (
         (1.4234372777e0, 2.7568153900e0, 1.3067284816e0, 1.7023821103e-1),
         (1.0, 7.3700164250e-1, 1.2021132975e-1),
@@ -196,7 +196,7 @@ _TAIL = {
         ),
     ),
 }
-_FAR_TAIL = (
+FAR_TAIL = (
     (
         6.65790464350110377720e0,
         5.46378491116411436990e0,
@@ -218,7 +218,7 @@ _FAR_TAIL = (
         2.04426310338993978564e-15,
     ),
 )
-_LOG_TERMS = {4: 6, 8: 12}
+LOG_SERIES = {width: tuple(2 / (2 * k + 1) for k in range(terms)) for width, terms in ((4, 6), (8, 12))}
 
 
 def upper_quantile(p: Array) -> Array:
@@ -234,13 +234,13 @@ def upper_quantile(p: Array) -> Array:
     """
     width = p.dtype.itemsize
     q = 0.5 - p
-    z = q * _ratio(_MIDDLE[width], 0.180625 - q * q)
+    z = q * _ratio(MIDDLE[width], 0.180625 - q * q)
     far = np.flatnonzero(q > 0.425)
     r = np.sqrt(-_log(p[far]))
-    z[far] = _ratio(_TAIL[width], r - 1.6)
+    z[far] = _ratio(TAIL[width], r - 1.6)
     if width == 8:
         beyond = r > 5.0
-        z[far[beyond]] = _ratio(_FAR_TAIL, r[beyond] - 5.0)
+        z[far[beyond]] = _ratio(FAR_TAIL, r[beyond] - 5.0)
     return z
 
 
@@ -250,7 +250,7 @@ def _log(p: Array) -> Array:
     low = mantissa < 0.7071067811865476
     mantissa = np.where(low, 2 * mantissa, mantissa)
     s = (mantissa - 1) / (mantissa + 1)
-    series = _polynomial([2 / (2 * k + 1) for k in range(_LOG_TERMS[p.dtype.itemsize])], s * s)
+    series = _polynomial(LOG_SERIES[p.dtype.itemsize], s * s)
     return (exponent - low).astype(p.dtype) * 0.6931471805599453 + s * series
 
 

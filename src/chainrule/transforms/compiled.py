@@ -7,7 +7,7 @@ import platform
 import threading
 import warnings
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -34,15 +34,24 @@ class Version:
     Attributes:
         run: the executable, from arrays to arrays.
         structure: of what the function returns.
+        inputs: how many arrays it can be given without a look at them; -1 if it must be given none such.
     """
 
     run: Any
     structure: Any
+    inputs: int
 
     def call(self, arrays: list[Array]) -> Any:
         """What the function returns for these arrays, as tensors."""
-        results = [holding(r if r.shape else r[()]) for r in self.run(arrays)]
-        return results[0] if self.structure is None else trees.unflatten(self.structure, results)
+        return self.returned(self.run(arrays))
+
+    def returned(self, arrays: list[Array]) -> Any:
+        """What the function returns if these are the results."""
+        if self.structure is None:
+            (value,) = arrays
+            return holding(value if value.shape else value[()])
+        results = [holding(r if r.shape else r[()]) for r in arrays]
+        return trees.unflatten(self.structure, results)
 
 
 class Compiled:
@@ -52,10 +61,10 @@ class Compiled:
         versions: how many have been compiled.
     """
 
-    def __init__(self, f: Fn, threads: int | None) -> None:
+    def __init__(self, f: Fn, threads: int | None, winograd: int = 2) -> None:
         functools.update_wrapper(self, f, updated=())
         self._f = f
-        self._threads = threads
+        self._threads, self._winograd = threads, winograd
         self._versions: dict[Hashable, Version] = {}
         self._plain: dict[Hashable, Version] = {}  # for calls with arrays alone, by their shapes and dtypes
         self._making = threading.RLock()
@@ -99,7 +108,6 @@ class Compiled:
     def _quick(self, args: tuple[Any, ...]) -> Any:
         """The result if all arguments are arrays of known shapes; None if they have to be looked at more closely."""
         arrays: list[Array] = []
-        key: list[Any] = []
         for x in args:
             if x.__class__ is not np.ndarray:
                 if not isinstance(x, Node) or x.value.__class__ is not np.ndarray:
@@ -107,12 +115,14 @@ class Compiled:
                 if x.tracked and inside_transform.get():
                     return None
                 x = x.value
-            if not x.flags.c_contiguous:
-                return None
             arrays.append(x)
-            key.append((x.shape, x.dtype))
-        version = self._plain.get(tuple(key))
-        if version is None:
+        version = self._last
+        if version is not None and version.inputs == len(arrays):
+            found = version.run.quick(arrays)
+            if found is not None:
+                return version.returned(found)
+        version = self._plain.get(tuple([(x.shape, x.dtype) for x in arrays]))
+        if version is None or not all(x.flags.c_contiguous for x in arrays):
             return None
         self._last = version
         return version.call(arrays)
@@ -121,7 +131,8 @@ class Compiled:
         names = argument_names(self._f, len(args))
         self._nesting.require({**dict(zip(names, args, strict=False)), **kwargs})
         graph, structure = traced(self._f, args, kwargs)
-        version = Version(executable(graph, self._threads), structure)
+        made = executable(graph, self._threads, winograd=self._winograd)
+        version = Version(made, structure, len(graph.inputs) if made.quick else -1)
         self._versions[key] = version
         if len(self._versions) == MANY:
             name = getattr(self._f, "__name__", "the function")
@@ -187,7 +198,7 @@ def _holds_module(branch: Any) -> bool:
     )
 
 
-def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
+def compile(f: Fn | None = None, *, threads: int | None = None, winograd: int = 2) -> Any:
     """Run ``f`` as machine code: traced once for each set of shapes and dtypes, then one native call.
 
     Args:
@@ -197,6 +208,10 @@ def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
             compiled; to change a number without compiling again, pass an array.
         threads: how many run it, at most; by default ``CHAINRULE_THREADS``, or all processors. Results have the
             same bits for any number.
+        winograd: how far convolutions of 3 × 3 and stride 1 in float32 may save products. 2 allows Winograd's filter
+            with tiles of 2 × 2 results, which errs by 2e-7 to 9e-7 of the largest element. 4 also allows tiles of
+            4 × 4, up to 1.7 times as fast, which err by 8e-7 to 5e-6. 0 computes the direct sums, which err by 3e-7
+            to 3e-6.
 
     Returns:
         A function with the same arguments that returns tensors. Derivatives flow through it where it is called
@@ -207,7 +222,7 @@ def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
         TracedValueError: ``f`` asks for a number, in ``if x > 0`` for example.
         StructureError: in a later call an argument has other keys, lengths or containers than in the first; the leaf
             is named.
-        ArgumentError: ``f`` is not a function, or ``threads`` is out of range.
+        ArgumentError: ``f`` is not a function, ``threads`` is out of range, or ``winograd`` is not 0, 2 or 4.
 
     Example:
         >>> import chainrule as cr
@@ -217,13 +232,25 @@ def compile(f: Fn | None = None, *, threads: int | None = None) -> Any:
     """
     if threads is not None and as_int("compile", "threads", threads) < 1:
         raise ArgumentError(f"compile: threads must be at least 1, got {threads}", fix="leave it out")
+    winograd = as_winograd("compile", winograd)
     if f is None:
-        return functools.partial(compile, threads=threads)
+        return functools.partial(compile, threads=threads, winograd=winograd)
     if not callable(f):
         raise ArgumentError(
             f"compile: expected a function, got {type(f).__name__}", fix="pass the function itself"
         )
-    return Compiled(f, threads)
+    return Compiled(f, threads, winograd)
+
+
+def as_winograd(name: str, value: Any) -> int:
+    """Return ``value`` if it says how far convolutions may save products."""
+    given = as_int(name, "winograd", value)
+    if given not in (0, 2, 4):
+        raise ArgumentError(
+            f"{name}: winograd must be 0, 2 or 4, got {given}",
+            fix="leave it out for 2; 4 is faster and less exact, 0 computes the direct sums",
+        )
+    return given
 
 
 def traced(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Graph, Any]:
@@ -261,7 +288,11 @@ def _leaf_names(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[st
 
 
 def executable(
-    graph: Graph, threads: int | None, donated: dict[int, int] | None = None, denormals: bool = True
+    graph: Graph,
+    threads: int | None,
+    donated: dict[int, int] | None = None,
+    denormals: bool = True,
+    winograd: int = 2,
 ) -> Any:
     """The graph as machine code; through NumPy, with one warning, where there is none for this machine."""
     # llvmlite takes a tenth of a second to import, which only those pay who compile.
@@ -277,6 +308,8 @@ def executable(
             UserWarning,
             stacklevel=5,
         )
+    if target is not None:
+        target = replace(target, winograd=winograd)
     return Executable(graph, target, threads or default_threads(), donated, denormals)
 
 

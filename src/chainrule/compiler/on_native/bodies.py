@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chainrule.compiler.groups import Group, Grouping
-from chainrule.compiler.on_native.loops import Access, Instruction
+from chainrule.compiler.on_native.indexing import select
+from chainrule.compiler.on_native.operands import as_it_lies
+from chainrule.compiler.on_native.random_numbers import GENERATORS, width_of
+from chainrule.compiler.on_native.values import Access, Instruction
 from chainrule.compiler.steps import Place
 from chainrule.compiler.views import Axes, Sight
 from chainrule.node import Node
-from chainrule.shapes import row_major
+from chainrule.ops.gather import GetItem
+from chainrule.shapes import DType, int32, int64, row_major
 
 
 @dataclass(slots=True)
@@ -68,14 +72,52 @@ class _Builder:
         return body
 
     def member(self, node: Node) -> int:
-        body, axes, op = self.body, self.group.reads[node], node.op
+        axes, op = self.group.reads[node], node.op
+        if op is GetItem:
+            return self.gathered(node)
+        if op in GENERATORS:
+            return self.generated(node)
         args = tuple(self.argument(x, axes) for x in node.inputs)
         known = self.group.passes.get(node, 0)
         if op is None or op.emit is not None:
             return self.emitted(node, args, axes, known)
-        if self.group.axes[node] == axes or not body.reduced:
-            return args[0]  # only axes of size 1 are reduced
+        if all(axes[a] is None for a in node.params["axes"]):
+            return args[0]  # only axes of size 1 are reduced, while the group may reduce others
         return self.add(Instruction("reduce", args, node.dtype, op, full=False, known=known))
+
+    def gathered(self, node: Node) -> int:
+        """Elements that an index with arrays selects."""
+        x, *arrays = node.inputs
+        sight = self.grouping.sights[x]
+        chosen = select(
+            node.params["index"], x.shape, (sight.offset, sight.strides), arrays, self.grouping.sights
+        )
+        args = tuple(self.strided(node, p.strides, p.dtype, p.place) for p in chosen.picks)
+        place = Place(sight.base, chosen.offset * node.dtype.itemsize)
+        if not args:
+            return self.strided(node, chosen.strides, node.dtype, place)
+        strides = _along(self.group.axes[node], chosen.strides, self.body.rank)
+        array = self.array(Access(strides, node.dtype), place)
+        return self.add(
+            Instruction("gather", args, node.dtype, params=(("extents", chosen.extents),), array=array)
+        )
+
+    def generated(self, node: Node) -> int:
+        """Random numbers. Their key stands among the arrays; the strides that it has there count numbers."""
+        key, *extra = node.inputs
+        width = width_of(node.op, node.dtype, node.params.get("width"))
+        sight = self.grouping.sights[key]
+        strides = _along(self.group.axes[node], row_major(node.shape), self.body.rank)
+        word = int32 if width == 32 else int64
+        array = self.array(Access(strides, word), as_it_lies(sight).place)
+        args = tuple(self.argument(x, ()) for x in extra)
+        params = (("stride", sight.strides[0]), ("width", width))
+        return self.add(Instruction("generate", args, node.dtype, node.op, params, array))
+
+    def strided(self, node: Node, strides: Sequence[int], dtype: DType, place: Place) -> int:
+        """Load an array along the axes of a node."""
+        along = _along(self.group.axes[node], strides, self.body.rank)
+        return self.add(Instruction("load", (), dtype, array=self.array(Access(along, dtype), place)))
 
     def emitted(self, node: Node, args: tuple[int, ...], axes: Axes, known: int) -> int:
         full = any(a in self.body.reduced for a in axes if a is not None)

@@ -14,7 +14,8 @@ from chainrule.compiler.on_native.call import Call, Epilogue, epilogue_operands
 from chainrule.compiler.on_native.direct import Direct
 from chainrule.compiler.on_native.ir import type_of
 from chainrule.compiler.on_native.matmul import Lowered
-from chainrule.compiler.on_native.panels import Weights
+from chainrule.compiler.on_native.panels import PackedWeights, Weights
+from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.target import Target
 from chainrule.ops.windows import Pads, Pair, count_windows
 from chainrule.shapes import DType
@@ -113,10 +114,10 @@ def lower(problem: Convolution, target: Target) -> Lowered:
     return packed_and_swept(problem, d, weights, "x", "y", target)
 
 
-def packed_bytes(problem: Convolution, target: Target) -> int:
-    """Bytes of the packed weights of the forward pass."""
+def packing(problem: Convolution, target: Target) -> Packing:
+    """How the packed weights of the forward pass lie."""
     d, weights = forward(problem, target)
-    return weights.size(d.panels(target.isa)) * problem.dtype.itemsize
+    return PackedWeights.of_sums(weights, d.panels(target.isa))
 
 
 def packed_and_swept(

@@ -21,7 +21,8 @@ from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number, 
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.outer import Outer
-from chainrule.compiler.on_native.panels import Panels, Weights, parts
+from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
+from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.staging import Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
 
@@ -47,10 +48,10 @@ def lower_input_gradient(problem: Convolution, target: Target) -> Lowered:
     return packed_and_swept(problem, d, weights, "g", "y", target)
 
 
-def packed_bytes(problem: Convolution, target: Target) -> int:
-    """Bytes of the packed weights of the gradient for the image."""
+def packing(problem: Convolution, target: Target) -> Packing:
+    """How the packed weights of the gradient for the image lie."""
     d, weights = backward(problem, target)
-    return weights.size(d.panels(target.isa)) * problem.dtype.itemsize
+    return PackedWeights.of_sums(weights, d.panels(target.isa))
 
 
 def backward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:

@@ -6,8 +6,10 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from chainrule.compiler.on_native import modulo, roots
 from chainrule.compiler.on_native.elementary import ELEMENTARY, ROUNDING, supports
-from chainrule.compiler.on_native.ir import F64, I1, Function, Type, Value, number, type_of
+from chainrule.compiler.on_native.floats import Floats
+from chainrule.compiler.on_native.ir import F64, I1, I64, Function, Int, Type, Value, number, type_of
 from chainrule.primitive import Primitive
 from chainrule.shapes import DTYPES, DType, bool_
 
@@ -82,10 +84,32 @@ class Elements:
         return self._f.select(self._f.compare("uno", a, a), a, chosen)
 
     def floor_divide(self, a: Value, b: Value) -> Value:
+        if a.type.floating:
+            return modulo.floor_divide(Floats(self._f, a), Floats(self._f, b)).value
         return self._divide_integers(a, b)[0]
 
     def remainder(self, a: Value, b: Value) -> Value:
+        if a.type.floating:
+            return modulo.remainder(Floats(self._f, a), Floats(self._f, b)).value
         return self._divide_integers(a, b)[1]
+
+    def power(self, a: Value, b: Value) -> Value:
+        """By squaring, bit by bit of the exponents, up to the highest bit of the largest."""
+        f, kind = self._f, a.type
+        one = number(kind, 1)
+        most = f.intrinsic("vector.reduce.umax", b, kind=kind.scalar) if kind.lanes else b
+        empty = f.emit(f"call {most.type} @llvm.ctlz.{most.type}({most.type} {most}, i1 false)", most.type)
+        f.declarations.add(f"declare {most.type} @llvm.ctlz.{most.type}({most.type}, i1)")
+        length = f.sub(number(most.type, 8 * kind.itemsize), empty)
+        bits = length if length.type.element == "i64" else f.convert("zext", length, I64)
+
+        def turn(_: Int, carried: list[Value]) -> list[Value]:
+            made, square, rest = carried
+            odd = f.compare("ne", f.binary("and", rest, one), number(kind, 0))
+            made = f.select(odd, f.mul(made, square), made)
+            return [made, f.mul(square, square), f.binary("lshr", rest, one)]
+
+        return f.loop(0, bits, 1, turn, [one, a, b], may_be_empty=True)[0]
 
     def _divide_integers(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Quotient rounded down and remainder with the divisor's sign; both 0 where it is 0. Never traps."""
@@ -104,7 +128,7 @@ class Elements:
         return f.select(nothing, zero, quotient), f.select(nothing, zero, rest)
 
     def sqrt(self, a: Value) -> Value:
-        return self._f.intrinsic("sqrt", a)
+        return roots.root(self._f, a) if roots.suits(self._f, a) else self._f.intrinsic("sqrt", a)
 
     def floor(self, a: Value) -> Value:
         return ROUNDING["floor"](self._f, a)
@@ -179,21 +203,11 @@ class Survey:
             self.missing.append(f"{name} of {xs[0].name}")
         return xs[0]
 
-    def floor_divide(self, a: DType, b: DType) -> DType:
-        return self._integers("floor_divide", a)
-
-    def remainder(self, a: DType, b: DType) -> DType:
-        return self._integers("remainder", a)
-
-    def sqrt(self, a: DType) -> DType:
+    def _slow(self, a: DType, *_: DType) -> DType:
         self.slow = True
         return a
 
-    def _integers(self, name: str, a: DType) -> DType:
-        self.slow = True
-        if a.kind != "i":
-            self.missing.append(f"{name} of {a.name}")
-        return a
+    floor_divide = remainder = power = sqrt = _slow
 
     def select(self, condition: DType, yes: DType, no: DType) -> DType:
         return yes

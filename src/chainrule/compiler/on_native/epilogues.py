@@ -10,8 +10,8 @@ from chainrule.compiler.on_native import bodies
 from chainrule.compiler.on_native.bodies import Body
 from chainrule.compiler.on_native.call import Call, Epilogue
 from chainrule.compiler.on_native.ir import Function, Int, Type, Value
-from chainrule.compiler.on_native.loops import Access, Loop, Values
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.on_native.values import Access, Loop, Values
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
 from chainrule.node import Node
 from chainrule.shapes import count, row_major

@@ -9,64 +9,32 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from chainrule.compiler.groups import Group, Grouping
-from chainrule.compiler.on_native import images, matmul, placing
-from chainrule.compiler.on_native.epilogues import finish
-from chainrule.compiler.on_native.operands import Operand, factor
+from chainrule.compiler.on_native import images, placing, products, scans, scatters
+from chainrule.compiler.on_native.prepacking import Head
+from chainrule.compiler.on_native.random_numbers import GENERATORS
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Step
 from chainrule.node import Node
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
-from chainrule.ops.gather import ScatterAdd
+from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd
 from chainrule.ops.join import Concatenate, Pad
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import Reshape
 from chainrule.ops.pool import MaxPool2d, MaxPool2dGrad, MaxPool2dTangent, SumPool2d
-from chainrule.ops.windows import OverlapAdd2d
+from chainrule.ops.scan import CumulativeProd, CumulativeSum, LinearRecurrence
+from chainrule.ops.windows import OverlapAdd2d, Windows2d
 from chainrule.primitive import Primitive
-from chainrule.shapes import FLOATS, Shape, row_major
+from chainrule.shapes import FLOATS
 
 Lower: TypeAlias = "Callable[[Group, Grouping, set[Node], Target], list[Step]]"
+MakeHead: TypeAlias = "Callable[[Group, Grouping, set[Node], Target], Head]"
 
 
-def lower_matmul(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
-    """A product of matrices, or of stacks of them."""
-    node = group.members[0]
-    end = finish(group, grouping, needed, target, batched=True)
-    found: list[Step] = []
-    left, right = (factor(grouping.sights[x], x, found, target) for x in node.inputs)
-    batch = node.shape[:-2]
-    m, n = node.shape[-2:]
-    product = matmul.Product(
-        m,
-        n,
-        node.inputs[0].shape[-1],
-        node.dtype,
-        (left.strides[-2], left.strides[-1]),
-        (right.strides[-2], right.strides[-1]),
-        n,
-        batch,
-        (
-            _batch_strides(left, node.inputs[0].shape, len(batch)),
-            _batch_strides(right, node.inputs[1].shape, len(batch)),
-            row_major(node.shape)[:-2],
-        ),
-        end.epilogue,
-    )
-    lowered = matmul.lower(product, target)
-    arrays = {"a": left.place, "b": right.place}
-    return [*found, *end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "c")]
-
-
-def _batch_strides(x: Operand, shape: Shape, rank: int) -> tuple[int, ...]:
-    own = [0 if n == 1 else s for n, s in zip(shape[:-2], x.strides[:-2], strict=True)]
-    return (0,) * (rank - len(own)) + tuple(own)
-
-
-HEADS: dict[type[Primitive], Lower] = {
-    MatMul: lower_matmul,
-    Conv2d: images.lower_conv,
-    Conv2dInputGrad: images.lower_conv_input_grad,
-    Conv2dWeightGrad: images.lower_conv_weight_grad,
+HEADS: dict[type[Primitive], MakeHead] = {
+    MatMul: products.head_of_matmul,
+    Conv2d: images.head_of_conv,
+    Conv2dInputGrad: images.head_of_conv_input_grad,
+    Conv2dWeightGrad: images.head_of_conv_weight_grad,
 }
 """Primitives whose group goes on with their results."""
 
@@ -79,7 +47,12 @@ ALONE: dict[type[Primitive], Lower] = {
     Concatenate: placing.lower_concat,
     Pad: placing.lower_pad,
     Reshape: placing.lower_reshape,
-    ScatterAdd: placing.lower_scatter,
+    ScatterAdd: scatters.lower_scatter,
+    IndexSet: scatters.lower_index_set,
+    Windows2d: placing.lower_windows,
+    CumulativeProd: scans.lower_scan,
+    CumulativeSum: scans.lower_scan,
+    LinearRecurrence: scans.lower_scan,
 }
 """Primitives with a kernel that ends with them."""
 
@@ -88,26 +61,41 @@ _INPUTS: dict[type[Primitive] | None, int] = {
     Concatenate: 64,
     Pad: 1,
     Reshape: 1,
-    ScatterAdd: 1,
+    Windows2d: 1,
+    OverlapAdd2d: 1,
+    CumulativeProd: 1,
+    CumulativeSum: 1,
+    LinearRecurrence: 2,
 }
-"""With more inputs NumPy does it: an index with arrays has them as inputs."""
+"""With more inputs NumPy does it."""
 
 
 def kind_of(node: Node) -> str:
-    """``head``, ``alone`` or ``call``: who computes a node that is neither elementwise nor a reduction."""
-    if not node.size or not all(x.dtype is node.dtype for x in node.inputs):
+    """``head``, ``alone``, ``loop`` or ``call``: who computes what is neither elementwise nor a reduction."""
+    if not node.size or not all(x.size for x in node.inputs):
+        return "call"
+    if node.op is GetItem or node.op in GENERATORS:
+        return "loop"
+    if node.op in (IndexSet, ScatterAdd):
+        return "alone"
+    if not all(x.dtype is node.dtype for x in node.inputs):
         return "call"
     if node.op in _INPUTS:
-        return (
-            "alone" if all(x.size for x in node.inputs) and len(node.inputs) <= _INPUTS[node.op] else "call"
-        )
-    if node.dtype not in FLOATS or not all(x.size for x in node.inputs):
+        return "alone" if len(node.inputs) <= _INPUTS[node.op] else "call"
+    if node.dtype not in FLOATS:
         return "call"
     return "head" if node.op in HEADS else "alone" if node.op in ALONE else "call"
 
 
-def lower(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Sequence[Step]:
-    """The steps of a group with a kernel of its own."""
+def head(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
+    """A group that goes on with the results of its head, on its way to steps."""
     op = group.members[0].op
     assert op is not None
-    return (HEADS if group.kind == "head" else ALONE)[op](group, grouping, needed, target)
+    return HEADS[op](group, grouping, needed, target)
+
+
+def alone(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Sequence[Step]:
+    """The steps of a node with a kernel that ends with it."""
+    op = group.members[0].op
+    assert op is not None
+    return ALONE[op](group, grouping, needed, target)

@@ -2,57 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native import conv, conv_gradient, matmul, pooling, winograd, winograd_gradient
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.epilogues import Finish, finish
-from chainrule.compiler.on_native.operands import as_it_lies, dense
+from chainrule.compiler.on_native.operands import Operand, as_it_lies, dense, is_constant, is_dense
 from chainrule.compiler.on_native.pooling import Pool
+from chainrule.compiler.on_native.prepacking import Head, Packing, Wish
+from chainrule.compiler.on_native.products import ProductHead
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.on_native.winograd_filter import FILTERS, Filter
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
 from chainrule.node import Node
 from chainrule.ops.windows import OverlapAdd2d
 from chainrule.shapes import Shape, float32
 
 
-def lower_conv(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
+@dataclass(slots=True)
+class ConvHead(Head):
+    """A convolution or one of its gradients.
+
+    Attributes:
+        problem: what is computed.
+        end: what runs on its results.
+        lower: gives the kernels of a problem.
+        names: of its two inputs in those kernels.
+        packing: of the weights, if it reads any.
+    """
+
+    problem: Convolution
+    end: Finish
+    grouping: Grouping
+    lower: Callable[[Convolution, Target], matmul.Lowered]
+    names: tuple[str, str]
+    target: Target
+    packing: Packing | None = None
+
+    def wish(self) -> Wish | None:
+        if self.packing is None:
+            return None
+        w = self.end.group.members[0].inputs[1]
+        sight = self.grouping.sights[w]
+        lies = as_it_lies(sight)
+        if not (is_constant(lies.place) or is_dense(sight, w.shape)):
+            return None
+        return Wish(w, lies.place, w.shape, lies.strides, self.packing, 1.0)
+
+    def steps(self, packed: Place | None) -> list[Step]:
+        found: list[Step] = []
+        arrays: dict[str, Place] = {}
+        for name, x in zip(self.names, self.end.group.members[0].inputs, strict=True):
+            if name == "w" and packed is not None:
+                arrays[name] = packed
+            else:
+                arrays[name] = dense(self.grouping.sights[x], x, found, self.target).place
+        problem = replace(self.problem, packed=packed is not None)
+        lowered = self.lower(problem, self.target)
+        return [*found, *self.end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "y")]
+
+
+def head_of_conv(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
     """A convolution of images."""
     node = group.members[0]
     x, w = node.inputs
     end = finish(group, grouping, needed, target, batched=False)
     problem = _convolution(node, x.shape, w.shape, end)
-    lowered = (winograd if _by_winograd(problem) else conv).lower(problem, target)
-    return _steps(lowered, end, grouping, ("x", "w"), target)
+    how = _filter(problem, winograd.suits, target)
+    if how:
+        return ConvHead(problem, end, grouping, partial(winograd.lower, how=how), ("x", "w"), target)
+    packing = conv.packing(problem, target)
+    return ConvHead(problem, end, grouping, conv.lower, ("x", "w"), target, packing)
 
 
-def lower_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
+def head_of_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
     """The gradient of a convolution for its images."""
     node = group.members[0]
-    _, w = node.inputs
+    g, w = node.inputs
     end = finish(group, grouping, needed, target, batched=False)
     problem = _convolution(node, node.shape, w.shape, end)
     if _is_product(problem):
         rows = problem.images * problem.size[0] * problem.size[1]
         n, k = problem.channels, problem.outputs
-        product = matmul.Product(rows, n, k, problem.dtype, (k, 1), (1, k), n, epilogue=end.epilogue)
-        return _steps(matmul.lower(product, target), end, grouping, ("a", "b"), target, "c")
-    chosen = winograd if _by_winograd(problem) else conv_gradient
-    return _steps(chosen.lower_input_gradient(problem, target), end, grouping, ("g", "w"), target)
+
+        def product(right: Operand) -> matmul.Product:
+            b = (right.strides[-1], right.strides[-2])
+            return matmul.Product(rows, n, k, problem.dtype, (k, 1), b, n, epilogue=end.epilogue)
+
+        before: list[Step] = []
+        left = dense(grouping.sights[g], g, before, target)
+        sight = grouping.sights[w]
+        return ProductHead(end, left, w, sight, is_dense(sight, w.shape), dense, product, target, before)
+    how = _filter(problem, winograd.suits, target)
+    if how:
+        lower = partial(winograd.lower_input_gradient, how=how)
+        return ConvHead(problem, end, grouping, lower, ("g", "w"), target)
+    packing = conv_gradient.packing(problem, target)
+    return ConvHead(problem, end, grouping, conv_gradient.lower_input_gradient, ("g", "w"), target, packing)
 
 
-def lower_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
+def head_of_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
     """The gradient of a convolution for its kernel."""
     node = group.members[0]
     x, _ = node.inputs
     end = finish(group, grouping, needed, target, batched=False)
     problem = _convolution(node, x.shape, node.shape, end)
-    if problem.dtype is float32 and winograd_gradient.suits(problem):
-        lowered = winograd_gradient.lower_weight_gradient(problem, target)
+    how = _filter(problem, winograd_gradient.suits, target)
+    if how:
+        lower = partial(winograd_gradient.lower_weight_gradient, how=how)
     else:
-        lowered = conv_gradient.lower_weight_gradient(problem, target)
-    return _steps(lowered, end, grouping, ("x", "g"), target)
+        lower = conv_gradient.lower_weight_gradient
+    return ConvHead(problem, end, grouping, lower, ("x", "g"), target)
 
 
 def _convolution(node: Node, images: Shape, kernel: Shape, end: Finish) -> Convolution:
@@ -72,31 +136,19 @@ def _convolution(node: Node, images: Shape, kernel: Shape, end: Finish) -> Convo
     )
 
 
-def _by_winograd(problem: Convolution) -> bool:
-    """Whether fewer multiplications are worth a rounding error that is a little larger: never in float64."""
-    return problem.dtype is float32 and winograd.suits(problem)
+def _filter(
+    problem: Convolution, suits: Callable[[Convolution, Filter], bool], target: Target
+) -> Filter | None:
+    """Winograd's filter, where fewer products are wanted and worth a larger rounding error: never in float64."""
+    if problem.dtype is not float32:
+        return None
+    return next((how for how in FILTERS if how.outputs <= target.winograd and suits(problem, how)), None)
 
 
 def _is_product(problem: Convolution) -> bool:
     """Whether a gradient for the images is a product of matrices: kernels of one pixel that see each pixel once."""
     plain = problem.kernel == problem.stride == (1, 1) and not any(map(any, problem.padding))
     return plain and problem.groups == 1
-
-
-def _steps(
-    lowered: matmul.Lowered,
-    end: Finish,
-    grouping: Grouping,
-    names: tuple[str, str],
-    target: Target,
-    result: str = "y",
-) -> list[Step]:
-    found: list[Step] = []
-    inputs = end.group.members[0].inputs
-    arrays = {
-        name: dense(grouping.sights[x], x, found, target).place for name, x in zip(names, inputs, strict=True)
-    }
-    return [*found, *end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, result)]
 
 
 _POOLS = {

@@ -7,28 +7,13 @@ kept in several vectors whose lanes are added at the end, always in the same ord
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from chainrule.compiler.on_native.division import Divisor, divisor, quotient
-from chainrule.compiler.on_native.elements import Elements, promoted
-from chainrule.compiler.on_native.ir import (
-    Function,
-    Int,
-    Type,
-    Value,
-    first_lanes,
-    lanes_of,
-    number,
-    type_of,
-)
+from chainrule.compiler.on_native.ir import Int, Value, first_lanes, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.target import Target
-from chainrule.errors import GraphError
-from chainrule.ops.arithmetic import Divide
-from chainrule.ops.reduce import Max, Min, Prod, Sum
+from chainrule.compiler.on_native.values import Access, Loop, Values, collapsed, in_pairs
+from chainrule.ops.reduce import Max, Prod, Sum
 from chainrule.primitive import Primitive
 from chainrule.shapes import DType, count
 
@@ -40,97 +25,10 @@ TASKS = 32
 """At most so many tasks, whatever the size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How an array runs along the axes of the domain: strides in elements, and its dtype."""
-
-    strides: tuple[int, ...]
-    dtype: DType
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One value of a loop.
-
-    Attributes:
-        kind: ``load`` an array, a ``number``, ``emit`` a primitive, ``reduce`` along the reduced axes.
-        args: instructions before it.
-        dtype: of the value.
-        op, params: the primitive that is emitted or reduced with.
-        array, number: what is loaded, or the number.
-        full: whether it differs along the reduced axes.
-        known: the number of reductions in a row that it waits for.
-    """
-
-    kind: str
-    args: tuple[int, ...]
-    dtype: DType
-    op: type[Primitive] | None = None
-    params: tuple[tuple[str, Any], ...] = ()
-    array: int = -1
-    number: float | int | bool = 0
-    full: bool = True
-    known: int = 0
-
-    def key(self) -> str:
-        """Everything that the code for it depends on."""
-        name = self.op.name if self.op else ""
-        parts = (self.args, self.dtype, name, self.params, self.array, self.number, self.full, self.known)
-        return f"{self.kind} {' '.join(map(repr, parts))}"
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """What a kernel computes.
-
-    Attributes:
-        sizes: of the domain's axes.
-        reduced: which of them are reduced.
-        arrays: those that are loaded and stored, in the order of the operand table.
-        body: instructions.
-        stores: array and instruction, for each result.
-    """
-
-    sizes: tuple[int, ...]
-    reduced: frozenset[int]
-    arrays: tuple[Access, ...]
-    body: tuple[Instruction, ...]
-    stores: tuple[tuple[int, int], ...]
-
-    def name(self, target: Target) -> str:
-        """A symbol for the kernel: equal for equal loops."""
-        parts = [self.sizes, sorted(self.reduced), [(a.strides, a.dtype.name) for a in self.arrays]]
-        text = "\n".join([*map(repr, parts), *(i.key() for i in self.body), repr(self.stores)])
-        return f"loop_{target.isa.name}_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-
-
-def collapsed(loop: Loop) -> Loop:
-    """The same with axes joined that every array crosses in one stride, and without axes of size 1."""
-    axes = [a for a, n in enumerate(loop.sizes) if n != 1]
-    joined: list[list[int]] = []
-    for a in axes:
-        last = joined[-1] if joined else None
-        if last and (last[-1] in loop.reduced) == (a in loop.reduced):
-            n = loop.sizes[a]
-            if all(x.strides[last[-1]] == x.strides[a] * n for x in loop.arrays):
-                last.append(a)
-                continue
-        joined.append([a])
-    sizes = tuple(count(tuple(loop.sizes[a] for a in part)) for part in joined)
-    arrays = tuple(Access(tuple(x.strides[part[-1]] for part in joined), x.dtype) for x in loop.arrays)
-    reduced = frozenset(i for i, part in enumerate(joined) if part[0] in loop.reduced)
-    if not sizes:
-        sizes, arrays = (1,), tuple(Access((0,), x.dtype) for x in loop.arrays)
-    return Loop(sizes, reduced, arrays, loop.body, loop.stores)
-
-
 def lower(loop: Loop, target: Target) -> Kernel:
     """The kernel of a loop. Its operands are the loop's arrays."""
     loop = collapsed(loop)
     return _Nest(loop, target).kernel()
-
-
-_COMBINE: dict[type[Primitive], str] = {Sum: "add", Prod: "mul", Max: "maximum", Min: "minimum"}
 
 
 def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
@@ -145,135 +43,6 @@ def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
     return -(2**bits) if op is Max else 2**bits - 1
 
 
-class Values:
-    """The values of a loop's body at one place of the domain. Each is a vector; what does not change along the
-    vector axis is repeated in all lanes.
-
-    Attributes:
-        index: for each axis of the domain, where along it the place is.
-        rows, fixed: values that are the same for all of a row, and everywhere, by instruction.
-        divisors: of the fixed ones, those by which something that is not fixed is divided.
-    """
-
-    def __init__(self, f: Function, loop: Loop, pointers: Sequence[Value], vector: int, lanes: int) -> None:
-        self.f, self.loop, self.pointers = f, loop, pointers
-        self.vector, self.lanes = vector, lanes
-        self.elements = Elements(f)
-        self.index: dict[int, Int] = {}
-        self.rows: dict[int, Value] = {}
-        self.fixed: dict[int, Value] = {}
-        self.divisors: dict[int, Divisor] = {}
-
-    def full(self, n: int) -> bool:
-        """Whether an instruction's value differs along the reduced axes."""
-        return bool(self.loop.reduced) and self.loop.body[n].full
-
-    def hoist(self) -> None:
-        """Compute what is the same everywhere once: call it where that dominates all that follows."""
-        for n, i in enumerate(self.loop.body):
-            if i.kind == "load":
-                same = not any(self.loop.arrays[i.array].strides)
-            else:
-                same = i.kind not in ("reduce", "result") and all(a in self.fixed for a in i.args)
-            if same:
-                self.fixed[n] = self.compute(n, None, self.fixed)
-        for i in self.loop.body:
-            if i.op is Divide and i.args[1] in self.fixed and i.args[0] not in self.fixed:
-                by = i.args[1]
-                if self._of_one_dtype(i) and by not in self.divisors:
-                    self.divisors[by] = divisor(self.f, self.fixed[by])
-
-    def _of_one_dtype(self, division: Instruction) -> bool:
-        """Whether a division can go by its divisor's reciprocal."""
-        alike = all(self.loop.body[a].dtype is division.dtype for a in division.args)
-        return alike and self.f.target.isa.fma
-
-    def value(self, n: int, mask: Value | None, known: dict[int, Value]) -> Value:
-        """Instruction ``n`` at the current place; ``known`` holds what was computed there already."""
-        work = [n]
-        while work:
-            at = work[-1]
-            if at in known or at in self.rows:
-                work.pop()
-                continue
-            missing = [a for a in self._needs(at) if a not in known and a not in self.rows]
-            if missing:
-                work.extend(missing)
-                continue
-            value = self.compute(at, mask, known)
-            (known if self.full(at) or not self.loop.reduced else self.rows)[at] = value
-            work.pop()
-        return known[n] if n in known else self.rows[n]
-
-    def _needs(self, n: int) -> tuple[int, ...]:
-        return () if self.loop.body[n].kind == "reduce" else self.loop.body[n].args
-
-    def compute(self, n: int, mask: Value | None, known: Mapping[int, Value]) -> Value:
-        i = self.loop.body[n]
-        kind = type_of(i.dtype).vector(self.lanes)
-        if i.kind == "number":
-            return number(kind, i.number)
-        if i.kind == "result":
-            raise GraphError("native code: a product's result is needed where there is none")
-        if i.kind == "load":
-            return self._load(i.array, kind, mask)
-        assert i.op is not None
-        assert i.op.emit is not None
-        if i.op is Divide and i.args[1] in self.divisors and self._of_one_dtype(i):
-            x = i.args[0]
-            return quotient(self.f, known[x] if x in known else self.rows[x], self.divisors[i.args[1]])
-        args = [known[a] if a in known else self.rows[a] for a in i.args]
-        return i.op.emit(self.elements, *promoted(self.elements, args), **dict(i.params))
-
-    def address(self, array: int) -> Value:
-        """Of an array's element at the current place."""
-        access = self.loop.arrays[array]
-        kind = type_of(access.dtype)
-        place: Int = 0
-        for axis, stride in enumerate(access.strides):
-            if stride:
-                place = self.f.add_int(place, self.f.mul_int(self.index[axis], stride))
-        return self.f.at(self.pointers[array], place, kind)
-
-    def _load(self, array: int, kind: Type, mask: Value | None) -> Value:
-        f, stride = self.f, self.loop.arrays[array].strides[self.vector]
-        where = self.address(array)
-        if stride == 0:
-            return f.load_splat(where, kind)
-        if stride == 1:
-            return f.load(where, kind, mask)
-        steps = lanes_of(Type("i64", self.lanes), [stride * lane for lane in range(self.lanes)])
-        return f.gather(where, steps, kind, mask)
-
-    def store(self, array: int, value: Value, mask: Value | None) -> None:
-        f, stride = self.f, self.loop.arrays[array].strides[self.vector]
-        where = self.address(array)
-        if stride == 0:
-            f.store(f.lane(value, 0), where)
-        elif stride == 1:
-            f.store(value, where, mask)
-        else:
-            steps = lanes_of(Type("i64", self.lanes), [stride * lane for lane in range(self.lanes)])
-            f.scatter(value, where, steps, mask)
-
-    def combine(self, op: type[Primitive] | None, a: Value, b: Value) -> Value:
-        assert op is not None
-        combined: Value = getattr(self.elements, _COMBINE[op])(a, b)
-        return combined
-
-    def fold(self, op: type[Primitive] | None, vector: Value) -> Value:
-        """All lanes into one, halves first."""
-        f = self.f
-        while vector.type.lanes > 1:
-            half = vector.type.lanes // 2
-            low, high = (
-                f.shuffle(vector, vector, range(half)),
-                f.shuffle(vector, vector, range(half, 2 * half)),
-            )
-            vector = self.combine(op, low, high)
-        return f.lane(vector, 0)
-
-
 class _Nest(Values):
     """The loops of one kernel."""
 
@@ -282,8 +51,14 @@ class _Nest(Values):
         f, operands, self.task, _ = entry(self.name, target)
         itemsizes = [a.dtype.itemsize for a in loop.arrays if a.dtype.itemsize >= 4]
         pointers = [operand(f, operands, i) for i in range(len(loop.arrays))]
-        lanes = target.isa.lanes(min(itemsizes, default=4))
-        super().__init__(f, loop, pointers, _vector_axis(loop), lanes)
+        lanes, vector = target.isa.lanes(min(itemsizes, default=4)), _vector_axis(loop)
+        for i in loop.body:  # whole vectors of words, of which two may make one of numbers
+            if i.kind == "generate":
+                pairs = in_pairs(loop.arrays[i.array].strides, vector)
+                lanes = max(
+                    lanes, target.isa.lanes(4) * (2 if dict(i.params)["width"] == 32 and pairs else 1)
+                )
+        super().__init__(f, loop, pointers, vector, lanes)
         self.kept = [a for a in range(len(loop.sizes)) if a not in loop.reduced and a != self.vector]
         self.gone = [a for a in sorted(loop.reduced) if a != self.vector]
         self.across = self.vector in loop.reduced
@@ -319,7 +94,8 @@ class _Nest(Values):
         self.hoist()
         f.loop(rows[0], rows[1], 1, row, may_be_empty=True)
         costs = [i.op for i in loop.body if i.op is not None]
-        moved = sum(_reach(a, loop.sizes) * a.dtype.itemsize for a in loop.arrays)
+        found = {i.array: i.kind for i in loop.body}  # of what is stored there is no instruction
+        moved = sum(_reach(a, loop.sizes, found.get(n)) * a.dtype.itemsize for n, a in enumerate(loop.arrays))
         return Kernel(self.name, (f,), tasks, len(costs) * domain, moved)
 
     def _columns(self, bounds: tuple[Int, Int]) -> None:
@@ -471,5 +247,10 @@ def _vector_axis(loop: Loop) -> int:
     return max(wide, key=merit)
 
 
-def _reach(access: Access, sizes: Sequence[int]) -> int:
+def _reach(access: Access, sizes: Sequence[int], kind: str | None) -> int:
+    """How many elements of an array a loop touches."""
+    if kind == "gather":
+        return count(tuple(sizes))
+    if kind == "generate":
+        return 2
     return count(tuple(n for n, s in zip(sizes, access.strides, strict=True) if s))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
 from chainrule.compiler.inplace import overwrite
-from chainrule.compiler.on_native import bodies, heads, loops
+from chainrule.compiler.on_native import bodies, heads, loops, prepacking
 from chainrule.compiler.on_native.elements import missing, slow
 from chainrule.compiler.on_native.partial import in_parts
 from chainrule.compiler.on_native.target import Target
@@ -41,13 +41,16 @@ def steps_of(
     needed = stored(graph, grouping, is_cheap)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
+    headed = _headed(grouping, needed, target) if target else {}
     for each in grouping.groups:
         if target is None or each.kind == "call":
             found.append(_call(each.members[0], grouping, target is None))
         elif each.kind == "loop":
             found.extend(_loop(each, grouping, needed, target))
+        elif each.kind == "head":
+            found.extend(headed[each])
         else:
-            found.extend(heads.lower(each, grouping, needed, target))
+            found.extend(heads.alone(each, grouping, needed, target))
     return found, overwritten, grouping.sights
 
 
@@ -75,6 +78,13 @@ def is_reduction(node: Node) -> bool:
     return bool(node.inputs[0].size)
 
 
+def _headed(grouping: Grouping, needed: set[Node], target: Target) -> dict[Group, list[Step]]:
+    """The steps of all groups with a head: together, since they may share what is packed."""
+    groups = [each for each in grouping.groups if each.kind == "head"]
+    found = prepacking.lower([heads.head(each, grouping, needed, target) for each in groups], target)
+    return dict(zip(groups, found, strict=True))
+
+
 def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
     body = bodies.build(each, grouping, needed)
     loop = loops.collapsed(
@@ -92,14 +102,14 @@ def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) ->
 
 def _step(members: Sequence[Node], loop: loops.Loop, places: Sequence[Place], target: Target) -> Step:
     """A kernel for a loop, on those of its arrays that it uses."""
-    used = sorted({i.array for i in loop.body if i.kind == "load"} | {array for array, _ in loop.stores})
+    used = sorted({i.array for i in loop.body if i.array >= 0} | {array for array, _ in loop.stores})
     number = {array: i for i, array in enumerate(used)}
     written = {places[array].array for array, _ in loop.stores}
     lean = loops.Loop(
         loop.sizes,
         loop.reduced,
         tuple(loop.arrays[a] for a in used),
-        tuple(replace(i, array=number[i.array]) if i.kind == "load" else i for i in loop.body),
+        tuple(replace(i, array=number[i.array]) if i.array >= 0 else i for i in loop.body),
         tuple((number[array], n) for array, n in loop.stores),
     )
     kernel = loops.lower(lean, target)

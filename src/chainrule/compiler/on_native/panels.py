@@ -7,14 +7,19 @@ a result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from chainrule.compiler.on_native.axis import Axis
 from chainrule.compiler.on_native.ir import PTR, Function, Int, Type, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul.packing import transposed
+from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.target import Target
+from chainrule.primitive import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,49 @@ class Weights:
             before += self.block(panels, axes) * panels.count
         f.ret()
         return Kernel(name, [f, *squares.values()], tasks, 0, 2 * before * self.kind.itemsize)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedWeights(Packing):
+    """Weights as tiles read them: equal for all sizes of images."""
+
+    weights: Weights
+    panels: Panels
+
+    @staticmethod
+    def of_sums(weights: Weights, panels: Panels) -> PackedWeights:
+        """The packing for weights of certain windows, of which the taps alone matter."""
+        bare = tuple((_taps_alone(r), _taps_alone(c)) for r, c in weights.classes)
+        return PackedWeights(replace(weights, classes=bare), panels)
+
+    @property
+    def nbytes(self) -> int:
+        return self.weights.size(self.panels) * self.weights.kind.itemsize
+
+    def of(self, array: Array) -> Array:
+        w, p = self.weights, self.panels
+        panel, channel = np.divmod(np.arange(p.count * p.channels), p.channels)
+        group, place = np.divmod(panel, p.each)
+        within = place * p.channels + channel
+        inside = within < p.width
+        start = np.where(inside, group * w.group + within * w.channel, 0).reshape(p.count, 1, 1, 1, -1)
+        deep = (np.arange(w.depth) * w.deep)[:, None]
+        plain, found = array.reshape(-1), list[Array]()
+        for rows, columns in w.classes:
+            r = (np.array(rows.taps, int) * w.row)[:, None, None, None]
+            c = (np.array(columns.taps, int) * w.column)[:, None, None]
+            values = plain[start + r + c + deep]
+            values[:] = np.where(inside.reshape(start.shape), values, 0)
+            found.append(values.reshape(-1))
+        return np.concatenate(found)
+
+    def kernel(self, strides: Sequence[int], target: Target) -> Kernel:
+        code = hashlib.sha256(repr(self).encode()).hexdigest()[:20]
+        return self.weights.pack(self.panels, f"pack_weights_{code}_{target.isa.name}", target)
+
+
+def _taps_alone(axis: Axis) -> Axis:
+    return Axis(0, 0, 1, 0, 1, 0, 1, axis.taps)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.compiler.on_native.loops import TASK, TASKS, Access, Instruction, Loop
+from chainrule.compiler.on_native.loops import TASK, TASKS
+from chainrule.compiler.on_native.values import Access, Instruction, Loop
 from chainrule.shapes import DType, count, row_major
 
 MANY = 2048

@@ -1,4 +1,4 @@
-"""Arrays put into a part of a larger one: joined, padded, or where an index without arrays points."""
+"""Arrays put into a part of a larger one: joined, padded, moved."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native import loops
-from chainrule.compiler.on_native.loops import Access, Instruction, Loop
-from chainrule.compiler.on_native.operands import as_it_lies
+from chainrule.compiler.on_native.operands import Operand, as_it_lies
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.on_native.values import Access, Instruction, Loop
 from chainrule.compiler.steps import Place, Step
-from chainrule.compiler.views import of_base, selected
 from chainrule.node import Node
-from chainrule.ops.gather import ScatterAdd
-from chainrule.ops.selection import layout
-from chainrule.shapes import Shape, row_major
+from chainrule.ops.cast import AsType
+from chainrule.shapes import DType, Shape, row_major
 
 
 def lower_concat(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
@@ -26,7 +24,7 @@ def lower_concat(group: Group, grouping: Grouping, needed: set[Node], target: Ta
     start = 0
     for x in node.inputs:
         if x.size:
-            found.append(_copy(x, node, start * strides[axis], strides, grouping, target))
+            found.append(copy(x, node, start * strides[axis], strides, grouping, target))
         start += x.shape[axis]
     return found
 
@@ -37,29 +35,30 @@ def lower_pad(group: Group, grouping: Grouping, needed: set[Node], target: Targe
     strides = row_major(node.shape)
     width: Sequence[tuple[int, int]] = node.params["width"]
     offset = sum(before * s for (before, _), s in zip(width, strides, strict=True))
-    return [_zeros(node, target), _copy(node.inputs[0], node, offset, strides, grouping, target)]
+    return [zeros(node, target), copy(node.inputs[0], node, offset, strides, grouping, target)]
 
 
-def lower_scatter(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
-    """Zeros, and then the input where the index points: nowhere twice, since the index has no arrays."""
+def lower_windows(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
+    """A copy of the windows of images without padding, which overlap where they are read."""
     node = group.members[0]
-    index = node.params["index"]
-    region = selected(index, node.shape, of_base(node))
-    shape = layout(ScatterAdd.name, index, node.shape, ()).shape
-    return [
-        _zeros(node, target),
-        _copy(node.inputs[0], node, region.offset, region.strides, grouping, target, shape),
-    ]
+    (x,) = node.inputs
+    given = as_it_lies(grouping.sights[x])
+    images, rows, columns, channels = given.strides
+    (down, right), (below, beside) = node.params["stride"], node.params["dilation"]
+    overlapping = (images, rows * down, columns * right, rows * below, columns * beside, channels)
+    own = tuple(0 if n == 1 else s for n, s in zip(node.shape, overlapping, strict=True))
+    return [_move(Operand(given.place, own), node, 0, row_major(node.shape), node.shape, target)]
 
 
 def lower_reshape(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
     """A copy in row-major order, where the axes that are joined are not adjacent in memory."""
     node = group.members[0]
     (x,) = node.inputs
-    return [_copy(x, node, 0, row_major(x.shape), grouping, target)]
+    return [copy(x, node, 0, row_major(x.shape), grouping, target)]
 
 
-def _zeros(node: Node, target: Target) -> Step:
+def zeros(node: Node, target: Target) -> Step:
+    """Fill a node's array with zeros."""
     loop = Loop(
         node.shape,
         frozenset(),
@@ -70,7 +69,7 @@ def _zeros(node: Node, target: Target) -> Step:
     return Step([node], (Place(node),), frozenset([node]), loops.lower(loop, target))
 
 
-def _copy(
+def copy(
     x: Node,
     node: Node,
     offset: int,
@@ -85,12 +84,30 @@ def _copy(
     extra = len(shape) - len(x.shape)
     repeated = (0,) * extra
     own = (*repeated, *(0 if n == 1 else s for n, s in zip(x.shape, given.strides, strict=True)))
+    return _move(Operand(given.place, own), node, offset, strides, shape, target, x.dtype)
+
+
+def _move(
+    given: Operand,
+    node: Node,
+    offset: int,
+    strides: Sequence[int],
+    shape: Shape,
+    target: Target,
+    dtype: DType | None = None,
+) -> Step:
+    """Copy elements of a dtype, by default the node's, which they become."""
+    dtype = dtype or node.dtype
+    params = (("dtype", node.dtype),)
     loop = Loop(
         shape,
         frozenset(),
-        (Access(own, x.dtype), Access(tuple(strides), node.dtype)),
-        (Instruction("load", (), x.dtype, array=0, full=False),),
-        ((1, 0),),
+        (Access(given.strides, dtype), Access(tuple(strides), node.dtype)),
+        (
+            Instruction("load", (), dtype, array=0, full=False),
+            Instruction("emit", (0,), node.dtype, AsType, params, full=False),
+        ),
+        ((1, int(dtype != node.dtype)),),
     )
     places = (given.place, Place(node, offset * node.dtype.itemsize))
     return Step([node], places, frozenset([node]), loops.lower(loop, target))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.compiler.on_native.denormals import begin_flush, end_flush
-from chainrule.compiler.on_native.ir import PTR, Function, Type, Value, module
+from chainrule.compiler.on_native.ir import PTR, Function, Type, Value
 from chainrule.compiler.on_native.pool import enter, leave, parallel
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Step
@@ -21,13 +21,13 @@ POOL, ARENA, FIRST = range(3)
 """Entries of the table: the pool, the memory for intermediate results, the first of the arrays."""
 
 
-def emit(
+def functions(
     segments: Sequence[Sequence[Step]],
     where: Mapping[Any, tuple[int, int]],
     target: Target,
     flush: bool = False,
-) -> tuple[str, list[str]]:
-    """The text of a module with one function for each segment, and their names.
+) -> list[Function]:
+    """One function for each segment, ``run0``, ``run1`` and so on, and the functions of their kernels.
 
     Args:
         segments: steps that run one after the other.
@@ -35,16 +35,14 @@ def emit(
         target: what the kernels are made for.
         flush: whether numbers too small for the usual form count as zero.
     """
-    functions: list[Function] = []
-    names: list[str] = []
+    found: list[Function] = []
     for n, steps in enumerate(segments):
         run = Function(f"run{n}", [("%bases", PTR)], target)
         _segment(run, steps, where, flush)
-        names.append(run.name)
-        functions.append(run)
+        found.append(run)
         for step in steps:
-            functions.extend(step.kernel.functions)
-    return module(functions), names
+            found.extend(step.kernel.functions)
+    return found
 
 
 def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int, int]], flush: bool) -> None:

@@ -68,16 +68,19 @@ class Target:
         isa: what kernels look at.
         triple: architecture, vendor and system.
         cpu, features: LLVM's words; part of the key under which code is cached.
+        winograd: most results a side of the tiles by which convolutions may be computed: 0 (none), 2 or 4. No
+            property of a machine, but what code is made depends on it as much.
     """
 
     isa: InstructionSet
     triple: str
     cpu: str
     features: str
+    winograd: int = 2
 
     def machine(self, level: int = 2) -> Any:
         """LLVM's target machine, at a level of code generation from 0 to 3."""
-        return _machine(self, level)
+        return _machine(self.triple, self.cpu, self.features, level)
 
     @property
     def runs_here(self) -> bool:
@@ -86,7 +89,7 @@ class Target:
 
     def key(self) -> str:
         """All of it in one line."""
-        return f"{self.isa.name} {self.triple} {self.cpu} {self.features}"
+        return f"{self.isa.name} {self.triple} {self.cpu} {self.features} winograd{self.winograd}"
 
 
 _initialized: list[bool] = []
@@ -100,14 +103,14 @@ def _initialize() -> None:
 
 
 @functools.cache
-def _machine(target: Target, level: int) -> Any:
+def _machine(triple: str, cpu: str, features: str, level: int) -> Any:
     _initialize()
-    if not target.runs_here:
+    if triple != llvm.get_process_triple():
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
-    made = llvm.Target.from_triple(target.triple)
+    made = llvm.Target.from_triple(triple)
     return made.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=level, reloc="default", codemodel="jitdefault", jit=True
+        cpu=cpu, features=features, opt=level, reloc="default", codemodel="jitdefault", jit=True
     )
 
 

@@ -1,9 +1,11 @@
-"""Convolutions with kernels of 3 × 3 and stride 1 by Winograd's minimal filtering, F(2 × 2, 3 × 3).
+"""Convolutions with kernels of 3 × 3 and stride 1 by Winograd's minimal filtering.
 
-Four results at a time take 16 products for each pair of channels instead of 36. Tiles of 4 × 4 pixels, which overlap
-by two, are transformed (``Bᵀ d B``), and so are the weights (``G g Gᵀ``); for each of the 16 elements of a tile the
-sums over channels are a product of matrices; its results are transformed back (``Aᵀ m A``). The gradient for the
-kernel is the same with everything transposed. No less accurate than the direct sums.
+Tiles of pixels, which overlap by two, are transformed (``Bᵀ d B``), and so are the weights (``G g Gᵀ``); for each
+element of a tile the sums over channels are a product of matrices; its results are transformed back (``A m Aᵀ``). The
+gradient for the kernel is the same with everything transposed (:mod:`chainrule.compiler.on_native.winograd_gradient`).
+F(2 × 2) makes four results with 16 products for each pair of channels instead of 36, about as exactly as the direct
+sums; F(4 × 4) makes sixteen with 36 instead of 144, some five times less exactly
+(:mod:`chainrule.compiler.on_native.winograd_filter`).
 
 A task works on blocks of tiles that fit the L2 cache, in memory of its thread.
 
@@ -12,6 +14,7 @@ Source: Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,59 +28,81 @@ from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
 from chainrule.compiler.on_native.panels import Weights, parts
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.on_native.winograd_filter import F2, FILTERS, TAPS, Filter, sandwich
 from chainrule.compiler.on_native.winograd_tiles import (
-    AT,
-    BLOCK,
-    PLANES,
     WORK,
     Block,
-    G,
     Plan,
     area,
     panels_of,
-    sandwich,
 )
 
-_LEAST_CHANNELS = 32
+_CHANNELS = {2: 32, 4: 16}
 """With fewer the transforms take longer than what they save."""
+_GAIN = 1.6
+"""How many products one must stand for, so that the transforms are worth it."""
+_BETTER = 1.2
+"""How much more a larger tile must save, whose transforms take longer and whose result is less exact."""
+_TILES = 192
+"""With fewer there is no work for several threads."""
 
 
-def suits(problem: Convolution) -> bool:
-    """Whether a convolution can be computed in this way, and is faster for it."""
+_FEW, _MANY = 24, 48
+"""Tiles of a block, at least about: so often is a transformed weight used that is read, from the L2 cache or not."""
+_NEAR = 3 << 17
+"""Elements of transformed weights that stay in the L2 cache."""
+
+
+def applies(problem: Convolution) -> bool:
+    """Whether a convolution can be computed in this way."""
     plain = problem.stride == problem.dilation == (1, 1) and problem.groups == 1
-    deep = min(problem.channels, problem.outputs) >= _LEAST_CHANNELS
-    return problem.kernel == (3, 3) and plain and deep and min(problem.windows) >= 4
+    return problem.kernel == (TAPS, TAPS) and plain
 
 
-def lower(problem: Convolution, target: Target) -> Lowered:
-    """As :func:`chainrule.compiler.on_native.conv.lower`, for convolutions that `suits` accepts.
+def suits(problem: Convolution, how: Filter, fewest: int = _TILES) -> bool:
+    """Whether a convolution is faster for being computed in this way, if it has so many tiles."""
+    windows = problem.windows
+    deep = min(problem.channels, problem.outputs) >= _CHANNELS[how.outputs]
+    if not (applies(problem) and deep and problem.images * how.tiles(windows) >= fewest):
+        return False
+    smaller = [_BETTER * other.gain(windows) for other in FILTERS if other.outputs < how.outputs]
+    return how.gain(windows) >= max([_GAIN, *smaller])
+
+
+def lower(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
+    """As :func:`chainrule.compiler.on_native.conv.lower`, for convolutions to which it `applies`.
 
     If ``problem.packed``, "w" holds transformed weights: the end of the workspace, :func:`packed_bytes` long.
     """
-    return _lower(problem, forward(problem, target), "x", target)
+    return _lower(problem, forward(problem, target), "x", target, how)
 
 
-def lower_input_gradient(problem: Convolution, target: Target) -> Lowered:
+def lower_input_gradient(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     """As :func:`chainrule.compiler.on_native.conv_gradient.lower_input_gradient`."""
-    return _lower(problem, backward(problem, target), "g", target)
+    return _lower(problem, backward(problem, target), "g", target, how)
 
 
-def packed_bytes(problem: Convolution, target: Target, gradient: bool = False) -> int:
+def packed_bytes(problem: Convolution, target: Target, how: Filter = F2, *, gradient: bool = False) -> int:
     """Bytes of transformed weights, for the forward pass or for the gradient for the image."""
     d, _ = (backward if gradient else forward)(problem, target)
     panels = panels_of(d.width, d.kind, target.isa)
-    return PLANES * d.depth * panels.channels * panels.count * problem.dtype.itemsize
+    return how.planes * d.depth * panels.channels * panels.count * problem.dtype.itemsize
 
 
-def _lower(problem: Convolution, sums: tuple[Direct, Weights], source: str, target: Target) -> Lowered:
+def _lower(
+    problem: Convolution, sums: tuple[Direct, Weights], source: str, target: Target, how: Filter
+) -> Lowered:
     d, weights = sums
     if not d.images:
         return Lowered(())
-    plan = Plan.of(d, target.isa, BLOCK)
+    near = how.planes * d.depth * d.width <= _NEAR
+    plan = Plan.of(d, how, target.isa, _FEW if near else _MANY)
     plain = weights.size(plan.panels)
-    size = PLANES * d.depth * plan.panels.channels * plan.panels.count
-    name = f"winograd_{d.name}{'_packed' * problem.packed}"
-    kernel = _Images(plan, target, name, epilogue=d.epilogue).kernel(0 if problem.packed else plain)
+    size = how.planes * d.depth * plan.panels.channels * plan.panels.count
+    name = f"winograd{how.outputs}_{d.name}{'_packed' * problem.packed}"
+    kernel = _Images(plan, target, name, epilogue=d.epilogue, asks=near).kernel(
+        0 if problem.packed else plain
+    )
     where = "w" if problem.packed else "workspace"
     call = Call(kernel, (source, where, "scratch", "y", *epilogue_operands(problem.epilogue)))
     itemsize = problem.dtype.itemsize
@@ -95,12 +120,13 @@ class _Images(Block):
     """The kernel of a forward pass, or of a gradient for the image."""
 
     epilogue: Epilogue | None = None
+    asks: bool = True
 
     def kernel(self, offset: int) -> Kernel:
         """Operands: source, transformed weights from an offset on, scratch, result, those of the epilogue."""
         p, d = self.plan, self.plan.d
         tasks = parts(p.blocks, max(1, min(TASKS, d.products // WORK)))
-        f, operands, task = self.begin(2)
+        f, operands, task = self.begin(2, p.pixels)
         x, w, self.y = (operand(f, operands, i) for i in (0, 1, 3))
         extra = range(4, 4 + (self.epilogue.operands if self.epilogue else 0))
         self.extra: Sequence[Value] = [operand(f, operands, i) for i in extra]
@@ -108,22 +134,47 @@ class _Images(Block):
             self.extra = self.epilogue.prepare(f, self.extra, p.vector)
         weights = f.at(w, offset, d.kind)
 
+        def plane(e: Int, images: tuple[Int, Int], line: Int) -> None:
+            if self.asks:
+                self.ask(e, images, line)
+            self.multiply(e, weights)
+
         def block(images: tuple[Int, Int], line: Int) -> None:
-            self.source(x, images, line)
-            f.loop(0, PLANES, 1, lambda e, _: self.multiply(e, weights))
+            self.planes(p.pixels, x, images, line, self.seen, p.above)
+            f.loop(0, p.filter.planes, 1, lambda e, _: plane(e, images, line))
             self.result(images, line)
 
         p.each_block(f, *share(f, task, p.blocks, tasks), block)
         f.ret()
-        size = p.images * (area(d.source) + area(d.result)) + PLANES * d.depth * p.width
+        size = p.images * (area(d.source) + area(d.result)) + p.filter.planes * d.depth * p.width
         # So many operations as the sums take that it stands for, so that rates can be compared.
         return Kernel(self.name, [f, *self.functions.values()], tasks, 2 * d.products, size * d.kind.itemsize)
+
+    def ask(self, e: Int, images: tuple[Int, Int], line: Int) -> None:
+        """Ask for a share of the cache lines that the block's results will be written to, while sums are computed."""
+        p, f, width = self.plan, self.f, self.plan.d.width
+        rows, columns = p.rows.outputs, p.columns.outputs
+        pixels = columns * (p.together * rows if p.cuts == 1 else p.lines * p.filter.outputs)
+        each = -(-pixels // p.filter.planes)
+        top = f.add_int(f.mul_int(images[0], rows), f.mul_int(line, p.filter.outputs))
+        first = f.add_int(f.mul_int(top, columns), f.mul_int(e, each))
+
+        def pixel(n: Int, _: list[Value]) -> None:
+            row = f.min_int(f.add_int(first, n), p.images * rows * columns - 1)
+            for c in range(0, width, p.whole(1)):
+                f.prefetch(
+                    f.at(self.y, f.add_int(f.mul_int(row, width), c), p.d.kind), write=True, locality=2
+                )
+                if self.epilogue:
+                    self.epilogue.prefetch(f, self.extra, row, c, 0)
+
+        f.loop(0, each, 1, pixel)
 
     def multiply(self, e: Int, weights: Value) -> None:
         """One plane of sums over channels."""
         p, d, f = self.plan, self.plan.d, self.f
-        seen = f.at(self.seen, f.mul_int(e, p.plane(d.depth)), d.kind)
-        sums = f.at(self.sums, f.mul_int(e, p.plane(p.width)), d.kind)
+        seen = f.at(self.seen, f.mul_int(e, p.plane(p.above)), d.kind)
+        sums = f.at(self.sums, f.mul_int(e, p.plane(p.below)), d.kind)
         w = f.at(weights, f.mul_int(e, d.depth * p.width), d.kind)
 
         def panel(number: Int, _: Int, channel: Int, ragged: bool) -> None:
@@ -137,9 +188,9 @@ class _Images(Block):
                     vectors,
                     p.panels.lanes,
                     d.kind,
-                    (d.depth, 1),
+                    (p.above, 1),
                     p.panels.channels,
-                    p.width,
+                    p.below,
                     True,
                     d.depth,
                     None,
@@ -148,8 +199,8 @@ class _Images(Block):
                 def some(
                     t: Int, _: list[Value], tile: Tile = tile, b: Value = b, channel: Int = channel
                 ) -> None:
-                    a = f.at(seen, f.mul_int(t, d.depth), d.kind)
-                    c = f.at(sums, f.add_int(f.mul_int(t, p.width), channel), d.kind)
+                    a = f.at(seen, f.mul_int(t, p.above), d.kind)
+                    c = f.at(sums, f.add_int(f.mul_int(t, p.below), channel), d.kind)
                     call_tile(f, tile, Place(a, b, c), self.functions)
 
                 last = first + rows * sizes.count(rows)
@@ -160,17 +211,18 @@ class _Images(Block):
 
     def result(self, images: tuple[Int, Int], line: Int) -> None:
         """Transform the sums of a block back, and write pixels."""
-        p, f = self.plan, self.f
-        ragged = p.columns.outputs % 2
+        p, f, m = self.plan, self.f, self.plan.filter.outputs
+        ragged = p.columns.outputs % m
+        full = p.columns.outputs // m
         lines = f.min_int(f.sub_int(p.down, line), p.lines)
 
         def row(n: Int, r: Int) -> None:
             place = f.mul_int(f.sub_int(n, images[0]), p.lines)
             t = f.mul_int(f.add_int(place, r), p.across)
-            top = f.mul_int(f.add_int(line, r), 2)
-            f.loop(0, p.across - ragged, 1, lambda q, _: self.tile(f.add_int(t, q), n, top, q, 2))
+            top = f.mul_int(f.add_int(line, r), m)
+            f.loop(0, full, 1, lambda q, _: self.tile(f.add_int(t, q), n, top, q, m))
             if ragged:
-                self.tile(f.add_int(t, p.across - 1), n, top, p.across - 1, 1)
+                self.tile(f.add_int(t, full), n, top, full, ragged)
 
         def image(n: Int, _: list[Value]) -> None:
             f.loop(0, lines, 1, lambda r, _: row(n, r), may_be_empty=True)
@@ -178,27 +230,31 @@ class _Images(Block):
         f.loop(*images, 1, image, may_be_empty=True)
 
     def tile(self, t: Int, image: Int, top: Int, column: Int, columns: int) -> None:
-        p, f, kind = self.plan, self.f, self.plan.vector
-        outputs = p.rows.outputs, p.columns.outputs
+        """Write so many columns of a tile, and those of its rows that lie in the image."""
+        p, f, kind, how = self.plan, self.f, self.plan.vector, self.plan.filter
+        outputs, m = (p.rows.outputs, p.columns.outputs), how.outputs
         place = f.mul_int(f.add_int(f.mul_int(image, outputs[0]), top), outputs[1])
-        place = f.add_int(place, f.mul_int(column, 2))
+        place = f.add_int(place, f.mul_int(column, m))
 
         def channel(c: Int, mask: Value | None) -> None:
-            start = f.at(self.sums, f.add_int(f.mul_int(t, p.width), c), kind)
-            places = [[(4 * i + j) * p.plane(p.width) for j in range(4)] for i in range(4)]
-            sums = [[f.load(f.at(start, z, kind), kind) for z in line] for line in places]
-            upper, lower = sandwich(f, AT, sums)
+            start = f.at(self.sums, f.add_int(f.mul_int(t, p.below), c), kind)
+            made: dict[tuple[int, int], Value] = {}
 
-            def write(i: int, values: Sequence[Value]) -> None:
-                for j, value in enumerate(values[:columns]):
-                    self.store(value, f.add_int(place, i * outputs[1] + j), c, mask)
+            def get(i: int, j: int) -> Value:
+                return f.load(f.at(start, (how.size * i + j) * p.plane(p.below), kind), kind)
 
-            write(0, upper)
-            if outputs[0] % 2:
-                below = f.less_int(f.add_int(top, 1), f.operand(outputs[0]))
-                f.when(below, lambda: write(1, lower))
-            else:
-                write(1, lower)
+            def put(i: int, j: int, value: Value) -> None:
+                made[i, j] = value
+
+            def write(first: int, stop: int) -> None:
+                for i, j in itertools.product(range(first, stop), range(columns)):
+                    self.store(made[i, j], f.add_int(place, i * outputs[1] + j), c, mask)
+
+            sandwich(f, how.results, get, put)
+            known = outputs[0] % m or m
+            write(0, known)
+            if known < m:
+                f.when(f.less_int(f.add_int(top, known), f.operand(outputs[0])), lambda: write(known, m))
 
         p.each_channel(f, p.d.width, channel)
 
@@ -219,18 +275,23 @@ def _transform(p: Plan, name: str, target: Target) -> Kernel:
     tasks = parts(vectors, max(1, min(TASKS, vectors >> 8)))
     f, operands, task, _ = entry(name, target)
     packed = operand(f, operands, 0)
-    result = f.at(packed, 9 * line * p.panels.count, d.kind)
+    result = f.at(packed, TAPS * TAPS * line * p.panels.count, d.kind)
 
     def one(i: Int, _: list[Value]) -> None:
         at = f.mul_int(i, p.panels.lanes)
         panel, place = f.div_int(at, line), f.mod_int(at, line)
-        start = f.at(packed, f.add_int(f.mul_int(panel, 9 * line), place), d.kind)
+        start = f.at(packed, f.add_int(f.mul_int(panel, TAPS * TAPS * line), place), d.kind)
         to = f.at(result, at, d.kind)
-        taps = [[f.load(f.at(start, (3 * a + b) * line, kind), kind) for b in range(3)] for a in range(3)]
-        for a, values in enumerate(sandwich(f, G, taps)):
-            for b, value in enumerate(values):
-                f.store(value, f.at(to, (4 * a + b) * line * p.panels.count, kind))
+
+        def get(a: int, b: int) -> Value:
+            return f.load(f.at(start, (TAPS * a + b) * line, kind), kind)
+
+        def put(a: int, b: int, value: Value) -> None:
+            f.store(value, f.at(to, (p.filter.size * a + b) * line * p.panels.count, kind))
+
+        sandwich(f, p.filter.weights, get, put)
 
     f.loop(*share(f, task, vectors, tasks), 1, one, may_be_empty=True)
     f.ret()
-    return Kernel(name, [f], tasks, 0, (9 + PLANES) * line * p.panels.count * d.kind.itemsize)
+    moved = (TAPS * TAPS + p.filter.planes) * line * p.panels.count
+    return Kernel(name, [f], tasks, 0, moved * d.kind.itemsize)

@@ -1,11 +1,12 @@
 """The gradient for the kernel by Winograd's minimal filtering (:mod:`chainrule.compiler.on_native.winograd`).
 
 The transposed computation: tiles of the image are transformed by ``Bᵀ d B`` as before, tiles of the gradient upstream
-by ``A g Aᵀ``; their products, summed over tiles, become weights by ``Gᵀ u G``.
+by ``Aᵀ g A``; their products, summed over tiles, become weights by ``Gᵀ u G``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,41 +20,38 @@ from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.outer import Outer
 from chainrule.compiler.on_native.panels import parts
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.on_native.winograd_filter import F2, TAPS, Filter, sandwich, turned
 from chainrule.compiler.on_native.winograd_tiles import (
-    AT,
-    BLOCK,
-    PLANES,
     WORK,
     Block,
-    G,
     Plan,
     area,
-    sandwich,
-    turned,
 )
 
-
-def suits(problem: Convolution) -> bool:
-    """Whether the gradient for the kernel is faster in this way.
-
-    Sums of 16 planes instead of 9 are read and written: they must fit the cache, and be worth the transforms.
-    """
-    fewest, most = sorted((problem.channels, problem.outputs))
-    return winograd.suits(problem) and fewest >= 64 and most <= 256 and fewest * most > 64 * 64
+_TILES = 48
+"""Tiles of a block, at least about: a product that is as long is worth reading and writing its sums."""
+_SUMS = 1 << 18
+"""Elements of the sums of a task: they should stay in the L2 cache."""
 
 
-def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
+def suits(problem: Convolution, how: Filter) -> bool:
+    """Whether the gradient for the kernel is faster for being computed in this way."""
+    return winograd.suits(problem, how, _TILES)
+
+
+def lower_weight_gradient(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     """As :func:`chainrule.compiler.on_native.conv_gradient.lower_weight_gradient`.
 
-    Right for all that :func:`chainrule.compiler.on_native.winograd.suits` accepts, faster where `suits` does.
+    For all to which :func:`chainrule.compiler.on_native.winograd.applies`.
     """
     d, _ = forward(problem, target)
-    plan = Plan.of(d, target.isa, BLOCK * 4)
-    sums = PLANES * d.depth * plan.panels.channels * plan.panels.count
+    plan = Plan.of(d, how, target.isa, _TILES, math.isqrt(_SUMS // how.planes))
+    sums = how.planes * d.depth * plan.width
+    shares = d.depth // plan.deep * plan.sections
     read = plan.images * (area(d.source) + area(d.result))
     wanted = min(16, max(4, read // (2 * sums)), max(1, d.products // (4 * WORK)))
-    count = parts(plan.blocks, wanted)
-    name = problem.symbol("winograd_weight_gradient", target, finished=False)
+    count = parts(plan.blocks, -(-wanted // shares))
+    name = problem.symbol(f"winograd{how.outputs}_weight_gradient", target, finished=False)
     kernel = _Weights(plan, target, name).kernel(count, sums)
     finish = _finish(plan, problem, count, sums, target)
     calls = (
@@ -66,73 +64,103 @@ def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
 
 @dataclass
 class _Weights(Block):
-    """The kernel of a gradient for the kernel: sums for each part, as ``[part][plane][panel][depth][channels]``."""
+    """The kernel of a gradient for the kernel: sums for each part, as ``[part][plane][panel][depth][channels]``.
+
+    A task has some channels of the images, some of the gradient upstream, and a part of the blocks.
+    """
 
     def kernel(self, count: int, size: int) -> Kernel:
         """Operands: images, gradient upstream, workspace, scratch."""
         p, d = self.plan, self.plan.d
-        f, operands, task = self.begin(3)
+        f, operands, task = self.begin(3, p.pixels, p.upstream)
         x, g, sums = (operand(f, operands, i) for i in range(3))
-        part = f.at(sums, f.mul_int(task, size), d.kind)
-        kind = p.vector
-        f.loop(0, size, p.panels.lanes, lambda i, _: f.store(number(kind, 0.0), f.at(part, i, kind)))
+        lots = d.depth // p.deep
+        turn, s = f.div_int(task, lots * p.sections), f.mod_int(f.div_int(task, lots), p.sections)
+        first = f.mul_int(f.mod_int(task, lots), p.deep)
+        part = f.at(sums, f.mul_int(turn, size), d.kind)
+        x, g = f.at(x, first, d.kind), f.at(g, f.mul_int(s, p.wide), d.kind)
+        f.loop(0, p.filter.planes, 1, lambda e, _: self.clear(self.part(part, e), first, s))
 
         def block(images: tuple[Int, Int], line: Int) -> None:
-            self.source(x, images, line)
-            top = f.mul_int(line, 2)
-            self.planes(g, images, top, p.stage(True), 2, turned(AT), self.sums, p.plane(p.width), p.width)
-            f.loop(0, PLANES, 1, lambda e, _: self.multiply(e, part))
+            self.planes(p.pixels, x, images, line, self.seen, p.above)
+            self.planes(p.upstream, g, images, line, self.sums, p.below)
+            lines = f.min_int(f.sub_int(p.down, line), p.lines)
+            tiles = f.mul_int(f.mul_int(f.sub_int(images[1], images[0]), lines), p.across)
+            f.loop(0, p.filter.planes, 1, lambda e, _: self.multiply(e, self.part(part, e), first, s, tiles))
 
-        p.each_block(f, *share(f, task, p.blocks, count), block)
+        p.each_block(f, *share(f, turn, p.blocks, count), block)
         f.ret()
         moved = p.images * (area(d.source) + area(d.result)) + count * size
+        tasks = count * lots * p.sections
         return Kernel(
-            self.name, [f, *self.functions.values()], count, 2 * d.products, moved * d.kind.itemsize
+            self.name, [f, *self.functions.values()], tasks, 2 * d.products, moved * d.kind.itemsize
         )
 
-    def multiply(self, e: Int, part: Value) -> None:
+    def part(self, sums: Value, e: Int) -> Value:
+        """The sums of a plane."""
+        return self.f.at(sums, self.f.mul_int(e, self.plan.d.depth * self.plan.width), self.plan.d.kind)
+
+    def clear(self, sums: Value, first: Int, s: Int) -> None:
+        """Zeros for the channels of a task."""
+        p, f, kind = self.plan, self.f, self.plan.vector
+
+        def panel(at: Int, _: list[Value]) -> None:
+            row = f.add_int(f.mul_int(at, p.d.depth), first)
+            start = f.at(sums, f.mul_int(row, p.panels.channels), kind)
+            size = p.deep * p.panels.channels
+            f.loop(0, size, p.panels.lanes, lambda i, _: f.store(number(kind, 0.0), f.at(start, i, kind)))
+
+        f.loop(*p.section(f, s), 1, panel)
+
+    def multiply(self, e: Int, sums: Value, first: Int, s: Int, tiles: Int) -> None:
         """Add the products of a plane of the images and one of the gradient."""
         p, d, f = self.plan, self.plan.d, self.f
-        seen = f.at(self.seen, f.mul_int(e, p.plane(d.depth)), d.kind)
-        upstream = f.at(self.sums, f.mul_int(e, p.plane(p.width)), d.kind)
-        plane = f.at(part, f.mul_int(e, d.depth * p.width), d.kind)
-        counts = [f.operand(n) for n in (1, 1, p.tiles)]
+        seen = f.at(self.seen, f.mul_int(e, p.plane(p.above)), d.kind)
+        upstream = f.at(self.sums, f.mul_int(e, p.plane(p.below)), d.kind)
+        counts = [f.operand(n) for n in (1, 1, tiles)]
 
-        def panel(number: Int, _: Int, channel: Int, ragged: bool) -> None:
+        def panel(at: Int, _: Int, channel: Int, ragged: bool) -> None:
             vectors, _mask = p.panels.shape(ragged)
-            to = f.at(plane, f.mul_int(number, d.depth * p.panels.channels), d.kind)
-            g = f.at(upstream, channel, d.kind)
-            sizes = cut(d.depth, vectors, self.target.isa)[0]
-            first = 0
+            row = f.add_int(f.mul_int(at, d.depth), first)
+            to = f.at(sums, f.mul_int(row, p.panels.channels), d.kind)
+            g = f.at(upstream, f.sub_int(channel, f.mul_int(s, p.wide)), d.kind)
+            sizes = cut(p.deep, vectors, self.target.isa)[0]
+            begin = 0
             for rows in sorted(set(sizes), reverse=True):
-                name = f"{self.name}_tile{rows}{'r' * ragged}"
-                if name not in self.functions:
-                    outer = Outer(
-                        tuple(range(rows)),
-                        vectors,
-                        None,
-                        p.vector,
-                        (0, 0, d.depth),
-                        (0, 0, p.width),
-                        p.panels.channels,
-                    )
-                    self.functions[name] = outer.function(name, self.target)
+                name = self.tile(rows, vectors, ragged)
 
                 def some(c: Int, _: list[Value], name: str = name, to: Value = to, g: Value = g) -> None:
                     here = f.at(to, f.mul_int(c, p.panels.channels), d.kind)
                     f.call(name, [seen, g, here, f.operand(c), *counts])
 
-                last = first + rows * sizes.count(rows)
-                f.loop(first, last, rows, some)
-                first = last
+                end = begin + rows * sizes.count(rows)
+                f.loop(begin, end, rows, some)
+                begin = end
 
-        p.panels.sweep(f, 0, p.panels.count, panel)
+        p.panels.sweep(f, *p.section(f, s), panel)
+
+    def tile(self, rows: int, vectors: int, ragged: bool) -> str:
+        """The function for the sums of some channels of the images and a panel."""
+        p = self.plan
+        name = f"{self.name}_tile{rows}{'r' * ragged}"
+        if name not in self.functions:
+            outer = Outer(
+                tuple(range(rows)),
+                vectors,
+                None,
+                p.vector,
+                (0, 0, p.above),
+                (0, 0, p.below),
+                p.panels.channels,
+            )
+            self.functions[name] = outer.function(name, self.target)
+        return name
 
 
 def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target) -> Kernel:
     """Add the parts in order and transform them back. Operands: workspace, result, those of the epilogue."""
     d, kind, epilogue = p.d, p.vector, problem.epilogue
-    name = problem.symbol("winograd_weight_gradient_sum", target)
+    name = problem.symbol(f"winograd{p.filter.outputs}_weight_gradient_sum", target)
     tasks = parts(d.depth, max(1, min(TASKS, count * size >> 14)))
     f, operands, task, _ = entry(name, target)
     sums, y = operand(f, operands, 0), operand(f, operands, 1)
@@ -149,15 +177,17 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
     def one(number: Int, depth: Int, v: int, channel: Int, mask: Value | None) -> None:
         place = f.mul_int(f.add_int(f.mul_int(number, d.depth), depth), p.panels.channels)
         start = f.at(sums, f.add_int(place, v * p.panels.lanes), kind)
-        planes = [
-            [total(f.at(start, (4 * a + b) * d.depth * p.width, kind)) for b in range(4)] for a in range(4)
-        ]
-        for a, values in enumerate(sandwich(f, turned(G), planes)):
-            for b, value in enumerate(values):
-                row = f.add_int(depth, (3 * a + b) * d.depth)
-                done = epilogue.apply(f, extra, value, row, channel, mask, 0) if epilogue else value
-                if done is not None:
-                    f.store(done, f.at(y, f.add_int(f.mul_int(row, d.width), channel), kind), mask)
+
+        def get(a: int, b: int) -> Value:
+            return total(f.at(start, (p.filter.size * a + b) * d.depth * p.width, kind))
+
+        def put(a: int, b: int, value: Value) -> None:
+            row = f.add_int(depth, (TAPS * a + b) * d.depth)
+            done = epilogue.apply(f, extra, value, row, channel, mask, 0) if epilogue else value
+            if done is not None:
+                f.store(done, f.at(y, f.add_int(f.mul_int(row, d.width), channel), kind), mask)
+
+        sandwich(f, turned(p.filter.weights), get, put)
 
     def panel(number: Int, _: Int, channel: Int, ragged: bool) -> None:
         vectors, mask = p.panels.shape(ragged)
@@ -171,5 +201,5 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
 
     p.panels.sweep(f, 0, p.panels.count, panel)
     f.ret()
-    moved = (count * size + 9 * d.depth * d.width) * d.kind.itemsize
+    moved = (count * size + TAPS * TAPS * d.depth * d.width) * d.kind.itemsize
     return Kernel(name, [f], tasks, count * size, moved)

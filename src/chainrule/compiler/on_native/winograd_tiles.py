@@ -1,31 +1,29 @@
-"""Tiles of Winograd's minimal filtering: the transforms, and the blocks of tiles that a task works on."""
+"""Blocks of tiles of Winograd's minimal filtering, and how a task transforms them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.axis import Axis
 from chainrule.compiler.on_native.direct import Direct
-from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number
+from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.kernel import entry, operand
 from chainrule.compiler.on_native.panels import Panels
 from chainrule.compiler.on_native.staging import Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
+from chainrule.compiler.on_native.winograd_filter import Filter, Matrix, sandwich, turned
+from chainrule.ops.windows import Pair
 
-Matrix = tuple[tuple[float, ...], ...]
-BT: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-G: Matrix = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
-AT: Matrix = ((1, 1, 1, 0), (0, 1, -1, -1))
-PLANES = 16
-"""Elements of a transformed tile."""
 _GAP = 48
 """Elements between planes: a distance of a power of two would map all of them onto one set of the L1 cache."""
-BLOCK = 1 << 14
-"""Tiles times channels of a block: two sets of planes are then about a megabyte."""
+_BLOCK = 3 << 15
+"""Elements of both sets of planes of a block: they share the L2 cache with weights or their sums."""
+_LINE = 64
+"""Bytes of a cache line."""
+_STAGED = 1 << 13
+"""Most elements of a copy of pixels, if that is possible: it should stay in the L1 cache."""
 WORK = 1 << 18
-
-
 """Fewest products of the direct sums in a task."""
 
 
@@ -34,33 +32,34 @@ def panels_of(width: int, kind: Type, isa: InstructionSet) -> Panels:
     return Panels(lanes, min(isa.tile_vectors, -(-width // lanes)), 1, width)
 
 
+def section(channels: int, multiple: int, most: int) -> int:
+    """The largest part of so many channels, of whole vectors or panels, that is not more than ``most``."""
+    found = [n for n in range(multiple, channels, multiple) if channels % n == 0 and n <= most]
+    return channels if channels <= most or not found else found[-1]
+
+
 def area(shape: tuple[int, int, int]) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
-def linear(f: Function, row: Sequence[float], values: Sequence[Value]) -> Value:
-    """A sum of values with factors of 1, -1, 0.5 and -0.5."""
-    total: Value | None = None
-    # A positive term first saves a negation.
-    terms = sorted((z for z in zip(row, values, strict=True) if z[0]), key=lambda z: z[0] < 0)
-    for factor, value in terms:
-        scaled = value if abs(factor) == 1 else f.mul(value, number(value.type, abs(factor)))
-        if total is None:
-            total = scaled if factor > 0 else f.neg(scaled)
-        else:
-            total = f.add(total, scaled) if factor > 0 else f.sub(total, scaled)
-    assert total is not None
-    return total
+@dataclass(frozen=True)
+class Tiles:
+    """How tiles of an array of images are read.
 
+    Attributes:
+        size, whole: rows, columns and channels of an image.
+        channels: that are read at once.
+        first: row and column of the first pixel of the first tile; negative if it is outside.
+        edge: pixels of an edge of a tile.
+        matrix: transforms them.
+    """
 
-def sandwich(f: Function, m: Matrix, d: Sequence[Sequence[Value]]) -> list[list[Value]]:
-    """``m d mᵀ``."""
-    half = [[linear(f, row, [line[j] for line in d]) for j in range(len(d[0]))] for row in m]
-    return [[linear(f, row, line) for row in m] for line in half]
-
-
-def turned(m: Matrix) -> Matrix:
-    return tuple(zip(*m, strict=True))
+    size: Pair
+    whole: int
+    channels: int
+    first: Pair
+    edge: int
+    matrix: Matrix
 
 
 @dataclass(frozen=True)
@@ -71,28 +70,44 @@ class Plan:
 
     Attributes:
         d: what is computed.
+        filter: how.
         rows, columns: windows.
         panels: of the result's channels.
-        images, lines: of a block: images, or rows of tiles of one image.
+        together, lines: of a block: images, or rows of tiles of one image.
+        deep, wide: channels of the source and of the result that are computed at a time; divisors of all.
     """
 
     d: Direct
+    filter: Filter
     rows: Axis
     columns: Axis
     panels: Panels
     together: int
     lines: int
+    deep: int
+    wide: int
 
     @staticmethod
-    def of(d: Direct, isa: InstructionSet, block: int) -> Plan:
+    def of(d: Direct, how: Filter, isa: InstructionSet, fewest: int, most: int | None = None) -> Plan:
+        """Plan blocks.
+
+        Args:
+            d: what is computed.
+            how: the filter.
+            isa: for vectors.
+            fewest: tiles of a block, about.
+            most: channels of the source and of the result that are computed at a time; None for all.
+        """
         (rows, columns), *_ = d.classes
-        down, across = -(-rows.outputs // 2), -(-columns.outputs // 2)
-        most = max(48, block // (d.depth + d.width))
-        lines = max(1, min(down, most // across))
-        lines = -(-down // -(-down // lines))
-        images = max(1, min(d.images, most // (down * across)))
+        panels = panels_of(d.width, d.kind, isa)
+        deep = section(d.depth, panels.lanes, most or d.depth)
+        wide = section(d.width, panels.channels, most or d.width)
+        down, across = -(-rows.outputs // how.outputs), -(-columns.outputs // how.outputs)
+        tiles = max(fewest, _BLOCK // (how.planes * (deep + wide)))
+        lines = -(-down // max(1, min(down, round(down * across / tiles))))
+        images = max(1, min(d.images, round(tiles / (down * across))))
         images = -(-d.images // -(-d.images // images)) if d.images else 1
-        return Plan(d, rows, columns, panels_of(d.width, d.kind, isa), images, lines)
+        return Plan(d, how, rows, columns, panels, images, lines, deep, wide)
 
     @property
     def images(self) -> int:
@@ -105,12 +120,12 @@ class Plan:
     @property
     def across(self) -> int:
         """Tiles of a row."""
-        return -(-self.columns.outputs // 2)
+        return -(-self.columns.outputs // self.filter.outputs)
 
     @property
     def down(self) -> int:
         """Rows of tiles of an image."""
-        return -(-self.rows.outputs // 2)
+        return -(-self.rows.outputs // self.filter.outputs)
 
     @property
     def cuts(self) -> int:
@@ -128,43 +143,81 @@ class Plan:
 
     @property
     def width(self) -> int:
-        """Channels of a row of the result's planes."""
+        """Channels of the result, with those that fill the last panel."""
         return self.panels.count * self.panels.channels
 
-    def plane(self, channels: int) -> int:
-        """Elements from plane to plane."""
-        return self.tiles * channels + _GAP
+    @property
+    def above(self) -> int:
+        """Elements from tile to tile of the source's planes."""
+        return self.whole(self.deep)
 
-    def stage(self, gradient: bool) -> Stage:
-        """Room for the pixels of a block: those of the images, or of the gradient upstream."""
-        d, more = self.d, 0 if gradient else 2
-        size, left = (d.result, 0) if gradient else (d.source, self.columns.first)
-        height, width = 2 * self.lines + more, 2 * self.across + more
-        return Stage(
-            self.together, height, width, left, (size[0], size[1]), size[2], d.kind, self.panels.lanes
-        )
+    @property
+    def below(self) -> int:
+        """The same of the result's planes."""
+        return self.whole(self.wide if self.sections > 1 else self.width)
+
+    @property
+    def sections(self) -> int:
+        """How often some channels of the result are computed."""
+        return self.d.width // self.wide
+
+    def section(self, f: Function, s: Int) -> tuple[Int, Int]:
+        """Panels of section ``s``, from and to."""
+        each = self.panels.count // self.sections
+        first = f.mul_int(s, each)
+        return first, f.add_int(first, each)
+
+    def plane(self, pitch: int) -> int:
+        """Elements from plane to plane."""
+        return self.tiles * pitch + _GAP
+
+    def whole(self, elements: int) -> int:
+        """Elements of whole cache lines: what begins at one is read and written at once."""
+        line = _LINE // self.d.kind.itemsize
+        return -(-elements // line) * line
+
+    @property
+    def pixels(self) -> Tiles:
+        """Of the source."""
+        height, width, channels = self.d.source
+        how = self.filter
+        first = self.rows.first, self.columns.first
+        return Tiles((height, width), channels, self.deep, first, how.size, how.pixels)
+
+    @property
+    def upstream(self) -> Tiles:
+        """Of the gradient upstream, which is shaped as the result."""
+        height, width, channels = self.d.result
+        how = self.filter
+        return Tiles((height, width), channels, self.wide, (0, 0), how.outputs, turned(how.results))
+
+    def stage(self, t: Tiles) -> Stage | None:
+        """Room for the pixels that some rows of tiles of an image see; None if all of them lie in the image."""
+        m = self.filter.outputs
+        last = [z + m * (n - 1) + t.edge for z, n in zip(t.first, (self.down, self.across), strict=True)]
+        if min(t.first) >= 0 and last[0] <= t.size[0] and last[1] <= t.size[1]:
+            return None
+        width = m * (self.across - 1) + t.edge
+        heights = [m * (n - 1) + t.edge for n in range(1, self.lines + 1) if self.lines % n == 0]
+        height = max((h for h in heights if h * width * t.channels <= _STAGED), default=heights[0])
+        lanes = self.panels.lanes
+        return Stage(1, height, width, t.first[1], t.size, t.channels, self.d.kind, lanes, t.whole)
+
+    def staged(self, t: Tiles) -> int:
+        """Elements of that room."""
+        stage = self.stage(t)
+        return self.whole(stage.elements) if stage else 0
 
     def room(self, gradient: bool) -> int:
         """Elements of a thread's memory."""
-        staged = max(self.stage(False).elements, self.stage(True).elements if gradient else 0)
-        return staged + PLANES * (self.plane(self.d.depth) + self.plane(self.width)) + self.panels.lanes
+        staged = self.staged(self.pixels) + (self.staged(self.upstream) if gradient else 0)
+        planes = self.filter.planes * (self.plane(self.above) + self.plane(self.below))
+        return staged + planes + self.whole(self.panels.lanes)
 
     def each_channel(self, f: Function, channels: int, body: Callable[[Int, Value | None], None]) -> None:
         """Run ``body(channel, mask)`` for all vectors of channels."""
         shape = Panels(self.panels.lanes, 1, 1, channels)
         shape.sweep(f, 0, shape.each, lambda _, __, c, ragged: body(c, shape.shape(ragged)[1]))
-
-    def each_tile(self, f: Function, body: Callable[[Int, Int, Int, Int], None]) -> None:
-        """Run ``body(tile, image, line, column)`` for all tiles of a block."""
-
-        def line(n: Int, r: Int) -> None:
-            first = f.mul_int(f.add_int(f.mul_int(n, self.lines), r), self.across)
-            f.loop(0, self.across, 1, lambda q, _: body(f.add_int(first, q), n, r, q))
-
-        def image(n: Int, _: list[Value]) -> None:
-            f.loop(0, self.lines, 1, lambda r, _: line(n, r))
-
-        f.loop(0, self.together, 1, image)
 
     def each_block(
         self, f: Function, start: Int, stop: Int, body: Callable[[tuple[Int, Int], Int], None]
@@ -188,59 +241,90 @@ class Block:
     name: str
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
 
-    def begin(self, scratch: int) -> tuple[Function, Value, Value]:
-        """The entry, its table, and its task; the thread's memory is at a place of the table."""
-        p = self.plan
-        self.f, operands, task, thread = entry(self.name, self.target)
-        room = p.room(scratch == 3)
-        self.staged = self.f.at(operand(self.f, operands, scratch), self.f.mul_int(thread, room), p.d.kind)
-        staged = room - PLANES * (p.plane(p.d.depth) + p.plane(p.width)) - p.panels.lanes
-        self.seen = self.f.at(self.staged, staged, p.d.kind)
-        self.sums = self.f.at(self.seen, PLANES * p.plane(p.d.depth), p.d.kind)
-        return self.f, operands, task
+    def begin(self, scratch: int, *arrays: Tiles) -> tuple[Function, Value, Value]:
+        """The entry, its table, and its task.
 
-    def source(self, x: Value, images: tuple[Int, Int], line: Int) -> None:
-        """Stage and transform the pixels that the tiles of a block see."""
-        p, f = self.plan, self.f
-        top = f.add_int(f.mul_int(line, 2), p.rows.first)
-        self.planes(x, images, top, p.stage(False), 4, BT, self.seen, p.plane(p.d.depth), p.d.depth)
+        The thread's memory is at a place of the table; it begins with copies of tiles of ``arrays``.
+        """
+        p, kind = self.plan, self.plan.d.kind
+        self.f, operands, task, thread = entry(self.name, self.target)
+        f = self.f
+        place = f.mul_int(thread, p.room(len(arrays) > 1))
+        here = f.at(operand(f, operands, scratch), place, kind)
+        self.copies: dict[Tiles, Value] = {}
+        for t in arrays:
+            self.copies[t] = here
+            stage = p.stage(t)
+            if stage:
+                stage.clear(f, here)
+            here = f.at(here, p.staged(t), kind)
+        self.seen = here
+        self.sums = f.at(self.seen, p.filter.planes * p.plane(p.above), kind)
+        return f, operands, task
 
     def planes(
-        self,
-        x: Value,
-        images: tuple[Int, Int],
-        top: Int,
-        stage: Stage,
-        size: int,
-        matrix: Matrix,
-        result: Value,
-        plane: int,
-        width: int,
+        self, t: Tiles, x: Value, images: tuple[Int, Int], line: Int, result: Value, width: int
     ) -> None:
-        """Stage pixels, and write a plane for each element of their transformed tiles."""
-        p, f, kind, channels = self.plan, self.f, self.plan.vector, stage.channels
-        stage.fill(f, x, self.staged, images, top)
+        """Write a plane for each element of the transformed tiles of a block.
 
-        def tile(t: Int, n: Int, r: Int, q: Int) -> None:
-            row = f.add_int(f.mul_int(n, stage.height), f.mul_int(r, 2))
-            place = f.mul_int(f.add_int(f.mul_int(row, stage.width), f.mul_int(q, 2)), channels)
+        Args:
+            t: which tiles.
+            x: the array.
+            images: from and to.
+            line: the block's first row of tiles.
+            result: the first plane.
+            width: elements from tile to tile of a plane.
+        """
+        p, f, m = self.plan, self.f, self.plan.filter.outputs
+        stage = p.stage(t)
+        lines = f.min_int(f.sub_int(p.down, line), p.lines)
+        step = (stage.height - t.edge) // m + 1 if stage else 1
+        pixel = t.channels if stage else t.whole
+        pitch = pixel * (stage.width if stage else t.size[1])
+
+        def some(n: Int, r: Int) -> None:
+            """Rows of tiles that are staged together."""
+            top = f.add_int(f.mul_int(f.add_int(line, r), m), t.first[0])
+            if stage:
+                start = self.copies[t]
+                stage.refill(f, x, start, n, top)
+            else:
+                place = f.mul_int(f.add_int(f.mul_int(n, t.size[0]), top), t.size[1])
+                start = f.at(x, f.mul_int(f.add_int(place, t.first[1]), t.whole), p.d.kind)
+            first = f.mul_int(f.add_int(f.mul_int(f.sub_int(n, images[0]), p.lines), r), p.across)
+            stop = f.min_int(f.sub_int(lines, r), step)
+            f.loop(0, stop, 1, lambda q, _: row(start, first, q))
+
+        def row(start: Value, first: Int, r: Int) -> None:
+            first = f.add_int(first, f.mul_int(r, p.across))
+            here = f.at(start, f.mul_int(r, m * pitch), p.d.kind)
+            f.loop(0, p.across, 1, lambda q, _: tile(here, f.add_int(first, q), q))
+
+        def tile(start: Value, number: Int, q: Int) -> None:
+            place, to = f.mul_int(q, m * pixel), f.mul_int(number, width)
 
             def channel(c: Int, mask: Value | None) -> None:
-                start = f.at(self.staged, f.add_int(place, c), kind)
-                to = f.at(result, f.add_int(f.mul_int(t, width), c), kind)
+                here = f.at(start, f.add_int(place, c), p.d.kind)
+                there = f.at(result, f.add_int(to, c), p.d.kind)
+                self.transform(t.matrix, here, (pitch, pixel), mask, there, p.plane(width))
 
-                def at(i: int, j: int) -> int:
-                    return (i * stage.width + j) * channels
+            p.each_channel(f, t.channels, channel)
 
-                pixels = [
-                    [f.load(f.at(start, at(i, j), kind), kind, mask) for j in range(size)]
-                    for i in range(size)
-                ]
-                for i, line in enumerate(sandwich(f, matrix, pixels)):
-                    for j, value in enumerate(line):
-                        within = mask if width == channels else None
-                        f.store(value, f.at(to, (4 * i + j) * plane, kind), within)
+        def image(n: Int, _: list[Value]) -> None:
+            f.loop(0, lines, step, lambda r, _: some(n, r))
 
-            p.each_channel(f, channels, channel)
+        f.loop(*images, 1, image)
 
-        p.each_tile(f, tile)
+    def transform(
+        self, matrix: Matrix, start: Value, step: Pair, mask: Value | None, to: Value, plane: int
+    ) -> None:
+        """Transform a tile of a vector of channels; ``step`` leads to the next row and pixel."""
+        f, kind, size = self.f, self.plan.vector, self.plan.filter.size
+
+        def get(i: int, j: int) -> Value:
+            return f.load(f.at(start, i * step[0] + j * step[1], kind), kind, mask)
+
+        def put(i: int, j: int, value: Value) -> None:  # there is room for whole vectors
+            f.store(value, f.at(to, (i * size + j) * plane, kind))
+
+        sandwich(f, matrix, get, put)

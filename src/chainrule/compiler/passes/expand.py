@@ -6,7 +6,9 @@ kernel's sums are, so this pass keeps values to a few ulp, not to the bit.
 
 Picking one element of each row by its label, as losses do, becomes a comparison with the columns' numbers. Labels
 that name no column are an error that only a run can show: for each such node the graph gets one more output, a
-*flag* that is 0 if all is well.
+*flag* that is 0 if all is well. So are negative exponents of integers.
+
+Operands of a product that differ in dtype are converted first, as NumPy does.
 """
 
 from __future__ import annotations
@@ -16,24 +18,34 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiler.passes.rewrite import is_constant, rewrite
+from chainrule.compiler.passes.empty import without_elements
+from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
+from chainrule.compiler.passes.products import einsum, integer_product
+from chainrule.compiler.passes.rewrite import instead, is_constant, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
-from chainrule.ops.arithmetic import Scale, divide, square, subtract
+from chainrule.ops.arithmetic import Scale, abs, divide, square, subtract
 from chainrule.ops.cast import AsType, astype
-from chainrule.ops.compare import LogicalNot, equal, isfinite, logical_or, where
-from chainrule.ops.exponential import exp, log, sqrt
+from chainrule.ops.compare import LogicalNot, equal, isfinite, isnan, logical_and, logical_or, where
+from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
+from chainrule.ops.einsum import Einsum
+from chainrule.ops.exponential import Power, exp, log, power, sqrt
 from chainrule.ops.gather import GetItem, ScatterAdd
 from chainrule.ops.index import OneHot
-from chainrule.ops.join import narrow
+from chainrule.ops.join import Concatenate, narrow, pad
+from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import SumTo, broadcast_to, reshape
-from chainrule.ops.reduce import CountNonzero
+from chainrule.ops.norm import VectorNorm
+from chainrule.ops.reduce import AllNonzero, AnyNonzero, ArgMax, ArgMin, CountNonzero
 from chainrule.ops.reduce import max as max_of
+from chainrule.ops.reduce import min as min_of
 from chainrule.ops.reduce import sum as sum_of
+from chainrule.ops.scan import LinearRecurrence
 from chainrule.ops.selection import ARRAY
 from chainrule.ops.statistics import LogSoftmax, LogSumExp, Mean, Softmax, Std, Var
+from chainrule.ops.windows import Windows2d
 from chainrule.primitive import Primitive
-from chainrule.shapes import bool_, count, int64, sum_axes
+from chainrule.shapes import bool_, count, float32, float64, int32, int64, row_major, sum_axes
 
 COLUMNS = 1024
 """The most columns among which a label is found by comparing it with each."""
@@ -45,25 +57,38 @@ def expand(graph: Graph) -> tuple[Graph, int]:
     Returns:
         The graph, whose last outputs are flags, and how many these are.
     """
-    flags: list[Node] = []
+    flags: dict[object, Node] = {}
 
     def rule(node: Node) -> Node | None:
-        if node.op in _RULES and node.inputs[0].size:
+        if node.op in INDEXING:
+            require_in_range(node, flags)
+        known = without_elements(node)
+        if known is not None:
+            return known
+        if node.op in _PROMOTING and any(x.dtype != node.dtype for x in node.inputs):
+            return instead(node, node.op, *[astype(x, node.dtype) for x in node.inputs], **node.params)
+        if node.op in _RULES:
             return _RULES[node.op](node, node.inputs[0], **node.params)
         if node.op is Scale:
             return _masked(node, *node.inputs)
+        if node.op is Einsum:
+            return einsum(node)
+        if node.op is MatMul:
+            return integer_product(node)
+        if node.op is Power:
+            _require_powers(node, flags)
         if node.op is OneHot:
             return _one_hot(node, flags)
         if node.op is GetItem or node.op is ScatterAdd:
-            return _picked(node, flags)
+            return _picked(node)
         return None
 
     made = rewrite(graph, rule)
-    return (Graph(made.inputs, (*made.outputs, *flags)) if flags else made), len(flags)
+    return (Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made), len(flags)
 
 
 def _sum_to(node: Node, x: Node, shape: tuple[int, ...]) -> Node:
-    return reshape(sum_of(x, axis=sum_axes(x.shape, shape)), shape)
+    return reshape(sum_of(x, axis=sum_axes(x.shape, shape), dtype=x.dtype), shape)
 
 
 def _mean(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
@@ -115,7 +140,74 @@ def _count_nonzero(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool) -
     return sum_of(astype(astype(x, bool_), int64), axis=axes, keepdims=keepdims)
 
 
-_RULES: dict[type[Primitive], Callable[..., Node]] = {
+def _all(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    return astype(min_of(astype(astype(x, bool_), int32), axis=axes, keepdims=keepdims), bool_)
+
+
+def _any(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    return astype(max_of(astype(astype(x, bool_), int32), axis=axes, keepdims=keepdims), bool_)
+
+
+def _first_of(extremum: Callable[..., Node]) -> Callable[..., Node]:
+    """The first place, in row-major order, where an extremum is reached, or where there is a nan."""
+
+    def rule(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+        axes = axes if len(axes) == 1 else tuple(range(x.ndim))
+        x = astype(x, int32) if x.dtype == bool_ else x
+        found: Any = equal(x, extremum(x, axis=axes, keepdims=True))
+        if x.dtype.kind == "f":
+            found = logical_or(found, isnan(x))
+        n = _size(x, axes)
+        kind = int32 if n < 2**31 else int64
+        place: Any = constant(0, kind)
+        for axis, step in zip(axes, row_major(tuple(x.shape[a] for a in axes)), strict=True):
+            along = np.arange(x.shape[axis], dtype=kind) * kind.type(step)
+            place = place + constant(along.reshape(-1, *[1] * (x.ndim - axis - 1)))
+        first = min_of(where(found, place, constant(n, kind)), axis=axes, keepdims=keepdims)
+        return astype(first, int64)
+
+    return rule
+
+
+def _vector_norm(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool, ord: float) -> Node:
+    if ord == 2:
+        return _root_of_squares(x, axes, keepdims)
+    size: Any = abs(x)
+    largest = max_of(size, axis=axes, keepdims=True)
+    fits = logical_and(largest > _number(0.0, x), largest < _number(np.inf, x))
+    unit: Any = where(fits, largest, _number(1.0, x))
+    total = sum_of(power(size / unit, _number(ord, x)), axis=axes, keepdims=True)
+    return reshape(power(total, _number(1 / ord, x)) * unit, node.shape)
+
+
+def _root_of_squares(x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    """One pass: of float32 in float64, which no square leaves; of float64 as it is, enlarged, and reduced."""
+
+    def total(x: Node, factor: float) -> Any:
+        return sum_of(square(x if factor == 1 else x * _number(factor, x)), axis=axes, keepdims=keepdims)
+
+    if x.dtype == float32:
+        return astype(sqrt(total(astype(x, float64), 1.0)), float32)
+    plain, far = total(x, 1.0), 2.0**600
+    large = sqrt(total(x, 1 / far)) * _number(far, x)
+    small = sqrt(total(x, far)) * _number(1 / far, x)
+    root = where(plain < _number(2.0**-900, x), small, sqrt(plain))
+    return where(plain > _number(2.0**1000, x), large, root)
+
+
+def _windows2d(node: Node, x: Node, **params: Any) -> Node | None:
+    """Windows of padded images: pad first, so that every window is a part of the image."""
+    if not any(map(any, params["padding"])):
+        return None
+    padded = pad(x, ((0, 0), *params["padding"], (0, 0)))
+    return instead(node, Windows2d, padded, **{**params, "padding": ((0, 0), (0, 0))})
+
+
+_RULES: dict[type[Primitive], Callable[..., Node | None]] = {
+    AllNonzero: _all,
+    AnyNonzero: _any,
+    ArgMax: _first_of(max_of),
+    ArgMin: _first_of(min_of),
     CountNonzero: _count_nonzero,
     LogSoftmax: _log_softmax,
     LogSumExp: _logsumexp,
@@ -124,7 +216,20 @@ _RULES: dict[type[Primitive], Callable[..., Node]] = {
     Std: _std,
     SumTo: _sum_to,
     Var: _var,
+    VectorNorm: _vector_norm,
+    Windows2d: _windows2d,
 }
+
+_PROMOTING = (
+    Concatenate,
+    Conv2d,
+    Conv2dInputGrad,
+    Conv2dWeightGrad,
+    Einsum,
+    LinearRecurrence,
+    MatMul,
+)
+"""Primitives that NumPy computes in the common dtype of their inputs."""
 
 
 def _masked(node: Node, mask: Node, x: Node) -> Node | None:
@@ -142,15 +247,20 @@ def _masked(node: Node, mask: Node, x: Node) -> Node | None:
     return result if result.shape == node.shape else None
 
 
-def _one_hot(node: Node, flags: list[Node]) -> Node | None:
+def _require_powers(node: Node, flags: dict[object, Node]) -> None:
+    """Flag negative exponents of integers."""
+    exponents = node.inputs[1]
+    if exponents.dtype.kind == "i":
+        flag_outside(exponents, 0, np.iinfo(exponents.dtype).max + 1, flags)
+
+
+def _one_hot(node: Node, flags: dict[object, Node]) -> Node | None:
     (labels,), classes = node.inputs, node.params["num_classes"]
-    if not 0 < classes <= COLUMNS or not labels.size:
-        return None
-    flags.append(_outside(labels, 0, classes))
+    flag_outside(labels, 0, classes, flags)
     return astype(_hits(labels, (*labels.shape, 1), classes), node.dtype)
 
 
-def _picked(node: Node, flags: list[Node]) -> Node | None:
+def _picked(node: Node) -> Node | None:
     """One element of each row of a matrix: read for `getitem`, written among zeros for `scatter_add`."""
     shape = node.inputs[0].shape if node.op is GetItem else node.shape
     if tuple(node.params["index"]) != (ARRAY, ARRAY) or len(shape) != 2 or not count(shape):
@@ -164,7 +274,6 @@ def _picked(node: Node, flags: list[Node]) -> Node | None:
         or max(len(rows.shape), len(labels.shape)) > 2
     ):
         return None
-    flags.append(_outside(labels, -columns, columns))
     from_end = labels < constant(0, labels.dtype)
     hit = _hits(where(from_end, labels + constant(columns, labels.dtype), labels), (n, 1), columns)
     zero = constant(0.0 if node.dtype.kind == "f" else 0, node.dtype)
@@ -183,9 +292,3 @@ def _counts(rows: Node, n: int) -> bool:
 
 def _hits(labels: Node, shape: tuple[int, ...], columns: int) -> Node:
     return equal(reshape(labels, shape), constant(np.arange(columns, dtype=labels.dtype)))
-
-
-def _outside(labels: Node, low: int, high: int) -> Node:
-    """1 if a label is not in ``[low, high)``, else 0."""
-    wrong: Any = logical_or(labels < constant(low, labels.dtype), labels >= constant(high, labels.dtype))
-    return max_of(astype(wrong, int64))

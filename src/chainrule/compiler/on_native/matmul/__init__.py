@@ -9,10 +9,13 @@
 `packing`              copies of A and B
 `inner`                few rows with a transposed B
 `parts`                two steps: partial sums, or a row for a column
+`panelled`             a B that is packed before
 =====================  ==========================================================================
 """
 
 from chainrule.compiler.on_native.matmul.lowering import lower as lower
+from chainrule.compiler.on_native.matmul.panelled import Panelling as Panelling
+from chainrule.compiler.on_native.matmul.panelled import panelling as panelling
 from chainrule.compiler.on_native.matmul.product import Lowered as Lowered
 from chainrule.compiler.on_native.matmul.product import Product as Product
 from chainrule.compiler.on_native.matmul.product import packed_size as packed_size

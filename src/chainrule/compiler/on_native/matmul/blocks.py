@@ -226,7 +226,7 @@ class _Rectangle:
         else:
             offset = f.add_int(f.mul_int(this.start, p.b[0]), f.mul_int(panel, code.width))
             b = f.at(self.b, offset, p.element)
-        packed = p.packed_b or code.plan.pack
+        packed = p.packed_b > 0 or code.plan.pack
         tile = Tile(
             code.big,
             vectors,

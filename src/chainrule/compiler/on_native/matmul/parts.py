@@ -12,7 +12,7 @@ from chainrule.compiler.on_native.call import Call, epilogue_operands
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes
 from chainrule.compiler.on_native.kernel import Kernel, entry
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
-from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, packed_size, part, table
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import row_major
 
@@ -24,15 +24,16 @@ def parts_of(p: Product) -> int:
     """Into how many partial sums the elements of C are cut; 1 if that does not pay."""
     wanted = min(MAX_TASKS, p.work // MIN_TASK, p.k // SHORTEST)
     # The parts are written and read once; that must be little beside what is read of A and B.
-    if p.items > 1 or p.packed_b or wanted < 2 or 8 * wanted * p.m * p.n > p.k * (p.m + p.n):
+    if p.items > 1 or wanted < 2 or 8 * wanted * p.m * p.n > p.k * (p.m + p.n):
         return 1
     return max(s for s in range(1, wanted + 1) if p.k % s == 0)
 
 
 def in_parts(p: Product, parts: int) -> Product:
-    """The product of all parts, as a batch; C is the workspace."""
+    """The product of all parts, as a batch; C is the workspace. A packed B is packed part by part."""
     k = p.k // parts
-    strides = ((k * p.a[1],), (k * p.b[0],), (p.m * p.n,))
+    b = packed_size(k, p.n, p.packed_b) if p.packed_b else k * p.b[0]
+    strides = ((k * p.a[1],), (b,), (p.m * p.n,))
     return replace(p, k=k, c=p.n, batch=(parts,), batch_strides=strides, epilogue=None)
 
 

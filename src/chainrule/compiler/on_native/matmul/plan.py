@@ -75,7 +75,7 @@ def plan(p: Product, target: Target) -> Plan:
     rows = heights(p.m, most, min(most, least_rows(isa)))
     pack = p.k > 0 and not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > UNPACKED))
     all_vectors = -(-p.n // lanes)
-    vectors = width // lanes
+    vectors = (p.packed_b or width) // lanes
     if not pack and not p.packed_b:
         vectors = _vectors(all_vectors, rows[0], p.n % lanes == 0, isa)
     panels = -(-all_vectors // vectors)

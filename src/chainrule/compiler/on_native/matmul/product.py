@@ -24,8 +24,8 @@ class Product:
         batch: sizes of the batch axes.
         batch_strides: of A, B and C along them, in elements; 0 where an operand is repeated.
         epilogue: what is done with the sums before they are stored.
-        packed_b: B lies in panels instead (see `panel_width`), one matrix after the other or as its batch
-            strides say; ``b`` is not looked at.
+        packed_b: if not 0, B lies in panels of so many columns instead (see `packed_size`), one matrix after the
+            other or as its batch strides say; ``b`` is (packed_b, 1).
     """
 
     m: int
@@ -38,7 +38,7 @@ class Product:
     batch: tuple[int, ...] = ()
     batch_strides: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((), (), ())
     epilogue: Epilogue | None = None
-    packed_b: bool = False
+    packed_b: int = 0
 
     @property
     def items(self) -> int:
@@ -72,7 +72,7 @@ class Product:
     def name(self, target: Target) -> str:
         """Everything that code for it depends on, as part of a symbol."""
         parts = [f"{self.m}x{self.n}x{self.k}", self.element.suffix, "a{}_{}".format(*self.a)]
-        parts.append("bpacked" if self.packed_b else "b{}_{}".format(*self.b))
+        parts.append(f"bpacked{self.packed_b}" if self.packed_b else "b{}_{}".format(*self.b))
         parts.append(f"c{self.c}")
         for size, *steps in zip(self.batch, *self.batch_strides, strict=True):
             parts.append(f"batch{size}_{'_'.join(map(str, steps))}")
@@ -101,19 +101,18 @@ class Lowered:
 
 
 def panel_width(n: int, dtype: DType, target: Target) -> int:
-    """Columns of a panel of a packed matrix with ``n`` columns.
-
-    A packed matrix is cut into panels of so many columns. Panel ``p`` begins at element ``p * k * width`` and holds
-    its rows one after the other, without gaps: column ``j`` of row ``i`` is at ``(p * k + i) * width + j % width``,
-    where ``p = j // width``. Columns past the last hold zeros, or other finite numbers.
-    """
+    """The best number of columns for a panel of a matrix with ``n`` of them."""
     lanes = target.isa.lanes(dtype.itemsize)
     return lanes * min(target.isa.tile_vectors, max(1, -(-n // lanes)))
 
 
-def packed_size(k: int, n: int, dtype: DType, target: Target) -> int:
-    """Elements of a packed matrix of shape (k, n)."""
-    width = panel_width(n, dtype, target)
+def packed_size(k: int, n: int, width: int) -> int:
+    """Elements of a packed matrix of shape (k, n), which is cut into panels of ``width`` columns.
+
+    Panel ``p`` begins at element ``p * k * width`` and holds its rows one after the other, without gaps: column ``j``
+    of row ``i`` is at ``(p * k + i) * width + j % width``, where ``p = j // width``. Columns past the last hold
+    zeros, or other finite numbers.
+    """
     return k * width * -(-n // width)
 
 

@@ -102,6 +102,11 @@ def call_tile(f: Function, tile: Tile, place: Place, code: dict[str, Function]) 
     f.call(name, arguments)
 
 
+def turns(rows: int, vectors: int, depth: int | None) -> int:
+    """How many sets of sums steps of k take turns with: few sums at once would wait for each other."""
+    return 1 if depth is None else max(1, min(-(-SUMS // (rows * vectors)), depth))
+
+
 def _tile(tile: Tile, target: Target) -> Function:
     parameters = [("%a", PTR), ("%b", PTR), ("%c", PTR)]
     if tile.epilogue:
@@ -125,8 +130,7 @@ def _sums(f: Function, tile: Tile, place: Place) -> list[Value]:
     vector = tile.element.vector(tile.lanes(f.target.isa))
     size = tile.rows * tile.vectors
     depth = place.depth if tile.depth is None else tile.depth
-    # Few sums at once would wait for each other: steps of k take turns with several sets of them.
-    sets = max(1, min(-(-SUMS // size), depth)) if isinstance(depth, int) else 1
+    sets = turns(tile.rows, tile.vectors, tile.depth)
 
     def step(k: Int, sums: list[Value], count: int) -> list[Value]:
         sums = list(sums)

@@ -1,0 +1,131 @@
+"""Operands that are packed before kernels read them: once and for all, or once in a call.
+
+A product or a convolution reads its weights fastest in an order of its own. Left alone it brings them into that
+order itself, every time it runs. That is done here instead
+
+- when the program is made, by NumPy, if they are constants: the program then holds the packed numbers;
+- by a step of its own, if several products read them in the same order, or the products of a batch.
+
+Each head of a group says what it wishes for and what that would save; `lower` decides. Sums are made in the same
+order either way, so results keep their bits.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chainrule.compiler.memory import aligned
+from chainrule.compiler.on_native.kernel import Kernel
+from chainrule.compiler.on_native.operands import is_constant, values_of
+from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.steps import Place, Step, Workspace
+from chainrule.node import Node, holding
+from chainrule.primitive import Array
+from chainrule.shapes import Shape
+
+WORTH = 1.5
+"""A step that packs must save so many times the time that it takes."""
+
+
+class Packing(ABC):
+    """An order in which kernels read an operand; equal ones are shared."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Of the packed operand."""
+
+    @abstractmethod
+    def of(self, array: Array) -> Array:
+        """The numbers of an array in this order, flat."""
+
+    @abstractmethod
+    def kernel(self, strides: Sequence[int], target: Target) -> Kernel:
+        """What packs; its operands are an array with such strides, in elements, and the packed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a head would have packed.
+
+    Attributes:
+        node: the operand.
+        place, shape, strides: where it lies, and as which array the packing sees it.
+        packing: what is wished for.
+        saves: the time that it saves, in times of packing.
+    """
+
+    node: Node
+    place: Place
+    shape: Shape
+    strides: tuple[int, ...]
+    packing: Packing
+    saves: float
+
+    @property
+    def key(self) -> tuple[Place, Shape, tuple[int, ...], Packing]:
+        """Wishes that have it in common are fulfilled together."""
+        return self.place, self.shape, self.strides, self.packing
+
+
+class Head(ABC):
+    """A product or a convolution, with what runs on its results, on its way to steps."""
+
+    @abstractmethod
+    def wish(self) -> Wish | None:
+        """What it would have packed; None if it is as fast without."""
+
+    @abstractmethod
+    def steps(self, packed: Place | None) -> list[Step]:
+        """What computes it, from the operand packed as it wishes or as it lies."""
+
+
+def lower(heads: Sequence[Head], target: Target) -> list[list[Step]]:
+    """The steps of each head; a step that packs comes with those of the first reader.
+
+    Args:
+        heads: in the order in which they run.
+    """
+    together: dict[object, list[tuple[int, Wish]]] = {}
+    for i, head in enumerate(heads):
+        wish = head.wish()
+        if wish is not None:
+            together.setdefault(wish.key, []).append((i, wish))
+    found: list[list[Step]] = [[] for _ in heads]
+    packed: dict[int, tuple[Place, str]] = {}
+    for readers in together.values():
+        first, wish = readers[0]
+        if is_constant(wish.place):
+            place, note = Place(_constant(wish)), f"{wish.node.spec} packed when compiled"
+        elif sum(w.saves for _, w in readers) >= WORTH:
+            place, note = (
+                Place(Workspace(wish.packing.nbytes)),
+                f"{wish.node.spec} packed before, for several",
+            )
+            found[first] = [_packing(wish, place, len(readers), target)]
+        else:
+            continue
+        packed.update((i, (place, note)) for i, _ in readers)
+    for i, head in enumerate(heads):
+        place, note = packed.get(i, (None, ""))
+        *others, last = head.steps(place)
+        found[i] += [*others, replace(last, note=note)]
+    return found
+
+
+def _packing(wish: Wish, to: Place, readers: int, target: Target) -> Step:
+    """The step that packs something for all of its readers."""
+    kernel = wish.packing.kernel(wish.strides, target)
+    whom = f"{readers} readers" if readers > 1 else "a batch"
+    note = f"packs {wish.node.spec} for {whom}"
+    return Step([wish.node], [wish.place, to], frozenset([to.array]), kernel, note=note)
+
+
+def _constant(wish: Wish) -> Node:
+    """The numbers of a constant in the order of a packing, as a constant of its own."""
+    array = values_of(wish.place, wish.shape, wish.strides)
+    packed = aligned(wish.packing.nbytes).view(array.dtype)
+    packed[:] = wish.packing.of(array)
+    return holding(packed, name=wish.node.name)

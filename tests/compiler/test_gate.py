@@ -1,0 +1,156 @@
+"""Small compiled functions are given Python's arrays as they are: any array will do, and none does harm."""
+
+import gc
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.compiler import addresses
+from chainrule.compiler.on_native import target
+
+pytestmark = pytest.mark.skipif(target.host() is None, reason="this machine has no native code")
+
+
+class Tagged(np.ndarray):
+    """An array of another class."""
+
+
+def swapped(x):
+    return x.astype(x.dtype.newbyteorder())
+
+
+def unaligned(x):
+    room = np.zeros(x.nbytes + 1, np.uint8)
+    room[1:] = np.frombuffer(x.tobytes(), np.uint8)
+    return room[1:].view(x.dtype).reshape(x.shape)
+
+
+def read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def described(x):
+    """With a dtype object of its own that says the same."""
+    return x.view(np.dtype(x.dtype.str, metadata={"of": "a test"}))
+
+
+X = np.arange(12, dtype=np.float32).reshape(3, 4) - 5
+OTHERS = {
+    "the same": lambda x: x,
+    "a copy": np.copy,
+    "read-only": read_only,
+    "float64": lambda x: x.astype(np.float64),
+    "another shape": lambda x: x.reshape(4, 3),
+    "another rank": lambda x: x.ravel(),
+    "no axis": lambda x: np.float32(2).reshape(()),
+    "empty": lambda x: x[:0],
+    "columns first": np.asfortranarray,
+    "backwards": lambda x: x[::-1],
+    "every second": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "repeated": lambda x: np.broadcast_to(x[:1], x.shape),
+    "in another order of bytes": swapped,
+    "unaligned": unaligned,
+    "of another class": lambda x: x.view(Tagged),
+    "with metadata": described,
+    "a tensor": cr.tensor,
+    "a list": lambda x: cr.tensor(x.tolist(), dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
+def test_any_array_gives_what_numpy_gives(other):
+    f = cr.compile(lambda a, b: cr.relu(a * 2 + b))
+    b = np.ones((), np.float32)
+    for x in (X, other(X), X, other(X)):
+        plain = x.numpy() if isinstance(x, cr.Tensor) else np.asarray(x)
+        found = f(x, b).numpy()
+        expected = np.maximum(plain * 2 + b, 0)
+        assert found.shape == expected.shape and found.dtype == expected.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_small_functions_have_the_fast_way_in():
+    """So that the other tests here test something."""
+    if not addresses.READABLE:
+        pytest.skip("this Python's arrays cannot be looked into")
+    f = cr.compile(lambda x: x + 1)
+    f(X)
+    assert f._last.run.layout.brief and f._last.run.quick([X])[0].tolist() == (X + 1).tolist()
+    assert f._last.run.quick([X.astype(np.float64)]) is None
+    large = np.ones(1 << 20, np.float32)
+    f(large)
+    assert not f._last.run.layout.brief and f._last.run.quick([large])[0][0] == 2
+
+
+def test_several_results_and_constants():
+    table = np.arange(4, dtype=np.float32)
+    f = cr.compile(lambda x: {"sum": (x * table).sum(), "rows": x @ np.outer(table, table), "x": x})
+    for _ in range(3):
+        found = f(X)
+        assert found["sum"].item() == float((X * table).sum())
+        np.testing.assert_allclose(found["rows"].numpy(), X @ np.outer(table, table))
+        assert found["x"].tolist() == X.tolist()
+
+
+def test_results_are_new_each_time():
+    f = cr.compile(lambda x: x + 1)
+    first, second = f(X), f(X)
+    assert not np.shares_memory(first.numpy(), second.numpy())
+    assert first.tolist() == second.tolist() == (X + 1).tolist()
+
+
+def test_nothing_is_kept_or_lost():
+    f = cr.compile(lambda x: x + 1)
+    x = X.copy()
+    f(x)
+    before = sys.getrefcount(x), sys.getrefcount(np.ndarray), sys.getrefcount(x.dtype)
+    for _ in range(1000):
+        f(x)
+    after = sys.getrefcount(x), sys.getrefcount(np.ndarray), sys.getrefcount(x.dtype)
+    assert all(abs(a - b) < 100 for a, b in zip(before, after, strict=True))
+
+
+def test_functions_that_are_gone_leave_the_others_alone():
+    kept = []
+    for n in range(50):
+        f = cr.compile(lambda x, n=n: x * float(n))
+        f(X)
+        if n % 5 == 0:
+            kept.append((n, f))
+    del f
+    gc.collect()
+    for n, f in kept:
+        assert f(X).tolist() == (X * n).tolist()
+
+
+@pytest.mark.parametrize("size", [100, 1 << 18], ids=["brief", "long"])
+def test_threads_at_the_same_time(size):
+    f = cr.compile(lambda x: cr.softmax(x) * x.sum(), threads=2)
+    inputs = [np.random.default_rng(i).normal(size=size).astype(np.float32) for i in range(4)]
+    expected = [f(x).tolist() for x in inputs]
+    wrong = []
+
+    def call(i):
+        for _ in range(30):
+            if f(inputs[i]).tolist() != expected[i]:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_where_arrays_cannot_be_looked_into(monkeypatch):
+    monkeypatch.setattr(addresses, "READABLE", False)
+    monkeypatch.setenv("CHAINRULE_CACHE", "off")
+    f = cr.compile(lambda x: cr.exp(x).sum())
+    assert [f(X).item() for _ in range(3)] == pytest.approx([float(np.exp(X).sum())] * 3)
+    assert f._last.run.quick is None
