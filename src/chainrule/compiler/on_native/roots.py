@@ -3,9 +3,9 @@
 A divider of AVX-512 takes over ten cycles for the root of a vector of float32, and as long for a quotient, one after
 the other; Adam's update needs both. Multiply-adds run beside it: m / (sqrt(v) + eps) takes half the time. From the
 processor's estimate of 1 / sqrt(a) (relative error below 2**-14) one step of Goldschmidt's iteration gives root and
-half its inverse, and the remainder, which fused multiply-add computes without error, the last bit: the result is the
-correctly rounded one, as a divider's (P. Markstein, IBM J. Res. Dev. 34, 1990, doi:10.1147/rd.341.0111). Below 2e-31 the
-remainder is denormal and the last bit may differ.
+half its inverse, and the remainder, which fused multiply-add computes without error, the last bit: the result is
+the correctly rounded one, as a divider's (P. Markstein, IBM J. Res. Dev. 34, 1990, doi:10.1147/rd.341.0111). Below
+2e-31 the remainder is denormal and the last bit may differ.
 """
 
 from __future__ import annotations
