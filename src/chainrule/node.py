@@ -52,6 +52,7 @@ Position: TypeAlias = "tuple[CodeType, int]"
 
 _NO_PARAMS: Params = {}
 _next_index = itertools.count().__next__
+_new: Any = object.__new__
 
 
 def _operator(name: str, reflected: bool = False) -> Any:
@@ -119,30 +120,21 @@ class Node:
     )
     __array_priority__ = 1000.0
 
-    def __init__(
-        self,
-        op: type[Primitive] | None,
-        inputs: tuple[Node, ...],
-        params: Params,
-        shape: Shape,
-        dtype: DType,
-        value: Any,
-        tracked: bool,
-        name: str | None,
-        position: tuple[CodeType, int] | None,
-    ) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.params = params
-        self.shape = shape
-        self.dtype = dtype
-        self.value = value
-        self.tracked = tracked
-        self.name = name
-        self._position = position
-        self._grad: Any = None  # what backward passes have collected here
-        self.retains_grad = False
-        self.index = _next_index()
+    _position: tuple[CodeType, int] | None
+    _grad: Any
+    op: type[Primitive] | None
+    inputs: tuple[Node, ...]
+    params: Params
+    shape: Shape
+    dtype: DType
+    value: Any
+    tracked: bool
+    name: str | None
+    retains_grad: bool
+    index: int
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise OperandError("tensors are not made by their class", fix="write cr.tensor(values)")
 
     @property
     def ndim(self) -> int:
@@ -328,6 +320,34 @@ def set_node_type(cls: type[Node]) -> None:
     _scalars.clear()
 
 
+def new_node(
+    op: type[Primitive] | None,
+    inputs: tuple[Node, ...],
+    params: Params,
+    shape: Shape,
+    dtype: DType,
+    value: Any,
+    tracked: bool,
+    name: str | None,
+    position: tuple[CodeType, int] | None,
+) -> Any:
+    """A new node. Calling its class would take twice as long, and eager programs make little else."""
+    node = _new(_node_type)
+    node.op = op
+    node.inputs = inputs
+    node.params = params
+    node.shape = shape
+    node.dtype = dtype
+    node.value = value
+    node.tracked = tracked
+    node.name = name
+    node._position = position
+    node._grad = None  # what backward passes will collect here
+    node.retains_grad = False
+    node.index = _next_index()
+    return node
+
+
 def apply(
     op: type[Primitive],
     inputs: tuple[Node, ...],
@@ -383,8 +403,8 @@ def apply(
     if tracked or traced:
         if position is None:
             position = user_position(2)
-        return _node_type(op, inputs, params, shape, dtype, value, tracked, name, position)
-    return _node_type(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
+        return new_node(op, inputs, params, shape, dtype, value, tracked, name, position)
+    return new_node(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
 
 
 def leaf(
@@ -400,18 +420,18 @@ def leaf(
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
     if mode.get() == BARE:
         return held
-    return _node_type(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
+    return new_node(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
 
 
 def holding(value: Any, *, tracked: bool = False, name: str | None = None) -> Any:
     """A leaf around a value that an evaluation has just given; it is not checked or copied."""
-    return _node_type(None, (), _NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
+    return new_node(None, (), _NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
 
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
     """An input without a value, from which a program is traced."""
     dtype = as_dtype(spec.dtype)
-    return _node_type(None, (), _NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
+    return new_node(None, (), _NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
 
 
 _scalars: dict[tuple[type, DType, Any], Node] = {}
@@ -490,7 +510,7 @@ def starting(value: Node, name: str | None = None) -> Any:
     """A node with the value of another, from which a derivative starts; the other stays as it is."""
     identity = REGISTRY["identity"]
     floating = value.dtype.kind == "f"
-    return _node_type(
+    return new_node(
         identity, (value,), _NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
     )
 

@@ -97,6 +97,21 @@ def test_several_results_and_constants():
         assert found["x"].tolist() == X.tolist()
 
 
+def test_the_same_arrays_in_other_places():
+    """What is compiled for arrays inside containers, or beside Python values, is not for arrays alone."""
+    f = cr.compile(lambda x, y=None, scale=1.0: (x[0] - x[1] if isinstance(x, list) else x - y) * scale)
+    a, b = np.full(3, 5.0), np.full(3, 2.0)
+    for _ in range(2):
+        assert f(a, b).tolist() == [3, 3, 3]
+        assert f(a, b, 2.0).tolist() == [6, 6, 6]
+        assert f(a, b, scale=3.0).tolist() == [9, 9, 9]
+        assert f(b, a).tolist() == [-3, -3, -3]
+    g = cr.compile(lambda x, y: x["a"] * y["b"])
+    assert g({"a": a}, {"b": b}).tolist() == [10, 10, 10]
+    h = cr.compile(lambda *xs: sum(x[0] if isinstance(x, tuple) else 2 * x for x in xs))
+    assert h((a,), b).tolist() == [9, 9, 9]
+
+
 def test_results_are_new_each_time():
     f = cr.compile(lambda x: x + 1)
     first, second = f(X), f(X)

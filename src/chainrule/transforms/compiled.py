@@ -34,7 +34,7 @@ class Version:
     Attributes:
         run: the executable, from arrays to arrays.
         structure: of what the function returns.
-        inputs: how many arrays it can be given without a look at them; -1 if it must be given none such.
+        inputs: how many arrays it takes.
     """
 
     run: Any
@@ -69,6 +69,7 @@ class Compiled:
         self._plain: dict[Hashable, Version] = {}  # for calls with arrays alone, by their shapes and dtypes
         self._making = threading.RLock()
         self._last: Version | None = None
+        self._ready: Version | None = None  # the same, if its arguments are arrays that need no look
         self._nesting = Nesting(getattr(f, "__name__", "the function"))
 
     @property
@@ -77,9 +78,15 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs:
-            found = self._quick(args)
-            if found is not None:
-                return found
+            given = _plain_arrays(args)
+            if given is not None:
+                ready = self._ready
+                found = ready.run.quick(given) if ready and ready.inputs == len(given) else None
+                if ready and found is not None:
+                    return ready.returned(found)
+                version = self._plain.get(tuple([(x.shape, x.dtype) for x in given]))
+                if version is not None and all(x.flags.c_contiguous for x in given):
+                    return self._ran(version, plain=True).call(given)
         leaves, structure = trees.flatten((args, kwargs))
         if any(
             isinstance(x, Node) and (x.value is None or (x.tracked and inside_transform.get()))
@@ -100,39 +107,23 @@ class Compiled:
         if version is None:
             with self._making:
                 version = self._versions.get(whole) or self._compile(args, kwargs, whole)
-        self._last = version
-        if not kwargs and len(arrays) == len(args):
+        plain = not kwargs and all(map(is_array, args))
+        if plain:
             self._plain[tuple([(a.shape, a.dtype) for a in arrays])] = version
-        return version.call(arrays)
+        return self._ran(version, plain).call(arrays)
 
-    def _quick(self, args: tuple[Any, ...]) -> Any:
-        """The result if all arguments are arrays of known shapes; None if they have to be looked at more closely."""
-        arrays: list[Array] = []
-        for x in args:
-            if x.__class__ is not np.ndarray:
-                if not isinstance(x, Node) or x.value.__class__ is not np.ndarray:
-                    return None
-                if x.tracked and inside_transform.get():
-                    return None
-                x = x.value
-            arrays.append(x)
-        version = self._last
-        if version is not None and version.inputs == len(arrays):
-            found = version.run.quick(arrays)
-            if found is not None:
-                return version.returned(found)
-        version = self._plain.get(tuple([(x.shape, x.dtype) for x in arrays]))
-        if version is None or not all(x.flags.c_contiguous for x in arrays):
-            return None
+    def _ran(self, version: Version, plain: bool) -> Version:
+        """Note which version runs, and whether it was called with arrays alone."""
         self._last = version
-        return version.call(arrays)
+        self._ready = version if plain and version.run.quick else None
+        return version
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Version:
         names = argument_names(self._f, len(args))
         self._nesting.require({**dict(zip(names, args, strict=False)), **kwargs})
         graph, structure = traced(self._f, args, kwargs)
         made = executable(graph, self._threads, winograd=self._winograd)
-        version = Version(made, structure, len(graph.inputs) if made.quick else -1)
+        version = Version(made, structure, len(graph.inputs))
         self._versions[key] = version
         if len(self._versions) == MANY:
             name = getattr(self._f, "__name__", "the function")
@@ -156,6 +147,20 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self._f, '__qualname__', self._f)!s}: {self.versions} versions>"
+
+
+def _plain_arrays(args: tuple[Any, ...]) -> list[Array] | None:
+    """The arrays that arguments are or hold, if they all do and none is being differentiated."""
+    found: list[Array] = []
+    for x in args:
+        if x.__class__ is not np.ndarray:
+            if not isinstance(x, Node) or x.value.__class__ is not np.ndarray:
+                return None
+            if x.tracked and inside_transform.get():
+                return None
+            x = x.value
+        found.append(x)
+    return found
 
 
 class Nesting:

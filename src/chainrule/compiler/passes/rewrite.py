@@ -18,7 +18,7 @@ import numpy as np
 
 from chainrule.errors import GraphError
 from chainrule.graph import Graph
-from chainrule.node import Node, holding, symbol
+from chainrule.node import Node, holding, new_node, symbol
 from chainrule.ops.cast import AsType
 from chainrule.ops.move import BroadcastTo
 from chainrule.primitive import Primitive
@@ -134,7 +134,6 @@ def _make(
     dtype: DType,
     like: Node | None,
 ) -> Node:
-    cls = type(inputs[0]) if inputs else Node
     tracked = dtype.kind == "f" and op.differentiable and any(x.tracked for x in inputs)
     name, position = (like.name, like.position) if like is not None else (None, None)
-    return cls(op, inputs, params, shape, dtype, None, tracked, name, position)
+    return new_node(op, inputs, params, shape, dtype, None, tracked, name, position)
