@@ -45,6 +45,16 @@ class Epilogue(ABC):
     @abstractmethod
     def operands(self) -> int: ...
 
+    @property
+    def reads(self) -> bool:
+        """Whether it reads other arrays row by row, which is worth asking for in advance."""
+        return False
+
+    @property
+    def long(self) -> bool:
+        """Whether it takes so many instructions that it should be a loop over rows."""
+        return False
+
     def prepare(self, f: Function, pointers: Sequence[Value], kind: Type) -> Sequence[Value]:
         """Compute what all results need, where that comes before all calls of `apply`.
 

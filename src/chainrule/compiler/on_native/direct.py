@@ -258,6 +258,8 @@ class _Tile:
                 sums = self.reach(reach, x, start, weights, sums)
             return sums
 
+        if d.epilogue and d.epilogue.reads:
+            self.prefetch(d.epilogue, operands, row, channel)
         if run.reaches and d.depth:
             # Several classes may share the tile; a single one knows its rows if none is ever outside.
             known = len(d.rows) == 1 and self.rows.all_inside
@@ -324,6 +326,15 @@ class _Tile:
                 n = pixel * self.vectors + v
                 out[n] = f.fma(seen[v], weights[v], out[n])
         return out
+
+    def prefetch(self, epilogue: Epilogue, operands: Value, row: Int, channel: Int) -> None:
+        """Ask for what the epilogue will read, so that it is there when the sums are."""
+        f = self.function
+        extra = [operand(f, operands, 3 + i) for i in range(epilogue.operands)]
+        for pixel in range(self.run.size):
+            here = f.add_int(row, pixel * self.columns.step)
+            for column in range(0, self.panels.channels, 64 // self.d.kind.itemsize):
+                epilogue.prefetch(f, extra, here, f.add_int(channel, column), 0)
 
     def store(self, operands: Value, sums: Sequence[Value], row: Int, channel: Int) -> None:
         f, d = self.function, self.d

@@ -16,6 +16,9 @@ from chainrule.compiler.steps import Place, Scratch, Step, Workspace
 from chainrule.node import Node
 from chainrule.shapes import count, row_major
 
+LONG = 12
+"""Instructions from which on an epilogue is a loop."""
+
 
 class _Prepared(list[Value]):
     """Addresses of an epilogue's arrays, and what has been computed of them for all results."""
@@ -51,6 +54,21 @@ class BodyEpilogue(Epilogue):
     def operands(self) -> int:
         return len(self.loop.arrays)
 
+    @property
+    def _rows(self) -> list[int]:
+        """Arrays that are read along rows. Those that are written are mostly the same, updated in place."""
+        read = sorted({i.array for i in self.loop.body if i.kind == "load"})
+        strides = {a: self.loop.arrays[a].strides for a in read}
+        return [a for a in read if strides[a][-1] == 1 and any(strides[a][:-1])]
+
+    @property
+    def reads(self) -> bool:
+        return bool(self._rows)
+
+    @property
+    def long(self) -> bool:
+        return len(self.loop.body) >= LONG
+
     def prepare(self, f: Function, pointers: Sequence[Value], kind: Type) -> Sequence[Value]:
         values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, kind.lanes)
         values.hoist()
@@ -59,9 +77,8 @@ class BodyEpilogue(Epilogue):
     def prefetch(self, f: Function, pointers: Sequence[Value], row: Int, column: Int, batch: Int) -> None:
         values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, 1)
         self._place(values, row, column, batch)
-        for array, access in enumerate(self.loop.arrays):
-            if access.strides[-1] == 1 and any(access.strides[:-1]):
-                f.prefetch(values.address(array), write=any(array == a for a, _ in self.loop.stores))
+        for array in self._rows:
+            f.prefetch(values.address(array))
 
     def _place(self, values: Values, row: Int, column: Int, batch: Int) -> None:
         """Tell where in the domain a row and a column are."""

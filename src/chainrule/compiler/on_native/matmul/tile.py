@@ -16,6 +16,8 @@ from chainrule.compiler.on_native.target import InstructionSet, Target
 
 SUMS = 8
 """Sums that run at once, so that the latency of an addition is hidden."""
+DEEP = 64
+"""Steps of k from which on there is time to fetch what the epilogue will read."""
 EPILOGUE = 3
 """Where the arrays of an epilogue begin in a table of addresses: after A, B and C."""
 
@@ -116,12 +118,14 @@ def _tile(tile: Tile, target: Target) -> Function:
     f = Function(tile.name(target.isa), parameters, target, exported=False)
     given = {name[1:]: value for (name, _), value in zip(parameters, f.parameters, strict=True)}
     place = Place(**given)
+    room = None
+    if tile.epilogue and tile.epilogue.long and tile.rows > 1:
+        room = f.stack(tile.element.vector(tile.lanes(target.isa)), tile.rows * tile.vectors)
+    sums = _sums(f, tile, place)
     if tile.depth is None:
-        _keep_partial(f, tile, place, _sums(f, tile, place))
+        _keep_partial(f, tile, place, sums, room)
     else:
-        if tile.depth >= 64 and tile.rows > 1:
-            _prefetch(f, tile, place)
-        _finish(f, tile, place, _sums(f, tile, place))
+        _finish(f, tile, place, sums, room)
     return f
 
 
@@ -153,6 +157,15 @@ def _sums(f: Function, tile: Tile, place: Place) -> list[Value]:
         return sums
 
     zeros = [number(vector, 0.0)] * (size * sets)
+    if sets == 1 and isinstance(depth, int) and depth >= DEEP and tile.rows > 1:
+        pointers = _epilogue_pointers(f, tile, place)
+
+        def early(k: Int, sums: list[Value]) -> list[Value]:
+            _prefetch_row(f, tile, place, pointers, k)
+            return step(k, sums, 1)
+
+        sums = f.loop(0, tile.rows, 1, early, zeros)
+        return f.loop(tile.rows, depth, 1, lambda k, s: step(k, s, 1), sums)
     if sets == 1:
         return f.loop(0, depth, 1, lambda k, s: step(k, s, 1), zeros)
     assert isinstance(depth, int)
@@ -169,7 +182,7 @@ def _sums(f: Function, tile: Tile, place: Place) -> list[Value]:
     return sums
 
 
-def _keep_partial(f: Function, tile: Tile, place: Place, sums: list[Value]) -> None:
+def _keep_partial(f: Function, tile: Tile, place: Place, sums: list[Value], room: Value | None) -> None:
     """Add what the calls before have kept; keep that in turn, or finish."""
     lanes = tile.lanes(f.target.isa)
     assert place.partial is not None
@@ -187,40 +200,62 @@ def _keep_partial(f: Function, tile: Tile, place: Place, sums: list[Value]) -> N
         for i, x in enumerate(sums):
             f.store(x, kept(i))
 
-    f.when(f.equal_int(place.last, 1), lambda: _finish(f, tile, place, sums), keep)
+    f.when(f.equal_int(place.last, 1), lambda: _finish(f, tile, place, sums, room), keep)
 
 
-def _prefetch(f: Function, tile: Tile, place: Place) -> None:
-    """Ask for what the end of the tile will read and write, so that it is there when the sums are."""
-    pointers: list[Value] = []
-    if tile.epilogue and place.operands is not None:
-        pointers = [operand(f, place.operands, EPILOGUE + i) for i in range(tile.epilogue.operands)]
+def _epilogue_pointers(f: Function, tile: Tile, place: Place) -> list[Value]:
+    if not tile.epilogue:
+        return []
+    assert place.operands is not None
+    return [operand(f, place.operands, EPILOGUE + i) for i in range(tile.epilogue.operands)]
+
+
+def _prefetch_row(f: Function, tile: Tile, place: Place, pointers: Sequence[Value], r: Int) -> None:
+    """Ask for what the end of the tile will read in a row, so that it is there when the sums are."""
     line = 64 // tile.element.itemsize
-    width = tile.vectors * tile.lanes(f.target.isa)
-    for r in range(tile.rows):
-        for column in range(0, width, line):
-            f.prefetch(f.at(place.c, r * tile.c + column, tile.element), write=True)
-            if tile.epilogue:
-                row, first = f.add_int(place.row, r), f.add_int(place.column, column)
-                tile.epilogue.prefetch(f, pointers, row, first, place.batch)
+    for column in range(0, tile.vectors * tile.lanes(f.target.isa), line):
+        if tile.epilogue and tile.epilogue.reads:
+            row, first = f.add_int(place.row, r), f.add_int(place.column, column)
+            tile.epilogue.prefetch(f, pointers, row, first, place.batch)
+        else:
+            place_in_c = f.add_int(f.mul_int(r, tile.c), column)
+            f.prefetch(f.at(place.c, place_in_c, tile.element), write=True)
 
 
-def _finish(f: Function, tile: Tile, place: Place, sums: list[Value]) -> None:
-    lanes = tile.lanes(f.target.isa)
-    pointers: Sequence[Value] = ()
+def _finish(f: Function, tile: Tile, place: Place, sums: list[Value], room: Value | None) -> None:
+    """Pass the sums on to the epilogue and store its results: row after row, or in a loop over sums in memory.
+
+    A loop leaves the registers to the epilogue, and is compiled in a fraction of the time.
+    """
+    lanes, kind = tile.lanes(f.target.isa), sums[0].type
+    if room is not None:
+        for i, x in enumerate(sums):
+            f.store(x, f.at(room, i * lanes, tile.element))
+    pointers: Sequence[Value] = _epilogue_pointers(f, tile, place)
     if tile.epilogue:
-        assert place.operands is not None
-        pointers = [operand(f, place.operands, EPILOGUE + i) for i in range(tile.epilogue.operands)]
-        pointers = tile.epilogue.prepare(f, pointers, sums[0].type)
-    for r in range(tile.rows):
-        for v in range(tile.vectors):
-            result: Value | None = sums[r * tile.vectors + v]
+        pointers = tile.epilogue.prepare(f, pointers, kind)
+
+    def finish_row(r: Int, row_of_sums: Sequence[Value]) -> None:
+        for v, value in enumerate(row_of_sums):
+            result: Value | None = value
             mask = tile.mask(v, f.target.isa)
             if tile.epilogue:
                 row, column = f.add_int(place.row, r), f.add_int(place.column, v * lanes)
-                result = tile.epilogue.apply(f, pointers, result, row, column, mask, place.batch)
+                result = tile.epilogue.apply(f, pointers, value, row, column, mask, place.batch)
             if result is not None:
-                f.store(result, f.at(place.c, r * tile.c + v * lanes, tile.element), mask)
+                place_in_c = f.add_int(f.mul_int(r, tile.c), v * lanes)
+                f.store(result, f.at(place.c, place_in_c, tile.element), mask)
+
+    if room is None:
+        for r in range(tile.rows):
+            finish_row(r, sums[r * tile.vectors : (r + 1) * tile.vectors])
+        return
+
+    def turn(r: Int, _: list[Value]) -> None:
+        at = f.at(room, f.mul_int(r, tile.vectors * lanes), tile.element)
+        finish_row(r, [f.load(f.at(at, v * lanes, tile.element), kind) for v in range(tile.vectors)])
+
+    f.loop(0, tile.rows, 1, turn)
 
 
 def most_rows(vectors: int, isa: InstructionSet) -> int:
