@@ -72,4 +72,4 @@ def test_a_primitive_is_native_or_listed_and_gives_what_numpy_gives(name):
     program = Executable(graph, MACHINE, 1)
     found = {step.nodes[0].op.name for step in program.lowered.steps if step.kernel is None}
     assert found == ({name} if name in NUMPY else set())
-    close(program(arrays), reference(graph, arrays), graph)
+    close(program(arrays), reference(graph, arrays), graph, arrays)

@@ -23,7 +23,7 @@ def numbers(*shape, dtype=np.float32):
 def native(function, arrays, machine):
     """As NumPy computes it, and without NumPy."""
     graph = cr.trace(function, *arrays)
-    close(run(graph, arrays, machine), graph.evaluate(*arrays), graph)
+    close(run(graph, arrays, machine), graph.evaluate(*arrays), graph, arrays)
     lines = Executable(graph, machine, 1).explain().lines
     assert machine is None or all(line.kind == "kernel" for line in lines)
 

@@ -99,7 +99,7 @@ def test_norms_of_special_vectors(machine, ord):
     ]
     x = np.array(rows, np.float64)
     graph = cr.trace(lambda x: (cr.vector_norm(x, axis=1, ord=ord), cr.vector_norm(x[:2], ord=ord)), x)
-    close(run(graph, [x], machine), graph.evaluate(x), graph)
+    close(run(graph, [x], machine), graph.evaluate(x), graph, [x])
 
 
 def of_nothing(x):
@@ -131,7 +131,7 @@ def test_what_is_joined_to_nothing_stays_native():
         lambda x, e: (cr.concat([e, x * 2, e]), cr.concat([x, e, x]), cr.concat([e, x])), x, nothing
     )
     machine = target.host()
-    close(run(graph, [x, nothing], machine), graph.evaluate(x, nothing), graph)
+    close(run(graph, [x, nothing], machine), graph.evaluate(x, nothing), graph, [x, nothing])
     lines = Executable(graph, machine, 1).explain().lines
     assert machine is None or all(line.kind == "kernel" for line in lines)
 
@@ -146,7 +146,7 @@ def test_reductions_of_axes_of_one_element_beside_others(machine):
         yield cr.logsumexp(x, axis=0), cr.logsumexp(cr.std(x, axis=(), keepdims=True)), cr.prod(x, axis=0)
 
     graph = cr.trace(lambda x: tuple(several(x)), x)
-    close(run(graph, [x], machine), graph.evaluate(x), graph)
+    close(run(graph, [x], machine), graph.evaluate(x), graph, [x])
 
 
 @machines
@@ -158,4 +158,4 @@ def test_sums_that_do_not_reduce_join_one_that_does(machine):
         return cr.sum(kept * x) + cr.sum(kept) + spread
 
     graph = cr.trace(total, x)
-    close(run(graph, [x], machine), graph.evaluate(x), graph)
+    close(run(graph, [x], machine), graph.evaluate(x), graph, [x])

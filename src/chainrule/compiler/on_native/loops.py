@@ -19,6 +19,8 @@ from chainrule.shapes import DType, count
 
 UNROLL = 4
 """Vectors that a reduction keeps, to hide the latency of an addition."""
+SHORT = 24
+"""Instructions up to which a reduction over rows is written out so many times."""
 TASK = 1 << 15
 """Elements of the domain that make a task worth the hand-over."""
 TASKS = 32
@@ -181,7 +183,7 @@ class _Nest(Values):
                 self.store(array, self.value(n, part, known), part)
             return totals
 
-        width = UNROLL if self.across and self.loop.sizes[self.vector] >= 2 * UNROLL * self.lanes else 1
+        width = self._width()
         totals = self._nest(list(self.gone), start * width, visit, mask, width)
         for place, n in enumerate(sums):
             parts = [totals[lane * len(sums) + place] for lane in range(width)]
@@ -194,6 +196,13 @@ class _Nest(Values):
                 total = f.add(total, number(total.type, 0.0))  # the sum of nothing, and of -0.0, is 0.0
             self.rows[n] = total
 
+    def _width(self) -> int:
+        """How many vectors are kept for each sum."""
+        if self.across:
+            return UNROLL if self.loop.sizes[self.vector] >= 2 * UNROLL * self.lanes else 1
+        deep = bool(self.gone) and self.loop.sizes[self.gone[-1]] >= 2 * UNROLL
+        return UNROLL if deep and len(self.loop.body) <= SHORT else 1
+
     def _nest(
         self,
         axes: list[int],
@@ -204,6 +213,20 @@ class _Nest(Values):
     ) -> list[Value]:
         """Loops over reduced axes, outer ones first; the vectors along the innermost if it is reduced."""
         f = self.f
+        if len(axes) == 1 and width > 1 and not self.across:
+
+            def turns(i: Int, inside: list[Value]) -> list[Value]:
+                for lane in range(width):
+                    self.index[axes[0]] = f.add_int(i, lane)
+                    inside = visit(mask, inside, lane)
+                return inside
+
+            size = self.loop.sizes[axes[0]]
+            carried = f.loop(0, size // width * width, width, turns, carried)
+            for i in range(size // width * width, size):
+                self.index[axes[0]] = i
+                carried = visit(mask, carried, 0)
+            return carried
         if axes:
 
             def turn(i: Int, inside: list[Value]) -> list[Value]:
