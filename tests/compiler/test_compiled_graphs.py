@@ -154,6 +154,13 @@ def test_integers_divide_as_in_numpy_and_never_trap():
         np.testing.assert_array_equal(found[1][[0, 1, 2, 4]], (x % y)[[0, 1, 2, 4]])
 
 
+def test_results_meet_what_is_given_for_each_image_of_one_row():
+    x, w, s = (np.ones(shape, np.float32) for shape in ((4, 1, 3, 5), (1, 1, 5, 6), (4, 1, 1, 6)))
+    s *= np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)
+    f = lambda x, w, s: cr.conv2d(x, w) * s
+    np.testing.assert_array_equal(cr.compile(f)(x, w, s).array(), 5 * np.broadcast_to(s, (4, 1, 3, 6)))
+
+
 def test_what_is_fused():
     x = np.ones((64, 100), np.float32)
 

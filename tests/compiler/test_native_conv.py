@@ -21,7 +21,7 @@ from chainrule.compiler.on_native import (
     target,
 )
 from chainrule.compiler.on_native.axis import Axis, backward_axes, forward_axis
-from chainrule.compiler.on_native.call import Call, Epilogue
+from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.ir import Function, Int, Value, number
 from chainrule.compiler.on_native.matmul import Lowered
@@ -293,8 +293,7 @@ def test_numpy_packs_weights_as_the_kernel_does(
     packing = (conv, conv_gradient)[side].packing(c, where)
     w = rng.normal(size=(3, 3, c.depth, c.outputs)).astype(F32)
     room = np.zeros(packing.nbytes // 4, F32)
-    kernel = packing.kernel((), where)
-    run(Lowered((Call(kernel, ("w", "packed")),)), where, {"w": w, "packed": room}, ())
+    run(packing.lower((), where), where, {"plain": w, "packed": room}, ())
     assert packing.of(w).tobytes() == room.tobytes()
     other = dataclasses.replace(c, images=3, size=(11, 9))
     assert (conv, conv_gradient)[side].packing(other, where) == packing

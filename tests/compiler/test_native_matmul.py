@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.compiler.on_native import jit
-from chainrule.compiler.on_native.call import Call, Epilogue
+from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.ir import Function, Int, Value, module, number
 from chainrule.compiler.on_native.matmul import Lowered, Product, lower, packed_size, panel_width, panelling
 from chainrule.compiler.on_native.matmul.parts import parts_of
@@ -277,8 +277,7 @@ def test_packing_before_keeps_the_bits(
             continue
         flat = better.packing.of(np.lib.stride_tricks.as_strided(y, better.shape, y.strides))
         by_kernel = room(flat.size, dtype)
-        kernel = better.packing.kernel(better.strides, target)
-        run(Lowered((Call(kernel, ("b", "packed")),)), target, dtype, b=y, packed=by_kernel)
+        run(better.packing.lower(better.strides, target), target, dtype, plain=y, packed=by_kernel)
         run(lower(product, target), target, dtype, a=x, b=y, c=c)
         for panels in (by_kernel, flat):
             run(lower(better.product, target), target, dtype, 1, a=x, b=panels, c=d)

@@ -44,6 +44,7 @@ class Group:
         reads: the same for the shape that its inputs broadcast to; for a reduction, that of its input.
         number: of the group; groups run in the order of the graph that they form.
         after: the groups that must run before, with all those before them, as bits.
+        prologues: of a head, loops that compute one of its inputs, by the number of that.
         once: whether its values are too dear to be computed in more than one pass over the domain.
     """
 
@@ -57,10 +58,16 @@ class Group:
     axes: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
     reads: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
     once: bool = False
+    prologues: dict[int, Group] = field(default_factory=dict[int, "Group"])
 
     @property
     def bit(self) -> int:
         return 1 << self.number
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The members, and before them those of the prologues."""
+        return [*(n for p in self.prologues.values() for n in p.members), *self.members]
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ def overwrite(
     outside = {grouping.sights[n].base for n in graph.outputs}
     readers: dict[Node, dict[Group, None]] = {}
     for group in grouping.groups:
-        for node in group.members:
+        for node in group.nodes:
             for x in node.inputs:
                 for base in grouping.arrays_read(x):
                     readers.setdefault(base, {})[group] = None
@@ -57,6 +57,9 @@ def overwrite(
 
 def _same_place(home: Group, grouping: Grouping, result: Node, old: Node) -> bool:
     """Whether the group reads ``old`` only at the element that it writes next."""
+    for prologue in home.prologues.values():
+        if any(old in grouping.arrays_read(x) for node in prologue.members for x in node.inputs):
+            return False
     for node in home.members:
         for x in node.inputs:
             sight = grouping.sights[x]

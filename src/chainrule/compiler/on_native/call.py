@@ -26,6 +26,24 @@ class Call:
     operands: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Code for an operation.
+
+    Next to its arrays it needs memory that whoever runs it provides, aligned to 64 bytes: "workspace" carries values
+    from one call to the next; "scratch" does not, but has room for each thread.
+
+    Attributes:
+        calls: run one after the other.
+        workspace: bytes.
+        scratch: bytes for each thread; that of thread ``t`` begins at ``t * scratch``.
+    """
+
+    calls: tuple[Call, ...]
+    workspace: int = 0
+    scratch: int = 0
+
+
 class Epilogue(ABC):
     """What becomes of a result while it is still in registers: bias, activation, an optimizer's update.
 

@@ -16,6 +16,7 @@ from chainrule.compiler.on_native.ir import type_of
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.panels import PackedWeights, Weights
 from chainrule.compiler.on_native.prepacking import Packing
+from chainrule.compiler.on_native.prologues import Prologue
 from chainrule.compiler.on_native.target import Target
 from chainrule.ops.windows import Pads, Pair, count_windows
 from chainrule.shapes import DType
@@ -39,6 +40,7 @@ class Convolution:
         dtype: of all arrays, float32 or float64.
         stride, padding, dilation, groups: as the primitive has them.
         epilogue: finishes the result of the forward pass or of the gradient, whichever is lowered.
+        prologue: computes the images, or the gradient upstream, as they are staged: by Winograd's filtering alone.
         packed: "w" holds packed weights (as the first kernel leaves them in the workspace), not the plain kernel.
     """
 
@@ -54,6 +56,7 @@ class Convolution:
     groups: int = 1
     epilogue: Epilogue | None = None
     packed: bool = False
+    prologue: Prologue | None = None
 
     @property
     def windows(self) -> Pair:
@@ -87,6 +90,7 @@ class Convolution:
         sizes = f"{self.images}x{self.size[0]}x{self.size[1]}x{self.channels}"
         steps = f"s{_dotted(self.stride)}_p{pads}_d{_dotted(self.dilation)}_g{self.groups}"
         finish = f"_{self.epilogue.name}" if self.epilogue and finished else ""
+        finish += f"_{self.prologue.name}" if self.prologue else ""
         kernel = f"k{_dotted(self.kernel)}_o{self.outputs}"
         return f"{stem}_{sizes}_{kernel}_{steps}_{self.dtype.name}{finish}_{target.isa.name}"
 

@@ -11,10 +11,10 @@ from chainrule.compiler.on_native.bodies import Body
 from chainrule.compiler.on_native.call import Call, Epilogue
 from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.target import Target
-from chainrule.compiler.on_native.values import Access, Loop, Values
+from chainrule.compiler.on_native.values import Loop, Values, as_matrix, place_of
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
 from chainrule.node import Node
-from chainrule.shapes import count, row_major
+from chainrule.shapes import row_major
 
 LONG = 12
 """Instructions from which on an epilogue is a loop."""
@@ -76,24 +76,9 @@ class BodyEpilogue(Epilogue):
 
     def prefetch(self, f: Function, pointers: Sequence[Value], row: Int, column: Int, batch: Int) -> None:
         values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, 1)
-        self._place(values, row, column, batch)
+        place_of(values, row, column, batch if self.batched else None)
         for array in self._rows:
             f.prefetch(values.address(array))
-
-    def _place(self, values: Values, row: Int, column: Int, batch: Int) -> None:
-        """Tell where in the domain a row and a column are."""
-        f, sizes = values.f, self.loop.sizes
-        last = len(sizes) - 1
-        values.index[last] = column
-        outer = list(range(last))
-        if self.batched:
-            values.index[outer.pop()] = row
-            row = batch
-        for axis in reversed(outer[1:]):
-            values.index[axis] = f.mod_int(row, sizes[axis])
-            row = f.div_int(row, sizes[axis])
-        if outer:
-            values.index[outer[0]] = row
 
     def apply(
         self,
@@ -109,7 +94,7 @@ class BodyEpilogue(Epilogue):
             values = pointers.values
         else:
             values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, result.type.lanes)
-        self._place(values, row, column, batch)
+        place_of(values, row, column, batch if self.batched else None)
         known = {**values.fixed, self.head: result}
         for array, n in self.loop.stores:
             values.store(array, values.value(n, mask, known), mask)
@@ -179,7 +164,9 @@ def finish(group: Group, grouping: Grouping, needed: set[Node], target: Target, 
         tuple((number[array], n) for array, n in body.stores if array != skipped),
     )
     stored = None if given is None else body.stores[given][1]
-    loop = loop if batched else _rows_joined(loop)
+    if not batched:
+        loop = as_matrix(loop, loop.sizes[-1])
+        assert loop is not None
     arrays.update({f"epilogue{i}": body.places[array] for i, array in enumerate(kept)})
     return Finish(BodyEpilogue(loop, batched, head, stored, target), arrays, group, body)
 
@@ -193,28 +180,3 @@ def _main_store(body: Body, node: Node) -> int | None:
         if same and access.dtype is node.dtype:
             return i
     return None
-
-
-def _rows_joined(loop: Loop) -> Loop:
-    """The same loop with axes before the last joined where every array crosses them in one stride."""
-    joined: list[list[int]] = []
-    for axis in range(len(loop.sizes) - 1):
-        n = loop.sizes[axis]
-        if joined and all(n == 1 or x.strides[joined[-1][-1]] == x.strides[axis] * n for x in loop.arrays):
-            joined[-1].append(axis)
-        else:
-            joined.append([axis])
-    joined.append([len(loop.sizes) - 1])
-    steps = [[_step(loop, access, part) for part in joined] for access in loop.arrays]
-    return Loop(
-        tuple(count(tuple(loop.sizes[a] for a in part)) for part in joined),
-        frozenset(),
-        tuple(Access(tuple(s), x.dtype) for s, x in zip(steps, loop.arrays, strict=True)),
-        loop.body,
-        loop.stores,
-    )
-
-
-def _step(loop: Loop, access: Access, part: Sequence[int]) -> int:
-    """The stride along joined axes: that of the innermost which is not of size 1."""
-    return next((access.strides[a] for a in reversed(part) if loop.sizes[a] != 1), 0)

@@ -14,7 +14,8 @@ from chainrule.compiler.on_native.epilogues import Finish, finish
 from chainrule.compiler.on_native.operands import Operand, as_it_lies, dense, is_constant, is_dense
 from chainrule.compiler.on_native.pooling import Pool
 from chainrule.compiler.on_native.prepacking import Head, Packing, Wish
-from chainrule.compiler.on_native.products import ProductHead
+from chainrule.compiler.on_native.products import ProductHead, computed_inputs
+from chainrule.compiler.on_native.prologues import Computed, computed, prologue_operands, with_prologue
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import FILTERS, Filter
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
@@ -33,6 +34,7 @@ class ConvHead(Head):
         lower: gives the kernels of a problem.
         names: of its two inputs in those kernels.
         packing: of the weights, if it reads any.
+        computed: the first input, if its kernels compute it as they stage it.
     """
 
     problem: Convolution
@@ -42,6 +44,10 @@ class ConvHead(Head):
     names: tuple[str, str]
     target: Target
     packing: Packing | None = None
+    computed: Computed | None = None
+
+    def takes(self, i: int) -> bool:
+        return i == 0 and self.computed is not None
 
     def wish(self) -> Wish | None:
         if self.packing is None:
@@ -56,14 +62,19 @@ class ConvHead(Head):
     def steps(self, packed: Place | None) -> list[Step]:
         found: list[Step] = []
         arrays: dict[str, Place] = {}
-        for name, x in zip(self.names, self.end.group.members[0].inputs, strict=True):
-            if name == "w" and packed is not None:
+        how = self.computed
+        for i, (name, x) in enumerate(zip(self.names, self.end.group.members[0].inputs, strict=True)):
+            if i == 0 and how:
+                arrays[name] = how.places[0]
+                arrays |= zip(prologue_operands(how.prologue), how.places, strict=True)
+            elif name == "w" and packed is not None:
                 arrays[name] = packed
             else:
                 arrays[name] = dense(self.grouping.sights[x], x, found, self.target).place
-        problem = replace(self.problem, packed=packed is not None)
+        problem = replace(self.problem, packed=packed is not None, prologue=how and how.prologue)
         lowered = self.lower(problem, self.target)
-        return [*found, *self.end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "y")]
+        steps = self.end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "y")
+        return [*found, *(with_prologue(steps, how, "convolution") if how else steps)]
 
 
 def head_of_conv(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
@@ -74,7 +85,10 @@ def head_of_conv(group: Group, grouping: Grouping, needed: set[Node], target: Ta
     problem = _convolution(node, x.shape, w.shape, end)
     how = _filter(problem, winograd.suits, target)
     if how:
-        return ConvHead(problem, end, grouping, partial(winograd.lower, how=how), ("x", "w"), target)
+        packing = winograd.packing(problem, target, how)
+        lower = partial(winograd.lower, how=how)
+        known = _computed(group, grouping, target)
+        return ConvHead(problem, end, grouping, lower, ("x", "w"), target, packing, known)
     packing = conv.packing(problem, target)
     return ConvHead(problem, end, grouping, conv.lower, ("x", "w"), target, packing)
 
@@ -96,11 +110,16 @@ def head_of_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node],
         before: list[Step] = []
         left = dense(grouping.sights[g], g, before, target)
         sight = grouping.sights[w]
-        return ProductHead(end, left, w, sight, is_dense(sight, w.shape), dense, product, target, before)
+        known = computed_inputs(group, grouping, target)
+        return ProductHead(
+            end, left, w, sight, is_dense(sight, w.shape), dense, product, target, before, known
+        )
     how = _filter(problem, winograd.suits, target)
     if how:
         lower = partial(winograd.lower_input_gradient, how=how)
-        return ConvHead(problem, end, grouping, lower, ("g", "w"), target)
+        packing = winograd.packing(problem, target, how, gradient=True)
+        known = _computed(group, grouping, target)
+        return ConvHead(problem, end, grouping, lower, ("g", "w"), target, packing, known)
     packing = conv_gradient.packing(problem, target)
     return ConvHead(problem, end, grouping, conv_gradient.lower_input_gradient, ("g", "w"), target, packing)
 
@@ -117,6 +136,15 @@ def head_of_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node]
     else:
         lower = conv_gradient.lower_weight_gradient
     return ConvHead(problem, end, grouping, lower, ("x", "g"), target)
+
+
+def _computed(group: Group, grouping: Grouping, target: Target) -> Computed | None:
+    """The first input as what its prologue computes, pixel by pixel; None if there is none, or it cannot be seen so."""
+    x = group.members[0].inputs[0]
+    sight = grouping.sights[x]
+    if 0 not in group.prologues or sight.offset or not is_dense(sight, x.shape) or x.size != sight.base.size:
+        return None
+    return computed(group.prologues[0], sight.base, x.shape[-1], grouping, target)
 
 
 def _convolution(node: Node, images: Shape, kernel: Shape, end: Finish) -> Convolution:

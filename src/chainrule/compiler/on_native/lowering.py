@@ -11,6 +11,7 @@ from chainrule.compiler.on_native import bodies, heads, loops, prepacking
 from chainrule.compiler.on_native.elements import missing, slow
 from chainrule.compiler.on_native.partial import in_parts
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.prologues import Takes, absorb
 from chainrule.compiler.recompute import stored
 from chainrule.compiler.steps import Place, Step, Workspace
 from chainrule.compiler.views import Sight
@@ -39,6 +40,8 @@ def steps_of(
             graph, elementwise=is_elementwise, kind_of=heads.kind_of, reduces=is_reduction, cheap=is_cheap
         )
     needed = stored(graph, grouping, is_cheap)
+    if target is not None:
+        absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
     headed = _headed(grouping, needed, target) if target else {}
@@ -76,6 +79,16 @@ def is_reduction(node: Node) -> bool:
     if node.op not in REDUCTIONS or node.dtype.kind == "b":
         return False
     return bool(node.inputs[0].size)
+
+
+def _takes(grouping: Grouping, needed: set[Node], target: Target) -> Takes:
+    """Whether the kernel of a head can compute an input as it reads it."""
+
+    def takes(group: Group, i: int, loop: Group) -> bool:
+        with_it = replace(group, prologues={**group.prologues, i: loop})
+        return heads.head(with_it, grouping, needed, target).takes(i)
+
+    return takes
 
 
 def _headed(grouping: Grouping, needed: set[Node], target: Target) -> dict[Group, list[Step]]:

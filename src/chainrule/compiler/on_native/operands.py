@@ -45,7 +45,12 @@ def factor(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand:
 
 def is_dense(sight: Sight, shape: Shape) -> bool:
     """Whether an array lies row-major without gaps."""
-    return all(n == 1 or s == e for n, s, e in zip(shape, sight.strides, row_major(shape), strict=True))
+    return lies_so(sight, shape, row_major(shape))
+
+
+def lies_so(sight: Sight, shape: Shape, strides: Sequence[int]) -> bool:
+    """Whether an array lies with such strides, as far as they matter."""
+    return all(n == 1 or s == e for n, s, e in zip(shape, sight.strides, strides, strict=True))
 
 
 def dense(sight: Sight, x: Node, found: list[Step], target: Target) -> Operand:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.compiler.on_native.axis import Axis
+from chainrule.compiler.on_native.call import Call, Lowered
 from chainrule.compiler.on_native.ir import PTR, Function, Int, Type, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul.packing import transposed
 from chainrule.compiler.on_native.prepacking import Packing
+from chainrule.compiler.on_native.prologues import Prologue
 from chainrule.compiler.on_native.target import Target
 from chainrule.primitive import Array
 
@@ -165,9 +167,15 @@ class PackedWeights(Packing):
             found.append(values.reshape(-1))
         return np.concatenate(found)
 
-    def kernel(self, strides: Sequence[int], target: Target) -> Kernel:
-        code = hashlib.sha256(repr(self).encode()).hexdigest()[:20]
-        return self.weights.pack(self.panels, f"pack_weights_{code}_{target.isa.name}", target)
+    def lower(self, strides: Sequence[int], target: Target, prologue: Prologue | None = None) -> Lowered:
+        assert prologue is None  # no convolution takes one for its weights
+        kernel = self.weights.pack(self.panels, f"pack_weights_{self.code}_{target.isa.name}", target)
+        return Lowered((Call(kernel, ("plain", "packed")),))
+
+    @property
+    def code(self) -> str:
+        """Stands for all of it in names."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:20]
 
 
 def _taps_alone(axis: Axis) -> Axis:

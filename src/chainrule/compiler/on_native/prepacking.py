@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.compiler.memory import aligned
-from chainrule.compiler.on_native.kernel import Kernel
+from chainrule.compiler.on_native.call import Lowered
 from chainrule.compiler.on_native.operands import is_constant, values_of
+from chainrule.compiler.on_native.prologues import Computed, Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Step, Workspace
 from chainrule.node import Node, holding
@@ -42,8 +43,11 @@ class Packing(ABC):
         """The numbers of an array in this order, flat."""
 
     @abstractmethod
-    def kernel(self, strides: Sequence[int], target: Target) -> Kernel:
-        """What packs; its operands are an array with such strides, in elements, and the packed one."""
+    def lower(self, strides: Sequence[int], target: Target, prologue: Prologue | None = None) -> Lowered:
+        """The kernels that pack: operands "plain", with such strides in elements, and "packed".
+
+        If a prologue computes the array, what that reads comes in the place of "plain".
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Wish:
         place, shape, strides: where it lies, and as which array the packing sees it.
         packing: what is wished for.
         saves: the time that it saves, in times of packing.
+        computed: what computes the operand, if it lies nowhere.
     """
 
     node: Node
@@ -63,6 +68,7 @@ class Wish:
     strides: tuple[int, ...]
     packing: Packing
     saves: float
+    computed: Computed | None = None
 
     @property
     def key(self) -> tuple[Place, Shape, tuple[int, ...], Packing]:
@@ -80,6 +86,10 @@ class Head(ABC):
     @abstractmethod
     def steps(self, packed: Place | None) -> list[Step]:
         """What computes it, from the operand packed as it wishes or as it lies."""
+
+    def takes(self, i: int) -> bool:
+        """Whether it is no slower if it computes an input, by its number, by the prologue that is given for it."""
+        return False
 
 
 def lower(heads: Sequence[Head], target: Target) -> list[list[Step]]:
@@ -99,28 +109,36 @@ def lower(heads: Sequence[Head], target: Target) -> list[list[Step]]:
         first, wish = readers[0]
         if is_constant(wish.place):
             place, note = Place(_constant(wish)), f"{wish.node.spec} packed when compiled"
-        elif sum(w.saves for _, w in readers) >= WORTH:
-            place, note = (
-                Place(Workspace(wish.packing.nbytes)),
-                f"{wish.node.spec} packed before, for several",
-            )
-            found[first] = [_packing(wish, place, len(readers), target)]
+        elif wish.computed or sum(w.saves for _, w in readers) >= WORTH:
+            place, note = Place(Workspace(wish.packing.nbytes)), f"{wish.node.spec} packed before"
+            found[first] = _packing(wish, place, len(readers), target)
         else:
             continue
         packed.update((i, (place, note)) for i, _ in readers)
     for i, head in enumerate(heads):
         place, note = packed.get(i, (None, ""))
         *others, last = head.steps(place)
-        found[i] += [*others, replace(last, note=note)]
+        found[i] += [*others, replace(last, note="; ".join(filter(None, (last.note, note))))]
     return found
 
 
-def _packing(wish: Wish, to: Place, readers: int, target: Target) -> Step:
-    """The step that packs something for all of its readers."""
-    kernel = wish.packing.kernel(wish.strides, target)
-    whom = f"{readers} readers" if readers > 1 else "a batch"
-    note = f"packs {wish.node.spec} for {whom}"
-    return Step([wish.node], [wish.place, to], frozenset([to.array]), kernel, note=note)
+def _packing(wish: Wish, to: Place, readers: int, target: Target) -> list[Step]:
+    """The steps that pack something for all of its readers."""
+    lowered = wish.packing.lower(wish.strides, target, wish.computed and wish.computed.prologue)
+    given = {"plain": wish.place, "packed": to, "workspace": Place(Workspace(lowered.workspace))}
+    nodes: Sequence[Node] = (wish.node,)
+    if wish.computed:
+        nodes = wish.computed.nodes
+        given |= zip(prologue_operands(wish.computed.prologue), wish.computed.places, strict=True)
+        whom = f"{readers} products" if readers > 1 else "a product"
+        note = f"into {whom}, as {wish.node.spec} is packed"
+    else:
+        note = f"packs {wish.node.spec} for {f'{readers} readers' if readers > 1 else 'a batch'}"
+    steps: list[Step] = []
+    for call in lowered.calls:
+        writes = frozenset(given[name].array for name in call.operands if name in ("packed", "workspace"))
+        steps.append(Step(nodes, [given[name] for name in call.operands], writes, call.kernel, note=note))
+    return steps
 
 
 def _constant(wish: Wish) -> Node:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number
+from chainrule.compiler.on_native.ir import Function, Int, Type, Value, first_lanes, number
 from chainrule.ops.windows import Pair
+
+Pixels: TypeAlias = "Callable[[Int, Int, Value | None], Value]"
+"""Computes channels of a pixel as a vector: of which pixel of all images, from which channel on, under which mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,11 @@ class Stage:
 
         f.loop(*images, 1, image, may_be_empty=True)
 
-    def refill(self, f: Function, source: Value, copy: Value, image: Int, top: Int) -> None:
-        """The same for one image, in a copy that was cleared once and holds nothing but rows of this width since."""
+    def refill(self, f: Function, source: Value | Pixels, copy: Value, image: Int, top: Int) -> None:
+        """The same for one image, in a copy that was cleared once and holds nothing but rows of this width since.
+
+        The pixels may be computed.
+        """
         begin, end = self._rows(f, top)
         f.loop(0, begin, 1, lambda r, _: self._blank(f, copy, r), may_be_empty=True)
         f.loop(begin, end, 1, lambda r, _: self._copy(f, source, copy, image, top, r, 0), may_be_empty=True)
@@ -68,13 +75,18 @@ class Stage:
         begin = f.min_int(f.max_int(f.sub_int(0, top), 0), self.height)
         return begin, f.min_int(f.sub_int(self.size[0], top), self.height)
 
-    def _copy(self, f: Function, source: Value, copy: Value, n: Int, top: Int, r: Int, place: Int) -> None:
+    def _copy(
+        self, f: Function, source: Value | Pixels, copy: Value, n: Int, top: Int, r: Int, place: Int
+    ) -> None:
         """Copy row ``r`` of image ``n``, whose rows lie in the copy from ``place`` on."""
         line = f.add_int(f.mul_int(n, self.size[0]), f.add_int(top, r))
         pixel = f.add_int(f.mul_int(line, self.size[1]), max(0, self.left))
+        there = self._line(f, copy, f.add_int(place, r))
+        if not isinstance(source, Value):
+            self._compute(f, source, there, pixel)
+            return
         pitch = self.whole or self.channels
         here = f.at(source, f.mul_int(pixel, pitch), self.kind)
-        there = self._line(f, copy, f.add_int(place, r))
         # Pixels that follow each other in both arrays are copied as one.
         pixels, length = (1, self._inside) if pitch == self.channels else (self._inside, 1)
 
@@ -89,6 +101,22 @@ class Stage:
             )
 
         f.loop(0, pixels, 1, one)
+
+    def _compute(self, f: Function, source: Pixels, there: Value, pixel: Int) -> None:
+        """The pixels of a row from ``pixel`` on."""
+        lanes, rest = self.lanes, self.channels % self.lanes
+
+        def one(q: Int, _: list[Value]) -> None:
+            here, to = f.add_int(pixel, q), f.at(there, f.mul_int(q, self.channels), self.kind)
+
+            def some(c: Int, mask: Value | None = None) -> None:
+                f.store(source(here, c, mask), f.at(to, c, self.kind), mask)
+
+            f.loop(0, self.channels - rest, lanes, lambda c, _: some(c))
+            if rest:
+                some(self.channels - rest, first_lanes(rest, lanes))
+
+        f.loop(0, self._inside, 1, one)
 
     def _blank(self, f: Function, copy: Value, r: Int) -> None:
         there = self._line(f, copy, r)

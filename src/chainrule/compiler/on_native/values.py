@@ -7,7 +7,7 @@ A `Loop` is a list of instructions in single assignment, with how each array run
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,41 @@ def collapsed(loop: Loop) -> Loop:
     if not sizes:
         sizes, arrays = (1,), tuple(Access((0,), x.dtype) for x in loop.arrays)
     return Loop(sizes, reduced, arrays, loop.body, loop.stores)
+
+
+def as_matrix(loop: Loop, columns: int) -> Loop | None:
+    """The same loop with its last axes as one of so many columns, and those before joined where all arrays allow it.
+
+    None if some array does not cross the columns in one stride.
+    """
+    first, size = len(loop.sizes) - 1, loop.sizes[-1]
+    while size < columns and first:
+        first -= 1
+        size *= loop.sizes[first]
+    parts = [*_joined(loop, range(first)), *(_joined(loop, range(first, len(loop.sizes))) or [[first]])]
+    if size != columns or sum(part[0] >= first for part in parts) > 1:
+        return None
+    return Loop(
+        tuple(count(tuple(loop.sizes[a] for a in part)) for part in parts),
+        loop.reduced,
+        tuple(Access(tuple(x.strides[part[-1]] for part in parts), x.dtype) for x in loop.arrays),
+        loop.body,
+        loop.stores,
+    )
+
+
+def _joined(loop: Loop, axes: Iterable[int]) -> list[list[int]]:
+    """Axes that every array crosses in one stride; those of size 1 are left out."""
+    parts: list[list[int]] = []
+    for a in axes:
+        n = loop.sizes[a]
+        if n == 1:
+            continue
+        if parts and all(x.strides[parts[-1][-1]] == x.strides[a] * n for x in loop.arrays):
+            parts[-1].append(a)
+        else:
+            parts.append([a])
+    return parts
 
 
 _COMBINE: dict[type[Primitive], str] = {Sum: "add", Prod: "mul", Max: "maximum", Min: "minimum"}
@@ -280,6 +315,22 @@ class Values:
             )
             vector = self.combine(op, low, high)
         return f.lane(vector, 0)
+
+
+def place_of(values: Values, row: Int, column: Int, batch: Int | None = None) -> None:
+    """Tell where in a domain a row and a column are: rows run through all axes but the last, or all but a batch."""
+    f, sizes = values.f, values.loop.sizes
+    last = len(sizes) - 1
+    values.index[last] = column
+    outer = list(range(last))
+    if batch is not None:
+        values.index[outer.pop()] = row
+        row = batch
+    for axis in reversed(outer[1:]):
+        values.index[axis] = f.mod_int(row, sizes[axis])
+        row = f.div_int(row, sizes[axis])
+    if outer:
+        values.index[outer[0]] = row
 
 
 def in_pairs(strides: Sequence[int], vector: int) -> bool:

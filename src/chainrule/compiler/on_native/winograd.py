@@ -16,17 +16,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chainrule.compiler.on_native.call import Call, Epilogue, epilogue_operands
+import numpy as np
+
+from chainrule.compiler.memory import aligned
+from chainrule.compiler.on_native.call import Call, Epilogue, Lowered, epilogue_operands
 from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.conv_gradient import backward
 from chainrule.compiler.on_native.direct import TASKS, Direct, cut
 from chainrule.compiler.on_native.ir import Int, Value
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
-from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
-from chainrule.compiler.on_native.panels import Weights, parts
+from chainrule.compiler.on_native.once import run_once
+from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
+from chainrule.compiler.on_native.prepacking import Packing
+from chainrule.compiler.on_native.prologues import Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import F2, FILTERS, TAPS, Filter, sandwich
 from chainrule.compiler.on_native.winograd_tiles import (
@@ -36,6 +41,7 @@ from chainrule.compiler.on_native.winograd_tiles import (
     area,
     panels_of,
 )
+from chainrule.primitive import Array
 
 _CHANNELS = {2: 32, 4: 16}
 """With fewer the transforms take longer than what they save."""
@@ -72,7 +78,7 @@ def suits(problem: Convolution, how: Filter, fewest: int = _TILES) -> bool:
 def lower(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     """As :func:`chainrule.compiler.on_native.conv.lower`, for convolutions to which it `applies`.
 
-    If ``problem.packed``, "w" holds transformed weights: the end of the workspace, :func:`packed_bytes` long.
+    If ``problem.packed``, "w" holds transformed weights, as :func:`packing` makes them.
     """
     return _lower(problem, forward(problem, target), "x", target, how)
 
@@ -82,11 +88,43 @@ def lower_input_gradient(problem: Convolution, target: Target, how: Filter = F2)
     return _lower(problem, backward(problem, target), "g", target, how)
 
 
-def packed_bytes(problem: Convolution, target: Target, how: Filter = F2, *, gradient: bool = False) -> int:
-    """Bytes of transformed weights, for the forward pass or for the gradient for the image."""
-    d, _ = (backward if gradient else forward)(problem, target)
+def packing(
+    problem: Convolution, target: Target, how: Filter = F2, *, gradient: bool = False
+) -> Packing | None:
+    """How transformed weights lie, for the forward pass or for the gradient for the image; None on other machines."""
+    d, weights = (backward if gradient else forward)(problem, target)
+    if not target.runs_here:
+        return None
     panels = panels_of(d.width, d.kind, target.isa)
-    return how.planes * d.depth * panels.channels * panels.count * problem.dtype.itemsize
+    return Transformed(PackedWeights.of_sums(weights, panels), how, target)
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed(Packing):
+    """Weights that are packed and transformed: ``[plane][panel][depth][channels]``."""
+
+    packed: PackedWeights
+    how: Filter
+    target: Target
+
+    @property
+    def nbytes(self) -> int:
+        return self.packed.nbytes // (TAPS * TAPS) * self.how.planes
+
+    def of(self, array: Array) -> Array:
+        dtype = array.dtype
+        found = aligned(self.nbytes).view(dtype)
+        lowered = self.lower((), self.target)
+        run_once(lowered, {"plain": np.ascontiguousarray(array), "packed": found}, self.target)
+        return found
+
+    def lower(self, strides: Sequence[int], target: Target, prologue: Prologue | None = None) -> Lowered:
+        assert prologue is None  # no convolution takes one for its weights
+        name = f"transform{self.how.outputs}_{self.packed.code}_{target.isa.name}"
+        weights, panels = self.packed.weights, self.packed.panels
+        pack = Call(weights.pack(panels, f"{name}_pack", target), ("plain", "workspace"))
+        transform = Call(_transform(weights, panels, self.how, name, target), ("workspace", "packed"))
+        return Lowered((pack, transform), self.packed.nbytes)
 
 
 def _lower(
@@ -97,21 +135,22 @@ def _lower(
         return Lowered(())
     near = how.planes * d.depth * d.width <= _NEAR
     plan = Plan.of(d, how, target.isa, _FEW if near else _MANY)
+    plan = replace(plan, computed=problem.prologue is not None)
     plain = weights.size(plan.panels)
     size = how.planes * d.depth * plan.panels.channels * plan.panels.count
     name = f"winograd{how.outputs}_{d.name}{'_packed' * problem.packed}"
-    kernel = _Images(plan, target, name, epilogue=d.epilogue, asks=near).kernel(
-        0 if problem.packed else plain
-    )
+    code = _Images(plan, target, name, epilogue=d.epilogue, asks=near, prologue=problem.prologue)
+    kernel = code.kernel(0 if problem.packed else plain)
     where = "w" if problem.packed else "workspace"
-    call = Call(kernel, (source, where, "scratch", "y", *epilogue_operands(problem.epilogue)))
+    extra = (*epilogue_operands(problem.epilogue), *prologue_operands(problem.prologue))
+    call = Call(kernel, (source, where, "scratch", "y", *extra))
     itemsize = problem.dtype.itemsize
     scratch = plan.room(False) * itemsize
     if problem.packed:
         return Lowered((call,), 0, scratch)
     pack = weights.pack(plan.panels, f"{name}_pack", target)
-    transform = _transform(plan, f"{name}_weights", target)
-    calls = (Call(pack, ("w", "workspace")), Call(transform, ("workspace",)), call)
+    transform = _transform(weights, plan.panels, how, f"{name}_weights", target, plain)
+    calls = (Call(pack, ("w", "workspace")), Call(transform, ("workspace", "workspace")), call)
     return Lowered(calls, (plain + size) * itemsize, scratch)
 
 
@@ -121,14 +160,18 @@ class _Images(Block):
 
     epilogue: Epilogue | None = None
     asks: bool = True
+    prologue: Prologue | None = None
 
     def kernel(self, offset: int) -> Kernel:
-        """Operands: source, transformed weights from an offset on, scratch, result, those of the epilogue."""
+        """Operands: source, transformed weights from an offset on, scratch, result, the epilogue's, the prologue's."""
         p, d = self.plan, self.plan.d
         tasks = parts(p.blocks, max(1, min(TASKS, d.products // WORK)))
         f, operands, task = self.begin(2, p.pixels)
         x, w, self.y = (operand(f, operands, i) for i in (0, 1, 3))
         extra = range(4, 4 + (self.epilogue.operands if self.epilogue else 0))
+        pixels = x
+        if self.prologue:
+            pixels = self.prologue.reader(f, operands, extra.stop, p.panels.lanes)
         self.extra: Sequence[Value] = [operand(f, operands, i) for i in extra]
         if self.epilogue:
             self.extra = self.epilogue.prepare(f, self.extra, p.vector)
@@ -140,7 +183,7 @@ class _Images(Block):
             self.multiply(e, weights)
 
         def block(images: tuple[Int, Int], line: Int) -> None:
-            self.planes(p.pixels, x, images, line, self.seen, p.above)
+            self.planes(p.pixels, pixels, images, line, self.seen, p.above)
             f.loop(0, p.filter.planes, 1, lambda e, _: plane(e, images, line))
             self.result(images, line)
 
@@ -267,31 +310,33 @@ class _Images(Block):
             f.store(done, f.at(self.y, f.add_int(f.mul_int(row, width), column), value.type), mask)
 
 
-def _transform(p: Plan, name: str, target: Target) -> Kernel:
-    """Transform packed weights, which follow each other as ``[panel][tap][depth][channels]``. Operand: workspace."""
-    d, kind = p.d, p.vector
-    line = d.depth * p.panels.channels
-    vectors = line // p.panels.lanes * p.panels.count
+def _transform(w: Weights, panels: Panels, how: Filter, name: str, target: Target, offset: int = 0) -> Kernel:
+    """Transform packed weights, which follow each other as ``[panel][tap][depth][channels]``.
+
+    Operands: these, and what the results are written to, from an offset on.
+    """
+    kind = w.kind.vector(panels.lanes)
+    line = w.depth * panels.channels
+    vectors = line // panels.lanes * panels.count
     tasks = parts(vectors, max(1, min(TASKS, vectors >> 8)))
     f, operands, task, _ = entry(name, target)
-    packed = operand(f, operands, 0)
-    result = f.at(packed, TAPS * TAPS * line * p.panels.count, d.kind)
+    packed, result = operand(f, operands, 0), f.at(operand(f, operands, 1), offset, w.kind)
 
     def one(i: Int, _: list[Value]) -> None:
-        at = f.mul_int(i, p.panels.lanes)
+        at = f.mul_int(i, panels.lanes)
         panel, place = f.div_int(at, line), f.mod_int(at, line)
-        start = f.at(packed, f.add_int(f.mul_int(panel, TAPS * TAPS * line), place), d.kind)
-        to = f.at(result, at, d.kind)
+        start = f.at(packed, f.add_int(f.mul_int(panel, TAPS * TAPS * line), place), w.kind)
+        to = f.at(result, at, w.kind)
 
         def get(a: int, b: int) -> Value:
             return f.load(f.at(start, (TAPS * a + b) * line, kind), kind)
 
         def put(a: int, b: int, value: Value) -> None:
-            f.store(value, f.at(to, (p.filter.size * a + b) * line * p.panels.count, kind))
+            f.store(value, f.at(to, (how.size * a + b) * line * panels.count, kind))
 
-        sandwich(f, p.filter.weights, get, put)
+        sandwich(f, how.weights, get, put)
 
     f.loop(*share(f, task, vectors, tasks), 1, one, may_be_empty=True)
     f.ret()
-    moved = (TAPS * TAPS + p.filter.planes) * line * p.panels.count
-    return Kernel(name, [f], tasks, 0, moved * d.kind.itemsize)
+    moved = (TAPS * TAPS + how.planes) * line * panels.count
+    return Kernel(name, [f], tasks, 0, moved * w.kind.itemsize)

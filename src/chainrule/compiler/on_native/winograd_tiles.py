@@ -10,7 +10,7 @@ from chainrule.compiler.on_native.direct import Direct
 from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.kernel import entry, operand
 from chainrule.compiler.on_native.panels import Panels
-from chainrule.compiler.on_native.staging import Stage
+from chainrule.compiler.on_native.staging import Pixels, Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
 from chainrule.compiler.on_native.winograd_filter import Filter, Matrix, sandwich, turned
 from chainrule.ops.windows import Pair
@@ -75,6 +75,7 @@ class Plan:
         panels: of the result's channels.
         together, lines: of a block: images, or rows of tiles of one image.
         deep, wide: channels of the source and of the result that are computed at a time; divisors of all.
+        computed: whether pixels of the source are computed as they are staged.
     """
 
     d: Direct
@@ -86,6 +87,7 @@ class Plan:
     lines: int
     deep: int
     wide: int
+    computed: bool = False
 
     @staticmethod
     def of(d: Direct, how: Filter, isa: InstructionSet, fewest: int, most: int | None = None) -> Plan:
@@ -192,10 +194,11 @@ class Plan:
         return Tiles((height, width), channels, self.wide, (0, 0), how.outputs, turned(how.results))
 
     def stage(self, t: Tiles) -> Stage | None:
-        """Room for the pixels that some rows of tiles of an image see; None if all of them lie in the image."""
+        """Room for the pixels that some rows of tiles of an image see; None if these lie in the image."""
         m = self.filter.outputs
         last = [z + m * (n - 1) + t.edge for z, n in zip(t.first, (self.down, self.across), strict=True)]
-        if min(t.first) >= 0 and last[0] <= t.size[0] and last[1] <= t.size[1]:
+        inside = min(t.first) >= 0 and last[0] <= t.size[0] and last[1] <= t.size[1]
+        if inside and not self.computed:
             return None
         width = m * (self.across - 1) + t.edge
         heights = [m * (n - 1) + t.edge for n in range(1, self.lines + 1) if self.lines % n == 0]
@@ -263,13 +266,13 @@ class Block:
         return f, operands, task
 
     def planes(
-        self, t: Tiles, x: Value, images: tuple[Int, Int], line: Int, result: Value, width: int
+        self, t: Tiles, x: Value | Pixels, images: tuple[Int, Int], line: Int, result: Value, width: int
     ) -> None:
         """Write a plane for each element of the transformed tiles of a block.
 
         Args:
             t: which tiles.
-            x: the array.
+            x: the array, or what computes it.
             images: from and to.
             line: the block's first row of tiles.
             result: the first plane.
@@ -289,6 +292,7 @@ class Block:
                 start = self.copies[t]
                 stage.refill(f, x, start, n, top)
             else:
+                assert isinstance(x, Value)
                 place = f.mul_int(f.add_int(f.mul_int(n, t.size[0]), top), t.size[1])
                 start = f.at(x, f.mul_int(f.add_int(place, t.first[1]), t.whole), p.d.kind)
             first = f.mul_int(f.add_int(f.mul_int(f.sub_int(n, images[0]), p.lines), r), p.across)

@@ -12,20 +12,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.compiler.on_native.call import Call, epilogue_operands
+from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.ir import Function, Int, Value
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand
+from chainrule.compiler.on_native.matmul.computed import ComputedRows
 from chainrule.compiler.on_native.matmul.packing import Panels, Stage
 from chainrule.compiler.on_native.matmul.plan import Plan, plan
-from chainrule.compiler.on_native.matmul.product import Lowered, Product, item_pointers, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, Place, Tile, call_tile
+from chainrule.compiler.on_native.prologues import prologue_operands
 from chainrule.compiler.on_native.target import Target
 
 
 def multiply(p: Product, target: Target) -> Lowered:
     """The call that computes a product by blocks."""
     code = _Code(p, plan(p, target), target)
-    operands = ("a", "b", "c", *epilogue_operands(p.epilogue))
+    operands = ("a", "b", "c", *epilogue_operands(p.epilogue), *prologue_operands(p.prologue))
     call = Call(code.kernel(), (*operands, "scratch") if code.scratch else operands)
     return Lowered((call,), 0, code.scratch * p.dtype.itemsize)
 
@@ -61,11 +63,14 @@ class _Code:
         deepest = how.depths[0]
         self.panels = Panels(p, self.width, deepest, target, self.functions) if how.pack else None
         self.stage = Stage(p, self.big, deepest, target, self.functions) if how.stage else None
+        self.computed = ComputedRows(p, deepest, target, self.functions) if p.prologue else None
         sizes = [
             panels * self.panels.size if self.panels else 0,
-            how.group * self.stage.size if self.stage else 0,
+            how.group
+            * (self.stage.size if self.stage else self.big * self.computed.pitch if self.computed else 0),
             blocks * panels * self.big * self.width if len(how.depths) > 1 else 0,
         ]
+        self.a = (1, self.stage.step) if self.stage else (self.computed.pitch, 1) if self.computed else p.a
         line = 64 // p.dtype.itemsize
         starts = [sum(-(-size // line) * line for size in sizes[:i]) for i in range(4)]
         self.offsets, self.scratch = starts[:3], starts[3]
@@ -76,7 +81,7 @@ class _Code:
         bases = table(f, operands, 3)
         scratch = None
         if self.scratch:
-            place = EPILOGUE + (p.epilogue.operands if p.epilogue else 0)
+            place = EPILOGUE + sum(x.operands for x in (p.epilogue, p.prologue) if x)
             scratch = f.at(operand(f, operands, place), f.mul_int(thread, self.scratch), p.element)
         down, across = how.grid
         cells = down * across
@@ -168,6 +173,8 @@ class _Rectangle:
         )
         if code.stage:
             group = self._staged(this, group, code.stage)
+        if code.computed:
+            group = self._computed(this, group, code.computed)
         start, end = self.panels
         full, panels = code.full, code.plan.panels
         f.loop(
@@ -211,6 +218,14 @@ class _Rectangle:
             copy(code.small, f.max_int(group.first, code.bigs), group.end)
         return replace(group, a=self._scratch(1))
 
+    def _computed(self, this: _Pass, group: _Group, computed: ComputedRows) -> _Group:
+        """Compute the rows of A that a group meets."""
+        f, code = self.f, self.code
+        first, end = self._row(group.first), self._row(group.end)
+        row = f.add_int(f.mul_int(self.item, code.p.m), first)
+        computed.copy(f, self.operands, self._scratch(1), row, f.sub_int(end, first), this.start, this.depth)
+        return replace(group, a=self._scratch(1))
+
     def _row(self, block: Int) -> Int:
         f, code = self.f, self.code
         row = f.mul_int(block, code.big)
@@ -232,7 +247,7 @@ class _Rectangle:
             vectors,
             last,
             p.element,
-            (1, code.stage.step) if code.stage else p.a,
+            code.a,
             code.width if packed else p.b[0],
             p.c,
             packed,
@@ -261,7 +276,7 @@ class _Rectangle:
         if code.stage:
             offset = f.mul_int(f.sub_int(block, group.first), code.stage.size)
         else:
-            offset = f.mul_int(f.sub_int(row, self._row(group.first)), p.a[0])
+            offset = f.mul_int(f.sub_int(row, self._row(group.first)), code.a[0])
         a = f.at(group.a, offset, p.element)
         c = f.at(self.c, f.add_int(f.mul_int(row, p.c), column), p.element)
         place = Place(a, b, c, row, column, self.item, self.operands)

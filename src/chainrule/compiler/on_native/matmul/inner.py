@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.compiler.on_native.call import Call, epilogue_operands
+from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
-from chainrule.compiler.on_native.matmul.product import Lowered, Product, item_pointers, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, SUMS
 from chainrule.compiler.on_native.target import Target
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chainrule.compiler.on_native.call import Call
+from chainrule.compiler.on_native.call import Call, Lowered
 from chainrule.compiler.on_native.matmul.blocks import multiply
 from chainrule.compiler.on_native.matmul.inner import multiply_inner, suits
 from chainrule.compiler.on_native.matmul.parts import finish, in_parts, into_workspace, parts_of, turned
-from chainrule.compiler.on_native.matmul.product import Lowered, Product, normalized
+from chainrule.compiler.on_native.matmul.product import Product, normalized
 from chainrule.compiler.on_native.target import Target
 
 TURNED = 1 << 12

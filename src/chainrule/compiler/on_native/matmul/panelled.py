@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.compiler.on_native.ir import Function, Int, Value
+from chainrule.compiler.on_native.call import Call, Lowered
+from chainrule.compiler.on_native.ir import Function, Int, Value, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
+from chainrule.compiler.on_native.matmul import computed
 from chainrule.compiler.on_native.matmul.inner import suits
 from chainrule.compiler.on_native.matmul.packing import Panels
 from chainrule.compiler.on_native.matmul.parts import in_parts, parts_of
@@ -17,6 +19,7 @@ from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, UNPACKED, Plan, 
 from chainrule.compiler.on_native.matmul.product import Product, normalized, packed_size
 from chainrule.compiler.on_native.matmul.tile import turns
 from chainrule.compiler.on_native.prepacking import Packing
+from chainrule.compiler.on_native.prologues import Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
 from chainrule.primitive import Array
 from chainrule.shapes import DType, Shape, row_major
@@ -26,6 +29,8 @@ SMALL, LARGE, SLIGHT = 0.8, 0.4, 0.1
 one, which then comes from memory twice; of one whose columns are adjacent, for few rows of A."""
 FEW = 16
 """Fewer rows of A are few."""
+STAGED = 1 << 16
+"""Bytes of an A from which on it is worth while to compute it as it is staged."""
 _TASK = 1 << 14
 """Fewest elements that a task packs."""
 
@@ -69,12 +74,17 @@ class Panelled(Packing):
         padded[..., : self.n] = array.reshape(*whole, self.n)
         return padded.reshape(*whole, self.panels, self.width).swapaxes(2, 3).reshape(-1)
 
-    def kernel(self, strides: Sequence[int], target: Target) -> Kernel:
+    def lower(self, strides: Sequence[int], target: Target, prologue: Prologue | None = None) -> Lowered:
+        if prologue:
+            kernel = self._computed(strides[-1] != 1, prologue, target)
+            return Lowered((Call(kernel, (*prologue_operands(prologue), "packed")),))
+        return Lowered((Call(self._copied(strides, target), ("plain", "packed")),))
+
+    def _copied(self, strides: Sequence[int], target: Target) -> Kernel:
         *steps, row, column = strides
         p = Product(1, self.n, self.k, self.dtype, (self.k, 1), (row, column), self.n)
         sizes = (*self.batch, self.parts, self.panels)
         units, panel = math.prod(sizes), self.k * self.width
-        tasks = max(1, min(MAX_TASKS, units, units * panel // _TASK))
         shape = "_".join(map(str, (*sizes, *steps)))
         f, operands, task, _ = entry(f"pack{self.width}_{shape}_{p.name(target)}", target)
         source, packed = operand(f, operands, 0), operand(f, operands, 1)
@@ -91,9 +101,24 @@ class Panelled(Packing):
             to = f.at(packed, f.mul_int(unit, panel), p.element)
             copies.copy(f, f.at(source, start, p.element), to, f.min_int(left, self.width), self.k)
 
+        tasks = self._tasks(units)
         f.loop(*share(f, task, units, tasks), 1, one, may_be_empty=True)
         f.ret()
-        return Kernel(f.name, [f, *code.values()], tasks, 0, 2 * units * panel * self.dtype.itemsize)
+        return Kernel(f.name, [f, *code.values()], tasks, 0, 2 * self.nbytes)
+
+    def _computed(self, turned: bool, prologue: Prologue, target: Target) -> Kernel:
+        panels = computed.Panels(
+            math.prod(self.batch), self.parts, self.k, self.n, self.width, turned, prologue
+        )
+        f, operands, task, _ = entry(f"pack_{panels.name}_{target.isa.name}", target)
+        *pointers, packed = (operand(f, operands, i) for i in range(prologue.operands + 1))
+        tasks = self._tasks(panels.units)
+        panels.write(f, type_of(self.dtype), pointers, packed, share(f, task, panels.units, tasks))
+        f.ret()
+        return Kernel(f.name, [f], tasks, 0, 2 * self.nbytes)
+
+    def _tasks(self, units: int) -> int:
+        return max(1, min(MAX_TASKS, units, self.nbytes // self.dtype.itemsize // _TASK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +165,15 @@ def panelling(product: Product, target: Target) -> Panelling | None:
     packed = replace(p, packed_b=width, b=(width, 1), batch_strides=(a, along, c))
     saves = _saves(p) * p.items / math.prod(batch)
     return Panelling(packing, (*batch, p.k, p.n), (*steps, *p.b), saves, packed)
+
+
+def computes_rows(product: Product, target: Target) -> bool:
+    """Whether tasks may compute A as they stage it: no two need the same part, so each element is computed once."""
+    p = normalized(product)
+    if p.items * p.m * p.k * p.dtype.itemsize < STAGED or not p.n > 1 or suits(p) or parts_of(p) > 1:
+        return False
+    follow = p.batch_strides[0] == tuple(s * p.m * p.k for s in row_major(p.batch))
+    return follow and plan(p, target).grid[1] == 1
 
 
 def _saves(p: Product) -> float:

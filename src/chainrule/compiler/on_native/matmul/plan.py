@@ -28,6 +28,8 @@ PACKED = 1 << 20
 """Bytes of B that a task packs at most: the second cache holds them."""
 GROUP = 128
 """Rows of A that meet a panel before the next one does: the second cache holds them."""
+COMPUTED = 1 << 14
+"""Bytes of rows of A that are computed together, or those of one block if they are more."""
 RECTANGLE = 1 << 17
 """Elements of C in a task whose sums are cut: the second cache holds them."""
 
@@ -81,9 +83,11 @@ def plan(p: Product, target: Target) -> Plan:
     panels = -(-all_vectors // vectors)
     depths = [p.k] if len(rows) == 1 or p.k <= DEPTH * 3 // 2 else even(p.k, DEPTH)
     far = (p.k >= 256 and distance >= SETS // 2) or (p.k >= 64 and distance % SETS == 0)
-    stage = p.a[1] != 1 and far and panels >= 3
+    stage = p.a[1] != 1 and far and panels >= 3 and p.prologue is None
     grid, tasks = _Grid(p, rows, vectors * lanes, panels, depths, pack, stage).best()
     group = min(1 if shallow else max(1, GROUP // rows[0]), -(-len(rows) // grid[0]))
+    if p.prologue:  # what is computed should be read from the first cache
+        group = max(1, min(group, COMPUTED // (rows[0] * depths[0] * size)))
     return Plan(rows, vectors, panels, depths, pack, stage, group, grid, tasks)
 
 
@@ -128,7 +132,7 @@ class _Grid:
             found = [
                 (self._cost(down, across), down, across)
                 for down in range(1, min(blocks, most) + 1)
-                for across in range(1, min(panels, most // down) + 1)
+                for across in range(1, min(1 if self.p.prologue else panels, most // down) + 1)
                 if self._fits(down, across)
             ]
             if found:

@@ -1,4 +1,4 @@
-"""What a matrix product is, how its operands lie in memory, and what it is lowered to."""
+"""What a matrix product is, and how its operands lie in memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.compiler.on_native.call import Call, Epilogue
+from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.ir import F32, F64, PTR, Function, Int, Type, Value
+from chainrule.compiler.on_native.prologues import Prologue
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import DType, float32
 
@@ -24,6 +25,7 @@ class Product:
         batch: sizes of the batch axes.
         batch_strides: of A, B and C along them, in elements; 0 where an operand is repeated.
         epilogue: what is done with the sums before they are stored.
+        prologue: computes A as it is staged; its rows are those of A, batch after batch.
         packed_b: if not 0, B lies in panels of so many columns instead (see `packed_size`), one matrix after the
             other or as its batch strides say; ``b`` is (packed_b, 1).
     """
@@ -39,6 +41,7 @@ class Product:
     batch_strides: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((), (), ())
     epilogue: Epilogue | None = None
     packed_b: int = 0
+    prologue: Prologue | None = None
 
     @property
     def items(self) -> int:
@@ -78,26 +81,9 @@ class Product:
             parts.append(f"batch{size}_{'_'.join(map(str, steps))}")
         if self.epilogue:
             parts.append(self.epilogue.name)
+        if self.prologue:
+            parts.append(self.prologue.name)
         return "_".join((*parts, target.isa.name)).replace("-", "n")
-
-
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """Code for an operation.
-
-    Operands of the calls are "a", "b", "c", "epilogue0", ..., and memory that whoever runs them provides, aligned
-    to 64 bytes: "workspace" carries values from one call to the next; "scratch" does not, but has room for each
-    thread.
-
-    Attributes:
-        calls: run one after the other.
-        workspace: bytes.
-        scratch: bytes for each thread; that of thread ``t`` begins at ``t * scratch``.
-    """
-
-    calls: tuple[Call, ...]
-    workspace: int = 0
-    scratch: int = 0
 
 
 def panel_width(n: int, dtype: DType, target: Target) -> int:
