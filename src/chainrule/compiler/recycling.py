@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.memory import aligned
 from chainrule.primitive import Array
 from chainrule.shapes import DType, Shape, count
 
@@ -35,7 +36,7 @@ class _Store:
             if blocks:
                 self._total -= nbytes
                 return blocks.pop()
-        return np.empty(nbytes, np.uint8)
+        return aligned(nbytes, np.empty)
 
     def give(self, block: Array) -> None:
         with self._changing:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import trees
+from chainrule.compiler.memory import aligned_copy
 from chainrule.errors import ArgumentError
 from chainrule.node import Node, as_node, holding, leaf
 from chainrule.optim import Optimizer
@@ -45,7 +46,7 @@ class CompiledStep:
         self._threads, self._denormals, self._winograd = threads, denormals, winograd
         owned, self._structure = trees.flatten((model, optimizer.init(model)))
         self._first = [as_node(x) for x in owned]
-        self._owned = [np.array(array_of(x)) for x in self._first]
+        self._owned = [aligned_copy(array_of(x)) for x in self._first]
         self._versions: dict[Any, Any] = {}
         self._plain: dict[Any, Any] = {}  # the same for batches of two arrays, by their shapes and dtypes
         self._nesting = Nesting("the training step")
