@@ -274,18 +274,23 @@ def adam(
     def formula(t: Any, p: Any, g: Any, mean: Any, square: Any) -> tuple[Any, ...]:
         mean = b1 * mean + (1 - b1) * g
         square = b2 * square + (1 - b2) * (g * g)
-        steps = rate / _unbias(b1, t, p) * mean
-        return p - steps / (np.sqrt(square / _unbias(b2, t, p)) + eps), mean, square
+        # The order of section 2 of the paper: no division by 1 - beta2^t for each parameter.
+        root = _unbiased(b2, t) ** 0.5
+        steps = _like(p, rate * root / _unbiased(b1, t)) * mean
+        return p - steps / (np.sqrt(square) + _like(p, eps * root)), mean, square
 
     settings = {"learning_rate": rate, "beta1": b1, "beta2": b2, "epsilon": eps}
     return Optimizer("adam", settings, ("mean", "square"), formula)
 
 
-def _unbias(beta: float, t: Any, p: Any) -> Any:
-    """``1 - beta^t``, in float64 before it takes the dtype of ``p``: near 1 float32 has few digits left."""
-    if isinstance(t, int):
-        return 1 - beta**t
-    return (1 - beta ** t.astype(float64)).astype(p.dtype)
+def _unbiased(beta: float, t: Any) -> Any:
+    """``1 - beta^t``, in float64: near 1 float32 has few digits left."""
+    return 1 - beta**t if isinstance(t, int) else 1 - beta ** t.astype(float64)
+
+
+def _like(p: Any, number: Any) -> Any:
+    """A number in the dtype of ``p``."""
+    return number if isinstance(number, float) else number.astype(p.dtype)
 
 
 def _above_zero(name: str, what: str, value: Any) -> float:

@@ -160,12 +160,17 @@ def _sums(f: Function, tile: Tile, place: Place) -> list[Value]:
     if sets == 1 and isinstance(depth, int) and depth >= DEEP and tile.rows > 1:
         pointers = _epilogue_pointers(f, tile, place)
 
-        def early(k: Int, sums: list[Value]) -> list[Value]:
-            _prefetch_row(f, tile, place, pointers, k)
-            return step(k, sums, 1)
+        each = depth // tile.rows
+
+        def early(r: Int, sums: list[Value]) -> list[Value]:
+            _prefetch_row(f, tile, place, pointers, r)
+            start = f.mul_int(r, each)
+            return f.loop(start, f.add_int(start, each), 1, lambda k, s: step(k, s, 1), sums)
 
         sums = f.loop(0, tile.rows, 1, early, zeros)
-        return f.loop(tile.rows, depth, 1, lambda k, s: step(k, s, 1), sums)
+        if each * tile.rows == depth:
+            return sums
+        return f.loop(tile.rows * each, depth, 1, lambda k, s: step(k, s, 1), sums)
     if sets == 1:
         return f.loop(0, depth, 1, lambda k, s: step(k, s, 1), zeros)
     assert isinstance(depth, int)
