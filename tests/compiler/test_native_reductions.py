@@ -159,3 +159,26 @@ def test_sums_that_do_not_reduce_join_one_that_does(machine):
 
     graph = cr.trace(total, x)
     close(run(graph, [x], machine), graph.evaluate(x), graph, [x])
+
+
+@machines
+@pytest.mark.parametrize("classes", [1, 2, 3, 5, 6, 10, 12, 13])
+@pytest.mark.parametrize("rows", [31, 128, 131, 1000])
+def test_many_short_rows(machine, rows, classes):
+    """The scores of a few classes: many rows at a time, or one after the other, as the machine likes."""
+    x = np.random.default_rng(0).normal(size=(rows, classes)).astype(np.float32)
+    x[3] = -np.inf
+    x[5, 0] = np.nan
+    labels = np.arange(rows) % classes
+
+    def f(x):
+        picked = cr.take_along_axis(x, labels[:, None], axis=1)
+        return (
+            cr.softmax(x, axis=1),
+            x.sum(1),
+            x.max(1, keepdims=True) - x,
+            cr.logsumexp(x, axis=1) - picked[:, 0],
+        )
+
+    graph = cr.trace(f, x)
+    close(run(graph, [x], machine), graph.evaluate(x), graph, [x])

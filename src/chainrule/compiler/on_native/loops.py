@@ -21,6 +21,8 @@ UNROLL = 4
 """Vectors that a reduction keeps, to hide the latency of an addition."""
 SHORT = 24
 """Instructions up to which a reduction over rows is written out so many times."""
+MANY = 8
+"""Vectors of short rows that are worth reading across."""
 TASK = 1 << 15
 """Elements of the domain that make a task worth the hand-over."""
 TASKS = 32
@@ -53,7 +55,8 @@ class _Nest(Values):
         f, operands, self.task, _ = entry(self.name, target)
         itemsizes = [a.dtype.itemsize for a in loop.arrays if a.dtype.itemsize >= 4]
         pointers = [operand(f, operands, i) for i in range(len(loop.arrays))]
-        lanes, vector = target.isa.lanes(min(itemsizes, default=4)), _vector_axis(loop)
+        lanes = target.isa.lanes(min(itemsizes, default=4))
+        vector = _vector_axis(loop, lanes)
         for i in loop.body:  # whole vectors of words, of which two may make one of numbers
             if i.kind == "generate":
                 pairs = in_pairs(loop.arrays[i.array].strides, vector)
@@ -258,8 +261,11 @@ class _Nest(Values):
         return carried
 
 
-def _vector_axis(loop: Loop) -> int:
-    """The axis along which most arrays are adjacent; of those the last."""
+def _vector_axis(loop: Loop, lanes: int) -> int:
+    """The axis along which most arrays are adjacent; of those the last.
+
+    Rows to be reduced that do not fill a vector, as the scores of ten classes, are taken many at a time instead.
+    """
 
     def merit(axis: int) -> tuple[int, int, int]:
         steps = [a.strides[axis] for a in loop.arrays]
@@ -267,7 +273,10 @@ def _vector_axis(loop: Loop) -> int:
         return (-awkward, sum(1 for s in steps if s == 1), axis)
 
     wide = [a for a in range(len(loop.sizes)) if loop.sizes[a] > 1] or [0]
-    return max(wide, key=merit)
+    best = max(wide, key=merit)
+    if loop.reduced == frozenset([best]) and 4 * loop.sizes[best] <= 3 * lanes:
+        best = max((a for a in wide if a != best and loop.sizes[a] >= MANY * lanes), key=merit, default=best)
+    return best
 
 
 def _reach(access: Access, sizes: Sequence[int], kind: str | None) -> int:
