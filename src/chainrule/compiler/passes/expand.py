@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
+from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import instead, is_constant, rewrite
 from chainrule.graph import Graph
@@ -84,7 +85,7 @@ def expand(graph: Graph) -> tuple[Graph, int]:
         return None
 
     made = rewrite(graph, rule)
-    return (Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made), len(flags)
+    return pools(Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made), len(flags)
 
 
 def _sum_to(node: Node, x: Node, shape: tuple[int, ...]) -> Node:
