@@ -275,7 +275,8 @@ def adam(
         mean = b1 * mean + (1 - b1) * g
         square = b2 * square + (1 - b2) * (g * g)
         # The order of section 2 of the paper: no division by 1 - beta2^t for each parameter.
-        root = _unbiased(b2, t) ** 0.5
+        share = _unbiased(b2, t)
+        root = math.sqrt(share) if isinstance(share, float) else np.sqrt(share)
         steps = _like(p, rate * root / _unbiased(b1, t)) * mean
         return p - steps / (np.sqrt(square) + _like(p, eps * root)), mean, square
 
