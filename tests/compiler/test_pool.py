@@ -438,3 +438,26 @@ def test_workers_may_not_run_where_the_caller_does():
     else:
         assert others < here and len(others) == len(here) - 1
     assert pool._other_processors(len(here) + 1) == set()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="takes two processors, on Linux"
+)
+def test_workers_move_away_when_the_caller_comes(programs):
+    """A caller that the system moves to the worker's processor is not kept waiting there."""
+    allowed = os.sched_getaffinity(0)
+    first, second = sorted(allowed)[:2]
+    on = pool.Pool(2)
+    before = set(os.listdir("/proc/self/task"))
+    on.start()
+    assert programs.helped(on)
+    (worker,) = {int(n) for n in set(os.listdir("/proc/self/task")) - before}
+    try:
+        for here in (first, second, first):
+            os.sched_setaffinity(0, {here})
+            end = time.monotonic() + PATIENCE
+            while here in os.sched_getaffinity(worker) and time.monotonic() < end:
+                programs.helped(on)
+            assert here not in os.sched_getaffinity(worker)
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from chainrule.bench.libraries import Ready
 
-GAP = 0.03
-"""Seconds between blocks: OpenBLAS spins for up to 25 ms."""
+GAP = 0.1
+"""Seconds between blocks: OpenBLAS spins for 2**26 ticks, 34 ms at 2 GHz, and longer where others run too."""
 BATCH = 2e-4
 """Seconds, at least, between two looks at the clock."""
 ROUNDS, FEWEST = 15, 3

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import ctypes
 
-from chainrule.compiler.on_native import denormals
+from chainrule.compiler.on_native import denormals, processors
 from chainrule.compiler.on_native.pool_state import FIELD, LINE, State
 from chainrule.compiler.on_native.target import Target
 
@@ -55,6 +55,7 @@ def text(target: Target) -> str:
     code = (
         declaration
         + denormals.text(target)
+        + processors.text(target)
         + _SYSTEM
         + _PARALLEL
         + _CLAIM
@@ -279,6 +280,7 @@ define internal i64 @chainrule_free(i64 %word) alwaysinline nounwind {
 
 _ENTER = """
 define void @chainrule_enter(ptr %pool, i64 %tasks) nounwind {
+  call void @chainrule_note(ptr %pool)
   %steps.at = address(steps)
   %before = atomicrmw add ptr %steps.at, i64 1 monotonic, align 8
   %wanted = sub i64 %tasks, 1
@@ -345,6 +347,7 @@ idle:
   %over = icmp eq i64 %n.next, ROUND
   br i1 %over, label %tired, label %look
 tired:
+  call void @chainrule_flee(ptr %pool)
   %yielded = call i32 @chainrule_yield()
   %steps = load atomic i64, ptr %steps.at monotonic, align 8
   %inside = icmp ne i64 %steps, 0
@@ -382,6 +385,7 @@ uncount:
   br label %awake
 awake:
   %unlocked = call i32 @chainrule_unlock(ptr %mutex)
+  call void @chainrule_flee(ptr %pool)
   %left = call i64 @chainrule_left(ptr %pool)
   call void @chainrule_rouse(ptr %pool, i64 %left)
   br label %fresh

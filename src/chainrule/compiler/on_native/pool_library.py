@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from chainrule.compiler.on_native import jit
+from chainrule.compiler.on_native import jit, processors
 from chainrule.compiler.on_native.fork_join import IMPORTED, text
 from chainrule.compiler.on_native.pool_state import LINE, State
 from chainrule.compiler.on_native.target import Target, host
@@ -35,6 +35,10 @@ class Native:
         imports = {
             f"chainrule_{word}": ctypes.cast(getattr(system, name), ctypes.c_void_p).value or 0
             for word, name in zip(words, names, strict=True)
+        }
+        imports |= {
+            name: ctypes.cast(function, ctypes.c_void_p).value or 0
+            for name, function in processors.imports(system).items()
         }
         symbols = [f"chainrule_{name}" for name in (*IMPORTED, "worker", "stop", "rounds")]
         self.library = jit.build(text(target), symbols, target, imports)
@@ -66,6 +70,7 @@ class Native:
         ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state) + lanes * LINE)
         state.threads, state.lanes = threads, lanes
         state.rounds = self.spin
+        state.allowed = processors.choice(threads)
         if sys.platform != "win32":  # there, zeros are a mutex and a condition variable
             base = ctypes.addressof(state)
             self._system.pthread_mutex_init(ctypes.c_void_p(base + State.mutex.offset), None)

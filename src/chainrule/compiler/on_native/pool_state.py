@@ -23,6 +23,7 @@ class State(ctypes.Structure):
     workers: int
     parked: int
     rounds: int
+    allowed: bytes
     _fields_ = (
         ("entry", ctypes.c_void_p),
         ("operands", ctypes.c_void_p),
@@ -40,7 +41,9 @@ class State(ctypes.Structure):
         ("parked", ctypes.c_int64),
         ("permits", ctypes.c_int64),  # workers that were told to wake up and have not yet
         ("rounds", ctypes.c_int64),  # SPIN
-        ("_sleep", ctypes.c_char * (LINE - 40)),
+        ("processor", ctypes.c_int64),  # of whoever began the last program
+        ("_sleep", ctypes.c_char * (LINE - 48)),
+        ("allowed", ctypes.c_char * LINE),  # processors that workers may choose from, a bit each; 0 for any
         ("mutex", ctypes.c_char * LINE),
         ("condition", ctypes.c_char * LINE),
     )
