@@ -18,7 +18,7 @@ from chainrule.primitive import Array
 from chainrule.shapes import DType, Shape, count, row_major
 
 BRIEF = 1 << 20
-"""Operations and bytes together that take some 30 microseconds at most."""
+"""Operations and bytes together that take 20 to 150 microseconds at most, by what the operations are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Layout:
         flags: bools that must be false when they are looked at.
         moved: for a result by number, the donated input that it is copied into.
         order: what is done.
-        brief: whether it takes no longer than a few microseconds, on one thread.
+        brief: whether it is so short, on one thread, that it runs under Python's lock.
     """
 
     inputs: int
@@ -153,7 +153,7 @@ class Builder:
         donated: Mapping[int, int],
         threads: int,
     ) -> None:
-        self._sights, self._overwritten = sights, overwritten
+        self._overwritten = overwritten
         self._inputs = {node: i for i, node in enumerate(graph.inputs)}
         outputs, checked = (
             graph.outputs[: len(graph.outputs) - flags],

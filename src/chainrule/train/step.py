@@ -165,7 +165,7 @@ def compile_step(
         threads: how many run it, at most; by default ``CHAINRULE_THREADS``, or all processors.
         denormals: whether to compute with numbers below the smallest normal one (1.2e-38 in float32), as NumPy
             does, or take them for zero, as jax does. They come from moments of units whose gradient stays zero, and
-            each costs a processor a hundred times a usual number.
+            each costs a processor many times what a usual number does.
         winograd: 0, 2 or 4, as for :func:`chainrule.compile`: 4 makes convolutions of 3 × 3 faster and less exact.
 
     Returns:

@@ -1,6 +1,6 @@
 """Numbers too small for the usual form: computed with, or taken for zero.
 
-Processors take a hundred times as long over a denormal number as over another. A program may have them taken for
+Processors take many times as long over a denormal number as over another. A program may have them taken for
 zero, as operands and as results, while it runs. How a thread computes is part of a job of the pool: workers compute as
 the caller does.
 """
@@ -17,7 +17,10 @@ def text(target: Target) -> str:
     The first gives how the thread computes now, the second has it take denormals for zero and gives how it computed
     before, the third sets what the others give.
     """
-    return _ON_ARM if target.triple.startswith(("aarch64", "arm64")) else _ON_X86
+    own, bits = (
+        (_ON_ARM, 1 << 24) if target.triple.startswith(("aarch64", "arm64")) else (_ON_X86, 1 << 15 | 1 << 6)
+    )
+    return own + _FLUSH.replace("BITS", str(bits))
 
 
 def begin_flush(function: Function) -> Value:
@@ -51,13 +54,6 @@ define void @chainrule_restore(i64 %mode) nounwind {
   call void @llvm.x86.sse.ldmxcsr(ptr %at)
   ret void
 }
-
-define i64 @chainrule_flush() nounwind {
-  %mode = call i64 @chainrule_mode()
-  %flushing = or i64 %mode, 32832
-  call void @chainrule_restore(i64 %flushing)
-  ret i64 %mode
-}
 """
 # FPCR; FZ is bit 24.
 _ON_ARM = """
@@ -73,10 +69,11 @@ define void @chainrule_restore(i64 %mode) nounwind {
   call void @llvm.aarch64.set.fpcr(i64 %mode)
   ret void
 }
-
+"""
+_FLUSH = """
 define i64 @chainrule_flush() nounwind {
   %mode = call i64 @chainrule_mode()
-  %flushing = or i64 %mode, 16777216
+  %flushing = or i64 %mode, BITS
   call void @chainrule_restore(i64 %flushing)
   ret i64 %mode
 }

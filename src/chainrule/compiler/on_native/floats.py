@@ -123,9 +123,6 @@ class Floats:
     def equals(self, other: Number) -> Mask:
         return self.compare("oeq", other)
 
-    def is_nan(self) -> Mask:
-        return self.compare("uno", self)
-
     def has_sign(self) -> Mask:
         """Whether it is negative or -0."""
         return (self.bits() >> (31 if self.single else 63)).nonzero()

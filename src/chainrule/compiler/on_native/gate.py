@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.compiler import addresses
 from chainrule.compiler.on_native import python_call
-from chainrule.compiler.on_native.ir import I32, I64, PTR, Function, Type, Value, number
+from chainrule.compiler.on_native.ir import I8, I32, I64, PTR, Function, Type, Value, number
 from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import DType, Shape
@@ -23,7 +23,6 @@ GATE, AGAIN = "gate", "again"
 """Symbols of the function that takes arrays, and of the one that runs the program on a table that is filled in."""
 MOST = 16
 """Arrays, with those for results, that a gate takes."""
-_BYTE = Type("i8")
 
 
 def expected(inputs: Sequence[tuple[Shape, DType]]) -> list[int]:
@@ -91,7 +90,7 @@ def _require(f: Function, array: Value, shape: Shape, kind: Value, dtype: Value)
 
 
 def _field(f: Function, array: Value, offset: int, kind: Type) -> Value:
-    return f.load(f.at(array, offset, _BYTE), kind)
+    return f.load(f.at(array, offset, I8), kind)
 
 
 def _go_on(f: Function, condition: Value) -> None:

@@ -29,13 +29,10 @@ MOST_THREADS = 1024
 _GROUPS = Path("/sys/fs/cgroup")
 
 
-def _serve(seat: _thread.LockType, state: State, thread: int, elsewhere: set[int]) -> None:
+def _serve(seat: _thread.LockType, state: State, thread: int) -> None:
     """What a worker's thread does. The seat makes sure that a number is in use once."""
     if seat.acquire(blocking=False):
         try:
-            if elsewhere:
-                with contextlib.suppress(OSError):  # the process may have lost a processor meanwhile
-                    os.sched_setaffinity(0, elsewhere)
             native().worker(ctypes.addressof(state), thread)
         finally:
             seat.release()
@@ -102,12 +99,11 @@ class Pool:
                 return
             self._state.stop = 0
             workers = 0
-            elsewhere = _other_processors(self.threads)
             # Threads may be refused: by the system's limit, or because the interpreter is ending.
             with contextlib.suppress(RuntimeError):
                 for thread, seat in enumerate(self._seats, 1):
                     if not seat.locked():
-                        _thread.start_new_thread(_serve, (seat, self._state, thread, elsewhere))
+                        _thread.start_new_thread(_serve, (seat, self._state, thread))
                     workers += 1
             self._state.workers = workers
             self.ready = True
@@ -253,25 +249,6 @@ def _processors() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _other_processors(threads: int) -> set[int]:
-    """Where workers may run: anywhere but where the calling thread is. Empty for anywhere at all.
-
-    A system that likes to keep processors idle wakes a worker on the processor of whoever wakes it, where it waits
-    for the very thread that it should help.
-    """
-    if sys.platform != "linux":
-        return set()
-    allowed = os.sched_getaffinity(0)
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = (
-            Path(f"/proc/self/task/{_thread.get_native_id()}/stat").read_text().rpartition(")")[2].split()
-        )
-        others = allowed - {int(fields[36])}
-        if len(others) >= threads - 1:
-            return others
-    return set()
 
 
 def _quota() -> float:

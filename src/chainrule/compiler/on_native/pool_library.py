@@ -70,6 +70,7 @@ class Native:
         ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state) + lanes * LINE)
         state.threads, state.lanes = threads, lanes
         state.rounds = self.spin
+        state.processor = -1  # nobody has begun a program yet
         state.allowed = processors.choice(threads)
         if sys.platform != "win32":  # there, zeros are a mutex and a condition variable
             base = ctypes.addressof(state)

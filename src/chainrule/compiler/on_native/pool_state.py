@@ -24,6 +24,7 @@ class State(ctypes.Structure):
     parked: int
     rounds: int
     allowed: bytes
+    processor: int
     _fields_ = (
         ("entry", ctypes.c_void_p),
         ("operands", ctypes.c_void_p),

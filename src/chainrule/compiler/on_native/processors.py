@@ -1,8 +1,8 @@
 """Workers stay away from the processor of whoever they work for.
 
-A system that likes to keep processors idle lets a worker run where the calling thread runs, and both take twice as
-long, for tens of milliseconds. So a program notes its processor when it begins, and a worker that finds itself there
-moves away. Linux only; elsewhere the system has its way.
+A system that likes to keep processors idle wakes a worker on the processor of whoever wakes it, or moves the caller to
+its worker's, where each waits for the other until the system parts them. So a program notes its processor when it
+begins, and a worker that finds itself there moves away. Linux only; elsewhere the system has its way.
 """
 
 from __future__ import annotations

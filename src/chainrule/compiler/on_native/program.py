@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.compiler.on_native.denormals import begin_flush, end_flush
-from chainrule.compiler.on_native.ir import PTR, Function, Type, Value
+from chainrule.compiler.on_native.ir import I8, PTR, Function, Value
 from chainrule.compiler.on_native.pool import enter, leave, parallel
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Step
 
-BYTE = Type("i8")
 POOL, ARENA, FIRST = range(3)
 """Entries of the table: the pool, the memory for intermediate results, the first of the arrays."""
 
@@ -71,4 +70,4 @@ def _address(
     run: Function, loaded: Mapping[int, Value], where: Mapping[Any, tuple[int, int]], place: Place
 ) -> Value:
     base, offset = where[place.array]
-    return run.at(loaded[base], offset + place.offset, BYTE)
+    return run.at(loaded[base], offset + place.offset, I8)
