@@ -6,6 +6,7 @@ import pytest
 import chainrule as cr
 from chainrule.compiler.compiled import Executable
 from chainrule.compiler.on_native import target
+from chainrule.ops.arithmetic import scale
 from chainrule.shapes import DTYPES
 from compiler.same_bits import bits
 from compiler.test_compiled_graphs import close, run, sets
@@ -182,3 +183,14 @@ def test_many_short_rows(machine, rows, classes):
 
     graph = cr.trace(f, x)
     close(run(graph, [x], machine), graph.evaluate(x), graph, [x])
+
+
+def test_products_that_are_summed_keep_strong_zeros():
+    """A gradient of 0 hides an infinite factor in a sum as it does elsewhere; other terms do not."""
+    g = np.array([[0.0, -0.0, 2.0], [0.0, 1.0, 3.0], [-0.0, 0.0, np.nan]], "f4")
+    factor = np.array([[np.inf, np.nan, -2.0], [1.0, np.inf, 0.5], [-np.inf, 3.0, 0.0]], "f4")
+    f = lambda g, x: cr.sum(scale(scale(-scale(g, x), x), x), axis=1)
+    expected = f(*map(cr.tensor, (g, factor))).numpy()
+    found = cr.compile(f)(g, factor).numpy()
+    np.testing.assert_array_equal(found, expected)
+    assert not np.signbit(found[expected == 0]).any()

@@ -23,6 +23,8 @@ from chainrule.shapes import Shape, count
 REDUCTIONS = (Sum, Prod, Max, Min)
 ROW = 8192
 """The longest row, in elements, over which more than one pass is made within a group."""
+BLOCK = 1 << 16
+"""The same where axes after the reduced ones are kept: elements that stay in the L2 cache."""
 CHAIN = 8
 """At most so many instructions are repeated to have a value again rather than in memory."""
 MEMBERS = 96
@@ -45,6 +47,7 @@ class Group:
         number: of the group; groups run in the order of the graph that they form.
         after: the groups that must run before, with all those before them, as bits.
         prologues: of a head, loops that compute one of its inputs, by the number of that.
+        ahead, behind: of a head, loops that make what each of its tasks reads, or reduce what it has made.
         once: whether its values are too dear to be computed in more than one pass over the domain.
     """
 
@@ -59,6 +62,8 @@ class Group:
     reads: dict[Node, Axes] = field(default_factory=dict[Node, Axes])
     once: bool = False
     prologues: dict[int, Group] = field(default_factory=dict[int, "Group"])
+    ahead: list[Group] = field(default_factory=list["Group"])
+    behind: list[Group] = field(default_factory=list["Group"])
 
     @property
     def bit(self) -> int:
@@ -66,8 +71,9 @@ class Group:
 
     @property
     def nodes(self) -> list[Node]:
-        """The members, and before them those of the prologues."""
-        return [*(n for p in self.prologues.values() for n in p.members), *self.members]
+        """The members, with those of the loops that run before and after them."""
+        before = [*self.prologues.values(), *self.ahead]
+        return [n for group in (*before, self, *self.behind) for n in group.members]
 
 
 @dataclass(slots=True)
@@ -270,10 +276,13 @@ class _Grouper:
         return _covers(axes, target.domain)
 
     def _row_fits(self, target: Group) -> bool:
-        """Whether the group's rows can be passed over again: they are its last axes, and short."""
-        rank = len(target.domain)
-        row = target.domain[rank - len(target.reduced) :]
-        return target.reduced == tuple(range(rank - len(target.reduced), rank)) and count(row) <= ROW
+        """Whether what is reduced can be passed over again: it lies together, and is short."""
+        if not target.reduced:
+            return True
+        first, size = target.reduced[0], len(target.reduced)
+        together = target.reduced == tuple(range(first, first + size))
+        last = first + size == len(target.domain)
+        return together and count(target.domain[first:]) <= (ROW if last else BLOCK)
 
     def _placed(self, target: Group, node: Node) -> tuple[Axes, int] | None:
         """The axes of the domain along which an elementwise node would run, and the pass that it waits for."""

@@ -57,8 +57,8 @@ def overwrite(
 
 def _same_place(home: Group, grouping: Grouping, result: Node, old: Node) -> bool:
     """Whether the group reads ``old`` only at the element that it writes next."""
-    for prologue in home.prologues.values():
-        if any(old in grouping.arrays_read(x) for node in prologue.members for x in node.inputs):
+    for other in (*home.prologues.values(), *home.ahead, *home.behind):
+        if any(old in grouping.arrays_read(x) for node in other.members for x in node.inputs):
             return False
     for node in home.members:
         for x in node.inputs:

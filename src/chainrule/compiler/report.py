@@ -121,7 +121,7 @@ def of_steps(executable: Executable) -> Report:
 
 def _line(step: Step) -> Line:
     names = tuple(n.op.name if n.op else "input" for n in step.nodes)
-    results = tuple(str(key.spec) for key in step.writes if isinstance(key, Node))
+    results = tuple(str(n.spec) for n in step.nodes if n in step.writes)
     source = step.nodes[-1].source
     place = str(source) if source else ""
     if step.kernel is None:

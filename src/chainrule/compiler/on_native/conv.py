@@ -41,6 +41,7 @@ class Convolution:
         stride, padding, dilation, groups: as the primitive has them.
         epilogue: finishes the result of the forward pass or of the gradient, whichever is lowered.
         prologue: computes the images, or the gradient upstream, as they are staged: by Winograd's filtering alone.
+        whole: whether tasks had better make whole images, since loops run within them.
         packed: "w" holds packed weights (as the first kernel leaves them in the workspace), not the plain kernel.
     """
 
@@ -57,6 +58,7 @@ class Convolution:
     epilogue: Epilogue | None = None
     packed: bool = False
     prologue: Prologue | None = None
+    whole: bool = False
 
     @property
     def windows(self) -> Pair:
@@ -91,18 +93,20 @@ class Convolution:
         steps = f"s{_dotted(self.stride)}_p{pads}_d{_dotted(self.dilation)}_g{self.groups}"
         finish = f"_{self.epilogue.name}" if self.epilogue and finished else ""
         finish += f"_{self.prologue.name}" if self.prologue else ""
+        finish += "_whole" if self.whole and finished else ""
         kernel = f"k{_dotted(self.kernel)}_o{self.outputs}"
         return f"{stem}_{sizes}_{kernel}_{steps}_{self.dtype.name}{finish}_{target.isa.name}"
 
     @property
     def flat(self) -> Convolution:
-        """The same for kernels of one pixel: all images as one, with rows that make full tiles."""
+        """The same for kernels of one pixel: with rows that make full tiles, and all images as one if they may be."""
         single = self.kernel == self.stride == (1, 1) and not any(map(any, self.padding))
-        pixels = self.images * self.size[0] * self.size[1]
+        images = self.images if self.whole else 1
+        pixels = self.images * self.size[0] * self.size[1] // max(images, 1)
         if not single or not pixels:
             return self
         row = next(n for n in range(min(_LONG, pixels), pixels + 1) if pixels % n == 0)
-        return dataclasses.replace(self, images=1, size=(pixels // row, row))
+        return dataclasses.replace(self, images=images, size=(pixels // row, row))
 
 
 def _dotted(pair: Pair) -> str:
@@ -163,6 +167,7 @@ def forward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
         products=c.products,
         kind=type_of(c.dtype),
         epilogue=c.epilogue,
+        whole=c.whole,
     )
     one = c.depth * c.outputs
     weights = Weights(d.classes, c.depth, one * c.kernel[1], one, c.width, c.outputs, 1, d.kind)

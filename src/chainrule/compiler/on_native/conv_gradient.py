@@ -25,6 +25,7 @@ from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, 
 from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.staging import Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
+from chainrule.ops.windows import Pair
 
 _WORK = 1 << 20
 """Fewest multiplications in a task of the gradient for the kernel."""
@@ -34,6 +35,8 @@ _SHALLOW = 8
 """Channels below which the taps of a window are taken together, from a padded copy of some rows of the image."""
 _PARTS = 16
 """Most parts with sums of their own."""
+_LINE = 64
+"""Bytes of a cache line."""
 _FINISH = 1 << 14
 """Fewest elements in a task of the kernel that adds the parts."""
 
@@ -77,6 +80,7 @@ def backward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
         products=c.products,
         kind=type_of(c.dtype),
         epilogue=c.epilogue,
+        whole=c.whole,
     )
     one = c.depth * c.outputs
     channel = 1 if whole else c.outputs
@@ -334,6 +338,8 @@ class _Parts:
         count = f.sub_int(images[1], images[0])
 
         def tap(a: Int, b: Int, rows: tuple[Int, Int]) -> None:
+            if p.panels.count == 1 and len(p.rows.taps) > 1:  # not for each panel, nor all at once
+                self.ask(images[0], lines[0], f.add_int(f.mul_int(a, len(p.columns.taps)), b))
             columns = p.columns.viewers(f, b, 0, p.columns.outputs)
             place = f.add_int(f.mul_int(images[0], size[0]), _place(f, p.rows, rows[0], a))
             place = f.add_int(f.mul_int(place, size[1]), _place(f, p.columns, columns[0], b))
@@ -358,6 +364,27 @@ class _Parts:
             f.loop(0, len(p.columns.taps), 1, lambda b, _: tap(a, b, rows))
 
         f.loop(0, len(p.rows.taps), 1, line)
+
+    def ask(self, image: Int, line: Int, tap: Int) -> None:
+        """Ask for a tap's share of what the next block reads, which lies behind what this one does."""
+        p = self.plan
+        c, windows = p.c, (p.rows.outputs, p.columns.outputs)
+        self._ask(self.x, c.size, c.channels, p.rows.stride, image, line, tap)
+        self._ask(self.g, windows, c.outputs, 1, image, line, tap)
+
+    def _ask(
+        self, array: Value, size: Pair, channels: int, stride: int, image: Int, line: Int, tap: Int
+    ) -> None:
+        """The same of one array, from which a block takes ``stride`` rows for each of its lines."""
+        p, f = self.plan, self.f
+        row = size[1] * channels
+        block = p.images * size[0] * row if p.images > 1 else p.lines * stride * row
+        first = f.add_int(f.mul_int(image, size[0]), f.mul_int(line, stride))
+        following = f.at(array, f.add_int(f.mul_int(first, row), block), p.kind)
+        step = _LINE // p.c.dtype.itemsize
+        each = -(-block // (len(p.rows.taps) * len(p.columns.taps) * step)) * step
+        here = f.at(following, f.mul_int(tap, each), p.kind)
+        f.loop(0, each, step, lambda i, _: f.prefetch(f.at(here, i, p.kind), locality=2))
 
     def upstream(self, image: Int, line: Int, pixel: Int, channel: Int) -> Value:
         """The address of an element of the gradient."""

@@ -18,7 +18,7 @@ from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.panels import Panels, Weights, parts
 from chainrule.compiler.on_native.target import InstructionSet, Target
 
-TASKS = 64
+TASKS = 128
 """Most pieces that a kernel is cut into: enough for the cores of a large machine."""
 _WORK = 1 << 18
 """Fewest multiplications in a piece, some microseconds."""
@@ -42,6 +42,7 @@ class Direct:
         products: multiplications in all.
         kind: element type.
         epilogue: finishes results.
+        whole: whether tasks had better make whole images.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Direct:
     products: int
     kind: Type
     epilogue: Epilogue | None
+    whole: bool = False
 
     @property
     def classes(self) -> tuple[tuple[Axis, Axis], ...]:
@@ -141,6 +143,7 @@ class _Sweep:
             images * rows * channels,
             2 * d.products,
             elements * d.kind.itemsize,
+            d.images if rows == channels == 1 else 0,
         )
 
     def blocks(self) -> tuple[int, int, int]:
@@ -148,6 +151,8 @@ class _Sweep:
         d, panels = self.d, self.panels
         wanted = max(1, min(TASKS, d.products // _WORK))
         large = self.weights.size(panels) * d.kind.itemsize > _LARGE
+        if d.whole and not large:
+            return parts(d.images, wanted), 1, 1
         channels = parts(panels.count, wanted) if large else 1
         images = parts(d.images, -(-wanted // channels))
         rows = parts(max(r.outputs for r in d.rows), wanted // (channels * images))

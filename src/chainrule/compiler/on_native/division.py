@@ -1,4 +1,4 @@
-"""Division by one number that many elements share: a product with its reciprocal, put right by its remainder.
+"""Division of many elements by one number: a product with its reciprocal, put right by its remainder.
 
 A division of a vector takes many times as long as a product. With the reciprocal ``r`` of the divisor ``s`` at hand,
 ``q = x * r`` is off by a unit or two in the last place; the remainder ``x - q * s``, which a fused multiply-add gives
@@ -31,7 +31,7 @@ class Divisor:
 
 
 def divisor(f: Function, s: Value) -> Divisor:
-    """Prepare divisions by ``s``, a vector whose lanes are alike. The machine must have a fused multiply-add."""
+    """Prepare many divisions by the numbers in ``s``. The machine must have a fused multiply-add."""
     far, step = (100, 64) if s.type.element == "float" else (900, 500)
     size = f.intrinsic("fabs", s)
     small = f.compare("olt", size, number(s.type, 2.0**-far))

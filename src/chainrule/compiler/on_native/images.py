@@ -161,6 +161,7 @@ def _convolution(node: Node, images: Shape, kernel: Shape, end: Finish) -> Convo
         p["dilation"],
         p["groups"],
         end.epilogue,
+        whole=bool(end.group.ahead or end.group.behind),
     )
 
 

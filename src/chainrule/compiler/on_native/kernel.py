@@ -24,6 +24,7 @@ class Kernel:
         functions: the entry first, then what it calls.
         tasks: how many pieces the work is cut into.
         flops, bytes: of one run of all tasks.
+        items: along the result's first axis, if the tasks `share` them in multiples of ``together``; else 0.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Kernel:
     tasks: int
     flops: int
     bytes: int
+    items: int = 0
+    together: int = 1
 
 
 def entry(name: str, target: Target) -> tuple[Function, Value, Value, Value]:
@@ -38,6 +41,23 @@ def entry(name: str, target: Target) -> tuple[Function, Value, Value, Value]:
     function = Function(name, [("%operands", PTR), ("%task", I64), ("%thread", I64)], target)
     operands, task, thread = function.parameters
     return function, operands, task, thread
+
+
+def one_after_the_other(first: Kernel, places: int, then: Kernel, target: Target) -> Kernel:
+    """Two kernels as one, whose tasks each run a task of the first and then that of the second.
+
+    Args:
+        first: its table has so many ``places``; those of ``then`` come after them.
+        then: shares the same items; of what the first writes, a task reads only what the same task has written.
+        target: of both.
+    """
+    f, operands, task, thread = entry(f"{first.name}_then_{then.name}", target)
+    f.call(first.name, [operands, task, thread])
+    f.call(then.name, [f.at(operands, places, PTR), task, thread])
+    f.ret()
+    functions = [f, *first.functions, *then.functions]
+    flops, moved = first.flops + then.flops, first.bytes + then.bytes
+    return Kernel(f.name, functions, first.tasks, flops, moved, first.items, first.together)
 
 
 def operand(function: Function, operands: Value, place: int) -> Value:

@@ -21,6 +21,8 @@ UNROLL = 4
 """Vectors that a reduction keeps, to hide the latency of an addition."""
 SHORT = 24
 """Instructions up to which a reduction over rows is written out so many times."""
+DIVISIONS = 4
+"""Vectors of a row from which on it is worth preparing to divide them by one number."""
 MANY = 8
 """Vectors of short rows that are worth reading across."""
 TASK = 1 << 15
@@ -33,6 +35,15 @@ def lower(loop: Loop, target: Target) -> Kernel:
     """The kernel of a loop. Its operands are the loop's arrays."""
     loop = collapsed(loop)
     return _Nest(loop, target).kernel()
+
+
+def lower_items(loop: Loop, like: Kernel, target: Target) -> Kernel | None:
+    """The kernel of a loop whose tasks share the first axis as those of another do; None if it runs in another way."""
+    for first in (False, True):
+        nest = _Nest(collapsed(loop, first), target, f"_{like.items}_{like.together}_{like.tasks}")
+        if nest.goes_by(like):
+            return nest.kernel(like)
+    return None
 
 
 def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
@@ -50,8 +61,8 @@ def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
 class _Nest(Values):
     """The loops of one kernel."""
 
-    def __init__(self, loop: Loop, target: Target) -> None:
-        self.name = loop.name(target)
+    def __init__(self, loop: Loop, target: Target, suffix: str = "") -> None:
+        self.name = loop.name(target) + suffix
         f, operands, self.task, _ = entry(self.name, target)
         itemsizes = [a.dtype.itemsize for a in loop.arrays if a.dtype.itemsize >= 4]
         pointers = [operand(f, operands, i) for i in range(len(loop.arrays))]
@@ -68,23 +79,24 @@ class _Nest(Values):
         self.gone = [a for a in sorted(loop.reduced) if a != self.vector]
         self.across = self.vector in loop.reduced
         self.passes = 1 + max((i.known for i in loop.body), default=0)
+        reduced = count(tuple(loop.sizes[a] for a in loop.reduced))
+        self.long_rows = bool(loop.reduced) and reduced >= DIVISIONS * (lanes if self.across else 1)
 
-    def kernel(self) -> Kernel:
+    def goes_by(self, like: Kernel) -> bool:
+        """Whether tasks can share the items of another kernel: some rows each, or some whole vectors of a row."""
+        each = self.loop.sizes[0] // max(like.items, 1)
+        if like.items < 2 or self.loop.sizes[0] % like.items:
+            return False
+        alone = self.vector == 0 and not self.across and not self.kept
+        return self.kept[:1] == [0] or (alone and each * like.together % self.lanes == 0)
+
+    def kernel(self, like: Kernel | None = None) -> Kernel:
+        """All of it; the tasks share the first axis as those of ``like`` do."""
         loop, f = self.loop, self.f
         if not count(loop.sizes):
             return Kernel(self.name, (f,), 1, 0, 0)
-        outer = count(tuple(loop.sizes[a] for a in self.kept))
-        width = loop.sizes[self.vector]
         domain = count(loop.sizes)
-        tasks = max(1, min(TASKS, domain // TASK))
-        by_rows = outer >= tasks
-        if not by_rows and not self.across:
-            tasks = max(1, min(tasks, width // (4 * self.lanes)))
-        elif not by_rows:
-            tasks = max(1, outer)
-            by_rows = True
-        rows = share(f, self.task, outer, tasks) if by_rows else (0, outer)
-        columns = (0, width) if by_rows or self.across else share(f, self.task, width, tasks, 4 * self.lanes)
+        tasks, rows, columns = self._cut_like(like) if like else self._cut()
 
         def row(i: Int, _: list[Value]) -> None:
             rest = i
@@ -101,7 +113,29 @@ class _Nest(Values):
         costs = [i.op for i in loop.body if i.op is not None]
         found = {i.array: i.kind for i in loop.body}  # of what is stored there is no instruction
         moved = sum(_reach(a, loop.sizes, found.get(n)) * a.dtype.itemsize for n, a in enumerate(loop.arrays))
-        return Kernel(self.name, (f,), tasks, len(costs) * domain, moved)
+        shared = (like.items, like.together) if like else ()
+        return Kernel(self.name, (f,), tasks, len(costs) * domain, moved, *shared)
+
+    def _cut(self) -> tuple[int, tuple[Int, Int], tuple[Int, Int]]:
+        """How many tasks there are, and the rows and columns of one."""
+        f, width = self.f, self.loop.sizes[self.vector]
+        outer = count(tuple(self.loop.sizes[a] for a in self.kept))
+        tasks = max(1, min(TASKS, count(self.loop.sizes) // TASK))
+        if outer < tasks and not self.across:
+            tasks = max(1, min(tasks, width // (4 * self.lanes)))
+            return tasks, (0, outer), share(f, self.task, width, tasks, 4 * self.lanes)
+        tasks = min(tasks, max(1, outer))
+        return tasks, share(f, self.task, outer, tasks), (0, width)
+
+    def _cut_like(self, like: Kernel) -> tuple[int, tuple[Int, Int], tuple[Int, Int]]:
+        """The same for tasks that share the items of another kernel."""
+        f, width = self.f, self.loop.sizes[self.vector]
+        outer = count(tuple(self.loop.sizes[a] for a in self.kept))
+        if self.kept:
+            each = outer // like.items * like.together
+            return like.tasks, share(f, self.task, outer, like.tasks, each), (0, width)
+        each = width // like.items * like.together
+        return like.tasks, (0, 1), share(f, self.task, width, like.tasks, each)
 
     def _columns(self, bounds: tuple[Int, Int]) -> None:
         """Vectors along an axis that is kept: whole ones, then the rest under a mask."""
@@ -136,12 +170,15 @@ class _Nest(Values):
     def _passes(self, mask: Value | None) -> None:
         """All passes over the reduced axes for one row, and the results that the row gives."""
         self.rows = dict(self.fixed)
+        self.divisors = {n: d for n, d in self.divisors.items() if n in self.fixed}
         known: dict[int, Value] = {}
         single: dict[int, Value] | None = {} if self._fits_one_vector() else None
         for step in range(self.passes):
             for n, i in enumerate(self.loop.body):  # before the loops, so that all of them can use it
                 if self.loop.reduced and not i.full and i.known == step and i.kind != "reduce":
                     self.value(n, mask, known)
+            if self.long_rows:
+                self.prepare_divisors(self.rows)
             sums = [n for n, i in enumerate(self.loop.body) if i.kind == "reduce" and i.known == step + 1]
             writes = [
                 s for s in self.loop.stores if self._spread(s[0]) and self.loop.body[s[1]].known == step

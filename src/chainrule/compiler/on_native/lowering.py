@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
 from chainrule.compiler.inplace import overwrite
+from chainrule.compiler.items import join_tasks
 from chainrule.compiler.on_native import bodies, heads, loops, prepacking
 from chainrule.compiler.on_native.elements import missing, slow
+from chainrule.compiler.on_native.kernel import Kernel, one_after_the_other
 from chainrule.compiler.on_native.partial import in_parts
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.on_native.values import Loop, collapsed
 from chainrule.compiler.prologues import Takes, absorb
 from chainrule.compiler.recompute import stored
 from chainrule.compiler.steps import Place, Step, Workspace
@@ -42,6 +46,7 @@ def steps_of(
     needed = stored(graph, grouping, is_cheap)
     if target is not None:
         absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)
+        join_tasks(graph, grouping, needed)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
     headed = _headed(grouping, needed, target) if target else {}
@@ -51,7 +56,7 @@ def steps_of(
         elif each.kind == "loop":
             found.extend(_loop(each, grouping, needed, target))
         elif each.kind == "head":
-            found.extend(headed[each])
+            found.extend(_with_loops(headed[each], each, grouping, needed, target))
         else:
             found.extend(heads.alone(each, grouping, needed, target))
     return found, overwritten, grouping.sights
@@ -98,35 +103,78 @@ def _headed(grouping: Grouping, needed: set[Node], target: Target) -> dict[Group
     return dict(zip(groups, found, strict=True))
 
 
-def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
-    body = bodies.build(each, grouping, needed)
-    loop = loops.collapsed(
-        loops.Loop(
-            each.domain, body.reduced, tuple(body.arrays), tuple(body.instructions), tuple(body.stores)
-        )
+def _with_loops(
+    steps: Sequence[Step], head: Group, grouping: Grouping, needed: set[Node], target: Target
+) -> list[Step]:
+    """The steps of a head and of the loops around it: in the tasks of its last kernel if these share items."""
+    *found, last = steps
+    for each in reversed(head.ahead):
+        joined = _joined(last, each, True, grouping, needed, target)
+        if joined is None:
+            found = [*_loop(each, grouping, needed, target), *found]
+        else:
+            last = joined
+    separate: list[Step] = []
+    for each in head.behind:
+        joined = _joined(last, each, False, grouping, needed, target)
+        if joined is None:
+            separate += _loop(each, grouping, needed, target)
+        else:
+            last = joined
+    return [*found, last, *separate]
+
+
+def _joined(
+    step: Step, each: Group, ahead: bool, grouping: Grouping, needed: set[Node], target: Target
+) -> Step | None:
+    """A step whose tasks run a share of a loop, too, before or after their own; None if they can not."""
+    loop, places = _whole(each, grouping, needed)
+    own: Kernel = step.kernel
+    kernel = loops.lower_items(loop, own, target) if own.items else None
+    if kernel is None:
+        return None
+    pairs = [(kernel, each.members, places), (own, step.nodes, step.places)]
+    first, second = pairs if ahead else pairs[::-1]
+    words = " ".join(n.op.name for n in each.members if n.op)
+    note = f"{words}: {'before' if ahead else 'behind'} each task"
+    return replace(
+        step,
+        nodes=[*first[1], *second[1]],
+        places=[*first[2], *second[2]],
+        writes=step.writes | _written(loop, places),
+        kernel=one_after_the_other(first[0], len(first[2]), second[0], target),
+        note="; ".join(filter(None, (step.note, note))),
     )
+
+
+def _loop(each: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
+    loop, places = _whole(each, grouping, needed)
+    loop = collapsed(loop)
     parts = in_parts(loop)
     if parts is None:
-        return [_step(each.members, loop, body.places, target)]
+        return [_step(each.members, loop, places, target)]
     sums = [Place(Workspace(parts.size * dtype.itemsize)) for dtype in parts.dtypes]
-    first = _step(each.members[:1], parts.first, [*body.places, *sums], target)
-    return [first, _step(each.members, parts.last, [*sums, *body.places], target)]
+    first = _step(each.members[:1], parts.first, [*places, *sums], target)
+    return [first, _step(each.members, parts.last, [*sums, *places], target)]
 
 
-def _step(members: Sequence[Node], loop: loops.Loop, places: Sequence[Place], target: Target) -> Step:
+def _whole(each: Group, grouping: Grouping, needed: set[Node]) -> tuple[Loop, list[Place]]:
+    """A group as a loop, and where the arrays are that it uses."""
+    body = bodies.build(each, grouping, needed)
+    loop = Loop(each.domain, body.reduced, tuple(body.arrays), tuple(body.instructions), tuple(body.stores))
+    lean, used = loop.lean()
+    return lean, [body.places[a] for a in used]
+
+
+def _step(members: Sequence[Node], loop: Loop, places: Sequence[Place], target: Target) -> Step:
     """A kernel for a loop, on those of its arrays that it uses."""
-    used = sorted({i.array for i in loop.body if i.array >= 0} | {array for array, _ in loop.stores})
-    number = {array: i for i, array in enumerate(used)}
-    written = {places[array].array for array, _ in loop.stores}
-    lean = loops.Loop(
-        loop.sizes,
-        loop.reduced,
-        tuple(loop.arrays[a] for a in used),
-        tuple(replace(i, array=number[i.array]) if i.array >= 0 else i for i in loop.body),
-        tuple((number[array], n) for array, n in loop.stores),
-    )
-    kernel = loops.lower(lean, target)
-    return Step(members, [places[a] for a in used], frozenset(written), kernel)
+    lean, used = loop.lean()
+    own = [places[a] for a in used]
+    return Step(members, own, _written(lean, own), loops.lower(lean, target))
+
+
+def _written(loop: Loop, places: Sequence[Place]) -> frozenset[Any]:
+    return frozenset(places[array].array for array, _ in loop.stores)
 
 
 def _never(node: Node) -> bool:

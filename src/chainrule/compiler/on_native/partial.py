@@ -51,6 +51,9 @@ def in_parts(loop: Loop) -> Parts | None:
         return None
     axis = max(sorted(loop.reduced), key=lambda a: loop.sizes[a])
     wanted = min(TASKS, domain // TASK)
+    last = len(loop.sizes) - 1
+    if count(tuple(loop.sizes[a] for a in kept if a != last)) >= wanted:
+        return None
     number = max((p for p in range(2, wanted + 1) if loop.sizes[axis] % p == 0), default=1)
     if number < min(4, wanted):
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chainrule.compiler.on_native.division import Divisor, divisor, quotient
@@ -18,7 +18,7 @@ from chainrule.compiler.on_native.picking import Extents, picked
 from chainrule.compiler.on_native.random_numbers import Counters, Key, generate, key_lanes
 from chainrule.compiler.on_native.target import Target
 from chainrule.errors import GraphError
-from chainrule.ops.arithmetic import Divide
+from chainrule.ops.arithmetic import Divide, Multiply, Negative, Scale
 from chainrule.ops.reduce import Max, Min, Prod, Sum
 from chainrule.primitive import Primitive
 from chainrule.shapes import DType, count
@@ -88,14 +88,32 @@ class Loop:
         text = "\n".join([*map(repr, parts), *(i.key() for i in self.body), repr(self.stores)])
         return f"loop_{target.isa.name}_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
+    def lean(self) -> tuple[Loop, list[int]]:
+        """The same with only those arrays that it uses, and which these are."""
+        used = sorted({i.array for i in self.body if i.array >= 0} | {array for array, _ in self.stores})
+        number = {array: i for i, array in enumerate(used)}
+        lean = Loop(
+            self.sizes,
+            self.reduced,
+            tuple(self.arrays[a] for a in used),
+            tuple(replace(i, array=number[i.array]) if i.array >= 0 else i for i in self.body),
+            tuple((number[array], n) for array, n in self.stores),
+        )
+        return lean, used
 
-def collapsed(loop: Loop) -> Loop:
-    """The same with axes joined that every array crosses in one stride, and without axes of size 1."""
+
+def collapsed(loop: Loop, first: bool = False) -> Loop:
+    """The same with axes joined that every array crosses in one stride, and without axes of size 1.
+
+    Args:
+        loop: any.
+        first: whether the first axis stays as it is.
+    """
     axes = [a for a, n in enumerate(loop.sizes) if n != 1]
     joined: list[list[int]] = []
     for a in axes:
         last = joined[-1] if joined else None
-        if last and (last[-1] in loop.reduced) == (a in loop.reduced):
+        if last and (last[-1] in loop.reduced) == (a in loop.reduced) and not (first and last == [0]):
             n = loop.sizes[a]
             if all(x.strides[last[-1]] == x.strides[a] * n for x in loop.arrays):
                 last.append(a)
@@ -154,8 +172,9 @@ class Values:
     Attributes:
         index: for each axis of the domain, where along it the place is.
         rows, fixed: values that are the same for all of a row, and everywhere, by instruction.
-        divisors: of the fixed ones, those by which something that is not fixed is divided.
+        divisors: what is the same everywhere, or for all of a row, and divides something that is not.
         keys: of random numbers, by instruction.
+        unsigned: instructions of which nobody sees whether a zero is 0.0 or -0.0.
     """
 
     def __init__(self, f: Function, loop: Loop, pointers: Sequence[Value], vector: int, lanes: int) -> None:
@@ -167,6 +186,7 @@ class Values:
         self.fixed: dict[int, Value] = {}
         self.divisors: dict[int, Divisor] = {}
         self.keys: dict[int, Key] = {}
+        self.unsigned = _only_summed(loop)
 
     def full(self, n: int) -> bool:
         """Whether an instruction's value differs along the reduced axes."""
@@ -180,11 +200,15 @@ class Values:
             same = i.array < 0 or not any(self.loop.arrays[i.array].strides)
             if same and i.kind not in ("reduce", "result") and all(a in self.fixed for a in i.args):
                 self.fixed[n] = self.compute(n, None, self.fixed)
+        self.prepare_divisors(self.fixed)
+
+    def prepare_divisors(self, known: Mapping[int, Value]) -> None:
+        """Make divisions of what is not known yet, by what is, fast."""
         for i in self.loop.body:
-            if i.op is Divide and i.args[1] in self.fixed and i.args[0] not in self.fixed:
+            if i.op is Divide and i.args[1] in known and i.args[0] not in known:
                 by = i.args[1]
                 if self._of_one_dtype(i) and by not in self.divisors:
-                    self.divisors[by] = divisor(self.f, self.fixed[by])
+                    self.divisors[by] = divisor(self.f, known[by])
 
     def _of_one_dtype(self, division: Instruction) -> bool:
         """Whether a division can go by its divisor's reciprocal."""
@@ -231,8 +255,16 @@ class Values:
         if i.op is Divide and i.args[1] in self.divisors and self._of_one_dtype(i):
             x = i.args[0]
             return quotient(self.f, known[x] if x in known else self.rows[x], self.divisors[i.args[1]])
+        if i.op is Scale and n in self.unsigned:
+            args = [known[a] if a in known else self.rows[a] for a in i.args]
+            return self._product(*promoted(self.elements, args))
         args = [known[a] if a in known else self.rows[a] for a in i.args]
         return i.op.emit(self.elements, *promoted(self.elements, args), **dict(i.params))
+
+    def _product(self, upstream: Value, factor: Value) -> Value:
+        """A product that is 0.0 where ``upstream`` is zero, whatever the factor."""
+        zero = number(upstream.type, 0.0)
+        return self.f.select(self.f.compare("une", upstream, zero), self.f.mul(upstream, factor), zero)
 
     def address(self, array: int) -> Value:
         """Of an array's element at the current place."""
@@ -331,6 +363,25 @@ def place_of(values: Values, row: Int, column: Int, batch: Int | None = None) ->
         row = f.div_int(row, sizes[axis])
     if outer:
         values.index[outer[0]] = row
+
+
+def _only_summed(loop: Loop) -> set[int]:
+    """Instructions that only go into sums, at most with other factors and signs: there all zeros are alike."""
+    users: dict[int, list[int]] = {}
+    for n, i in enumerate(loop.body):
+        for a in i.args:
+            users.setdefault(a, []).append(n)
+    stored = {n for _, n in loop.stores}
+    found: set[int] = set()
+    for n in sorted(users, reverse=True):
+        then = [(u, loop.body[u].op) for u in users[n]]
+        passed = all(
+            op is Sum if loop.body[u].kind == "reduce" else op in (Negative, Multiply, Scale) and u in found
+            for u, op in then
+        )
+        if passed and n not in stored:
+            found.add(n)
+    return found
 
 
 def in_pairs(strides: Sequence[int], vector: int) -> bool:

@@ -165,7 +165,9 @@ class _Images(Block):
     def kernel(self, offset: int) -> Kernel:
         """Operands: source, transformed weights from an offset on, scratch, result, the epilogue's, the prologue's."""
         p, d = self.plan, self.plan.d
-        tasks = parts(p.blocks, max(1, min(TASKS, d.products // WORK)))
+        wanted = max(1, min(TASKS, d.products // WORK))
+        items = p.images if p.cuts == 1 or d.whole else 0
+        tasks = parts(p.blocks // p.cuts if items else p.blocks, wanted)
         f, operands, task = self.begin(2, p.pixels)
         x, w, self.y = (operand(f, operands, i) for i in (0, 1, 3))
         extra = range(4, 4 + (self.epilogue.operands if self.epilogue else 0))
@@ -187,11 +189,14 @@ class _Images(Block):
             f.loop(0, p.filter.planes, 1, lambda e, _: plane(e, images, line))
             self.result(images, line)
 
-        p.each_block(f, *share(f, task, p.blocks, tasks), block)
+        p.each_block(f, *share(f, task, p.blocks, tasks, p.cuts if items else 1), block)
         f.ret()
         size = p.images * (area(d.source) + area(d.result)) + p.filter.planes * d.depth * p.width
         # So many operations as the sums take that it stands for, so that rates can be compared.
-        return Kernel(self.name, [f, *self.functions.values()], tasks, 2 * d.products, size * d.kind.itemsize)
+        moved = size * d.kind.itemsize
+        return Kernel(
+            self.name, [f, *self.functions.values()], tasks, 2 * d.products, moved, items, p.together
+        )
 
     def ask(self, e: Int, images: tuple[Int, Int], line: Int) -> None:
         """Ask for a share of the cache lines that the block's results will be written to, while sums are computed."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
 from chainrule.compiler.passes.pools import pools
@@ -25,7 +26,7 @@ from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import instead, is_constant, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
-from chainrule.ops.arithmetic import Scale, abs, divide, square, subtract
+from chainrule.ops.arithmetic import Scale, abs, divide, multiply, square, subtract
 from chainrule.ops.cast import AsType, astype
 from chainrule.ops.compare import LogicalNot, equal, isfinite, isnan, logical_and, logical_or, where
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
@@ -85,7 +86,8 @@ def expand(graph: Graph) -> tuple[Graph, int]:
         return None
 
     made = rewrite(graph, rule)
-    return pools(Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made), len(flags)
+    whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
+    return by_item(pools(whole)), len(flags)
 
 
 def _sum_to(node: Node, x: Node, shape: tuple[int, ...]) -> Node:
@@ -106,14 +108,29 @@ def _number(value: float, x: Node) -> Node:
 
 
 def _var(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool, correction: float) -> Node:
+    free = max(_size(x, axes) - correction, 0.0)
+    inner = within_items(x.shape, axes)
+    first, mean, squares = _squares(x, inner or axes)
+    if inner:  # the items' own, and those of their means, which are counted from one number on
+        means = mean + (first - narrow(first, 0, 0, 1))
+        spread = multiply(_squares(means, axes[:1])[2], _number(_size(x, inner), x))
+        squares = sum_of(squares, axis=axes[:1], keepdims=True) + spread
+    whole = divide(squares, _number(free, x))
+    return whole if keepdims else reshape(whole, node.shape)
+
+
+def _squares(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node, Node]:
+    """One element of each slice, the mean deviation from it, and the sum of squared deviations from the mean.
+
+    So the deviations of equal elements are exactly 0, and of large ones nothing is lost.
+    """
     first = x
     for axis in axes:
         first = narrow(first, axis, 0, 1)
     deviations = subtract(x, first)
     mean = divide(sum_of(deviations, axis=axes, keepdims=True), _number(_size(x, axes), x))
     squares = square(subtract(deviations, mean))
-    free = max(_size(x, axes) - correction, 0.0)
-    return divide(sum_of(squares, axis=axes, keepdims=keepdims), _number(free, x))
+    return first, mean, sum_of(squares, axis=axes, keepdims=True)
 
 
 def _std(node: Node, x: Node, axes: tuple[int, ...], keepdims: bool, correction: float) -> Node:

@@ -1,0 +1,142 @@
+"""Loops that run within a convolution's tasks, image by image: fewer passes over memory, and the same bits."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.compiler.compiled import Executable
+from chainrule.compiler.on_native import lowering, target
+from compiler.test_compiled_graphs import sets
+
+HOST = target.host()
+pytestmark = pytest.mark.skipif(HOST is None, reason="there is no native code for this machine")
+machines = pytest.mark.parametrize("machine", [m for m in sets() if m.values[0] is not None])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_disk(monkeypatch):
+    """Programs with and without joined tasks are of one graph."""
+    monkeypatch.setenv("CHAINRULE_CACHE", "off")
+
+
+def made(*shapes, dtype="f4"):
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+
+
+def compiled(monkeypatch, f, arrays, machine=HOST):
+    """The program, once it has given the bits that separate loops would, on any number of threads."""
+    graph = cr.trace(f, *arrays)
+    with monkeypatch.context() as patch:
+        patch.setattr(lowering, "join_tasks", lambda *_: None)
+        expected = [a.tobytes() for a in Executable(graph, machine, 2)(arrays)]
+    for threads in (1, 4):
+        executable = Executable(graph, machine, threads)
+        for _ in range(2):
+            assert [a.tobytes() for a in executable(arrays)] == expected
+    return executable
+
+
+def notes(executable):
+    return [line.note for line in executable.explain().lines]
+
+
+def joined(executable):
+    """How many loops run before the tasks of a convolution, and how many behind them."""
+    said = "; ".join(notes(executable))
+    return said.count("before each task"), said.count("behind each task")
+
+
+def normalise(y, scale, shift):
+    pixels = (0, 1, 2)
+    spread = cr.sqrt(cr.var(y, axis=pixels, keepdims=True) + 1e-5)
+    return (y - cr.mean(y, axis=pixels, keepdims=True)) / spread * scale + shift
+
+
+def block(x, w, v, scale, shift):
+    y = cr.relu(normalise(cr.conv2d(x, w, padding=1), scale, shift))
+    return cr.relu(normalise(cr.conv2d(y, v, padding=1), scale, shift) + x)
+
+
+@machines
+@pytest.mark.parametrize("channels", [16, 32, 24])
+def test_a_block_of_convolutions_with_batch_norm(monkeypatch, machine, channels):
+    """Direct sums, Winograd's filtering, and channels that fill no vector; statistics, inputs, gradients."""
+    x, w, v, scale, shift = made(
+        (64, 16, 16, channels),
+        (3, 3, channels, channels),
+        (3, 3, channels, channels),
+        (channels,),
+        (channels,),
+    )
+    gradients = cr.value_and_grad(lambda *a: cr.sum(block(*a) ** 2), argnums=(0, 1, 2, 3, 4))
+    before, behind = joined(compiled(monkeypatch, gradients, [x, w, v, scale, shift], machine))
+    assert before >= 2
+    assert behind >= 3
+
+
+def test_images_of_another_size_and_number(monkeypatch):
+    """Blocks of several small images, the last of which is not full; rows that are no power of two."""
+    for images, size, channels in ((50, 15, 32), (33, 25, 16), (17, 29, 32), (130, 9, 48)):
+        x, w, scale = made((images, size, size, channels), (3, 3, channels, channels), (channels,))
+        f = lambda x, w, s: normalise(cr.conv2d(cr.tanh(normalise(cr.conv2d(x, w), s, s)), w), s, s)
+        assert sum(joined(compiled(monkeypatch, f, [x, w, scale]))) >= 1
+
+
+def test_a_loop_runs_ahead_of_its_first_reader_alone(monkeypatch):
+    x, w, s = made((64, 16, 16, 16), (3, 3, 16, 16), (16,))
+
+    def f(x, w, s):
+        y = cr.tanh(x * s)
+        return cr.conv2d(y, w, padding=1) + y, cr.conv2d(y, w)
+
+    assert joined(compiled(monkeypatch, f, [x, w, s])) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, w, s: cr.conv2d(cr.flip(cr.tanh(x), axis=0), w, padding=1),
+        lambda x, w, s: cr.conv2d(cr.tanh(x)[1:], w, padding=1),
+        lambda x, w, s: cr.conv2d(x, w + cr.sum(cr.tanh(x)) * 0.01, padding=1),
+        lambda x, w, s: (lambda y: (cr.conv2d(y, w, padding=1), y))(cr.tanh(x)),
+        lambda x, w, s: (lambda y: cr.conv2d(y, w + cr.max(y), padding=1))(cr.tanh(x)),
+        lambda x, w, s: cr.max(cr.conv2d(x, w, padding=1), axis=(0, 1, 2)),
+        lambda x, w, s: cr.sum(cr.flip(cr.conv2d(x, w, padding=1), axis=0) * x, axis=(1, 2)),
+        lambda x, w, s: cr.sum(cr.conv2d(x, w, padding=1)[1:] * x[1:], axis=(1, 2)),
+    ],
+    ids=["reversed", "shifted", "weights", "result", "waits", "all-images", "other-image", "other-part"],
+)
+def test_what_needs_other_images_or_is_wanted_itself_stays_a_loop(monkeypatch, f):
+    assert joined(compiled(monkeypatch, f, made((64, 16, 16, 16), (3, 3, 16, 16), (16,)))) == (0, 0)
+
+
+def test_a_program_of_numpy_has_no_tasks():
+    x, w, s = made((16, 16, 16, 16), (3, 3, 16, 16), (16,))
+    graph = cr.trace(lambda x, w, s: normalise(cr.conv2d(cr.tanh(x * s), w), s, s), x, w, s)
+    (found,) = Executable(graph, None, 2)([x, w, s])
+    (native,) = Executable(graph, HOST, 2)([x, w, s])
+    np.testing.assert_allclose(native, found, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+def test_variance_of_many_images_is_exact_and_zero_where_all_are_equal(mean):
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((40, 20, 20, 12)) + mean).astype("f4")
+    x[..., 3] = 0.1
+    x[:, :, :, 5] *= np.arange(40, dtype="f4")[:, None, None]  # images that differ more than their pixels
+    found = cr.compile(lambda x: cr.var(x, axis=(0, 1, 2)))(x).numpy()
+    exact = np.var(x.astype("f8"), axis=(0, 1, 2))
+    np.testing.assert_allclose(found, exact, rtol=2e-6)
+    assert found[3] == 0.0
+
+
+def test_sums_over_images_keep_infinities_and_nan():
+    x = np.ones((16, 40, 40, 8), "f4")
+    x[3, 2, 1, 0], x[5, 0, 0, 1], x[6, 1, 1, 1], x[7, 1, 1, 2] = np.inf, np.inf, -np.inf, np.nan
+    with np.errstate(invalid="ignore"):
+        for f, reference in ((cr.sum, np.sum), (cr.var, np.var)):
+            for keepdims in (False, True):
+                g = lambda x, f=f, keepdims=keepdims: f(x, axis=(0, 1, 2), keepdims=keepdims)
+                expected = reference(x, axis=(0, 1, 2), keepdims=keepdims)
+                np.testing.assert_allclose(cr.compile(g)(x).numpy(), expected, rtol=1e-6)
