@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chainrule.compiler.steps import Step
-from chainrule.node import Node
 
 if TYPE_CHECKING:
     from chainrule.compiler.compiled import Executable

@@ -90,6 +90,23 @@ class Epilogue(ABC):
         """Ask for the cache lines that `apply` will read for a row, from a column on; by default none."""
         return None
 
+    @property
+    def sums(self) -> bool:
+        """Whether it sums over the rows of each item: then `clear` comes before all, and `settle` after some rows."""
+        return False
+
+    def clear(
+        self, f: Function, pointers: Sequence[Value], item: Int, column: Int, lanes: int, mask: Value | None
+    ) -> None:
+        """Begin the sums of an item, for a vector of columns."""
+        return None
+
+    def settle(
+        self, f: Function, pointers: Sequence[Value], row: Int, column: Int, mask: Value | None
+    ) -> None:
+        """Add to an item's sums what `apply` has made for columns since it was last done; one of its rows is given."""
+        return None
+
     @abstractmethod
     def apply(
         self,

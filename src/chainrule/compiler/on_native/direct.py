@@ -130,6 +130,9 @@ class _Sweep:
         batch = share(f, f.div_int(task, rows * channels), d.images, images)
         chosen = share(f, f.mod_int(task, channels), panels.count, channels)
         block = f.mod_int(f.div_int(task, channels), rows)
+        if d.epilogue and d.epilogue.sums:
+            assert rows == 1  # of an image that several tasks make nobody would begin the sums
+            self.clear(f, operands, batch, chosen)
         for axes in d.classes:
             lines = share(f, block, axes[0].outputs, rows)
             code = _Class(self, f, operands, axes, packed, batch, lines)
@@ -146,13 +149,30 @@ class _Sweep:
             d.images if rows == channels == 1 else 0,
         )
 
+    def clear(self, f: Function, operands: Value, images: tuple[Int, Int], panels: tuple[Int, Int]) -> None:
+        """Begin the sums of a task's images and channels."""
+        epilogue, lanes = self.d.epilogue, self.panels.lanes
+        assert epilogue is not None
+        extra = [operand(f, operands, 3 + i) for i in range(epilogue.operands)]
+
+        def image(n: Int, _: list[Value]) -> None:
+            def panel(number: Int, group: Int, channel: Int, ragged: bool) -> None:
+                vectors, mask = self.panels.shape(ragged)
+                for v in range(vectors):
+                    column = f.add_int(channel, v * lanes)
+                    epilogue.clear(f, extra, n, column, lanes, mask if v == vectors - 1 else None)
+
+            self.panels.sweep(f, *panels, panel)
+
+        f.loop(*images, 1, image, may_be_empty=True)
+
     def blocks(self) -> tuple[int, int, int]:
         """How many parts images, rows and panels are cut into."""
         d, panels = self.d, self.panels
         wanted = max(1, min(TASKS, d.products // _WORK))
         large = self.weights.size(panels) * d.kind.itemsize > _LARGE
-        if d.whole and not large:
-            return parts(d.images, wanted), 1, 1
+        if d.whole:
+            return parts(d.images, wanted), 1, parts(panels.count, wanted) if large else 1
         channels = parts(panels.count, wanted) if large else 1
         images = parts(d.images, -(-wanted // channels))
         rows = parts(max(r.outputs for r in d.rows), wanted // (channels * images))
@@ -349,17 +369,21 @@ class _Tile:
             extra = [operand(f, operands, 3 + i) for i in range(d.epilogue.operands)]
             extra = d.epilogue.prepare(f, extra, sums[0].type)
         start = f.at(y, f.add_int(f.mul_int(row, d.result[2]), channel), self.kind)
+        places = [f.add_int(channel, v * self.panels.lanes) for v in range(self.vectors)]
+        masks = [*[None] * (self.vectors - 1), self.mask]
         for n, result in enumerate(sums):
             pixel, v = divmod(n, self.vectors)
-            mask = self.mask if v == self.vectors - 1 else None
+            mask = masks[v]
             done: Value | None = result
             if d.epilogue:
                 here = f.add_int(row, pixel * self.columns.step)
-                column = f.add_int(channel, v * self.panels.lanes)
-                done = d.epilogue.apply(f, extra, result, here, column, mask, 0)
+                done = d.epilogue.apply(f, extra, result, here, places[v], mask, 0)
             if done is not None:
                 place = pixel * self.columns.step * d.result[2] + v * self.panels.lanes
                 f.store(done, f.at(start, place, self.kind), mask)
+        if d.epilogue and d.epilogue.sums:
+            for column, mask in zip(places, masks, strict=True):
+                d.epilogue.settle(f, extra, row, column, mask)
 
 
 def _area(shape: tuple[int, int, int]) -> int:

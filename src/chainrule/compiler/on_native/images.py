@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native import conv, conv_gradient, matmul, pooling, winograd, winograd_gradient
 from chainrule.compiler.on_native.conv import Convolution
-from chainrule.compiler.on_native.epilogues import Finish, finish
+from chainrule.compiler.on_native.finishing import Finish, finish
+from chainrule.compiler.on_native.ir import Function, Value
+from chainrule.compiler.on_native.kernel import operand
 from chainrule.compiler.on_native.operands import Operand, as_it_lies, dense, is_constant, is_dense
 from chainrule.compiler.on_native.pooling import Pool
 from chainrule.compiler.on_native.prepacking import Head, Packing, Wish
 from chainrule.compiler.on_native.products import ProductHead, computed_inputs
 from chainrule.compiler.on_native.prologues import Computed, computed, prologue_operands, with_prologue
+from chainrule.compiler.on_native.summing import SummingEpilogue, if_sound
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import FILTERS, Filter
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
@@ -46,6 +49,10 @@ class ConvHead(Head):
     packing: Packing | None = None
     computed: Computed | None = None
 
+    @property
+    def within(self) -> Sequence[Group]:
+        return self.end.within
+
     def takes(self, i: int) -> bool:
         return i == 0 and self.computed is not None
 
@@ -72,16 +79,33 @@ class ConvHead(Head):
             else:
                 arrays[name] = dense(self.grouping.sights[x], x, found, self.target).place
         problem = replace(self.problem, packed=packed is not None, prologue=how and how.prologue)
-        lowered = self.lower(problem, self.target)
+        lowered = self._lowered(problem)
         steps = self.end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "y")
         return [*found, *(with_prologue(steps, how, "convolution") if how else steps)]
+
+    def _lowered(self, problem: Convolution) -> matmul.Lowered:
+        """The kernels; where sums have factors that can be taken out of them, with a choice between two."""
+        plain = self.lower(problem, self.target)
+        epilogue = problem.epilogue
+        fast = epilogue.factored() if isinstance(epilogue, SummingEpilogue) else None
+        if fast is None or not plain.calls:
+            return plain
+        quick = self.lower(replace(problem, epilogue=fast), self.target)
+        *others, call = quick.calls
+        first, lanes = call.operands.index("epilogue0"), self.target.isa.lanes(problem.dtype.itemsize)
+
+        def sound(f: Function, operands: Value) -> Value:
+            return fast.sound(f, [operand(f, operands, first + i) for i in range(fast.operands)], lanes)
+
+        kernel = if_sound(call.kernel, plain.calls[-1].kernel, sound, self.target)
+        return replace(quick, calls=(*others, replace(call, kernel=kernel)))
 
 
 def head_of_conv(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
     """A convolution of images."""
     node = group.members[0]
     x, w = node.inputs
-    end = finish(group, grouping, needed, target, batched=False)
+    end = finish(group, grouping, needed, target, batched=False, sums=True)
     problem = _convolution(node, x.shape, w.shape, end)
     how = _filter(problem, winograd.suits, target)
     if how:
@@ -97,9 +121,10 @@ def head_of_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node],
     """The gradient of a convolution for its images."""
     node = group.members[0]
     g, w = node.inputs
-    end = finish(group, grouping, needed, target, batched=False)
+    end = finish(group, grouping, needed, target, batched=False, sums=True)
     problem = _convolution(node, node.shape, w.shape, end)
     if _is_product(problem):
+        end = finish(group, grouping, needed, target, batched=False)
         rows = problem.images * problem.size[0] * problem.size[1]
         n, k = problem.channels, problem.outputs
 

@@ -56,7 +56,9 @@ def steps_of(
         elif each.kind == "loop":
             found.extend(_loop(each, grouping, needed, target))
         elif each.kind == "head":
-            found.extend(_with_loops(headed[each], each, grouping, needed, target))
+            steps, within = headed[each]
+            behind = [loop for loop in each.behind if loop not in within]
+            found.extend(_with_loops(steps, each.ahead, behind, grouping, needed, target))
         else:
             found.extend(heads.alone(each, grouping, needed, target))
     return found, overwritten, grouping.sights
@@ -96,26 +98,37 @@ def _takes(grouping: Grouping, needed: set[Node], target: Target) -> Takes:
     return takes
 
 
-def _headed(grouping: Grouping, needed: set[Node], target: Target) -> dict[Group, list[Step]]:
-    """The steps of all groups with a head: together, since they may share what is packed."""
+def _headed(
+    grouping: Grouping, needed: set[Node], target: Target
+) -> dict[Group, tuple[list[Step], Sequence[Group]]]:
+    """The steps of all groups with a head, and the loops behind it that these contain.
+
+    They are made together, since heads may share what is packed.
+    """
     groups = [each for each in grouping.groups if each.kind == "head"]
-    found = prepacking.lower([heads.head(each, grouping, needed, target) for each in groups], target)
-    return dict(zip(groups, found, strict=True))
+    made = [heads.head(each, grouping, needed, target) for each in groups]
+    steps = prepacking.lower(made, target)
+    return {g: (own, head.within) for g, own, head in zip(groups, steps, made, strict=True)}
 
 
 def _with_loops(
-    steps: Sequence[Step], head: Group, grouping: Grouping, needed: set[Node], target: Target
+    steps: Sequence[Step],
+    ahead: Sequence[Group],
+    behind: Sequence[Group],
+    grouping: Grouping,
+    needed: set[Node],
+    target: Target,
 ) -> list[Step]:
     """The steps of a head and of the loops around it: in the tasks of its last kernel if these share items."""
     *found, last = steps
-    for each in reversed(head.ahead):
+    for each in reversed(ahead):
         joined = _joined(last, each, True, grouping, needed, target)
         if joined is None:
             found = [*_loop(each, grouping, needed, target), *found]
         else:
             last = joined
     separate: list[Step] = []
-    for each in head.behind:
+    for each in behind:
         joined = _joined(last, each, False, grouping, needed, target)
         if joined is None:
             separate += _loop(each, grouping, needed, target)

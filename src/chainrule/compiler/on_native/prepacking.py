@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chainrule.compiler.groups import Group
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.on_native.call import Lowered
 from chainrule.compiler.on_native.operands import is_constant, values_of
@@ -86,6 +87,11 @@ class Head(ABC):
     @abstractmethod
     def steps(self, packed: Place | None) -> list[Step]:
         """What computes it, from the operand packed as it wishes or as it lies."""
+
+    @property
+    def within(self) -> Sequence[Group]:
+        """The loops behind it whose sums it makes itself."""
+        return ()
 
     def takes(self, i: int) -> bool:
         """Whether it is no slower if it computes an input, by its number, by the prologue that is given for it."""

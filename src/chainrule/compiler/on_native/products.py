@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native import matmul
-from chainrule.compiler.on_native.epilogues import Finish, finish
+from chainrule.compiler.on_native.finishing import Finish, finish
 from chainrule.compiler.on_native.operands import (
     Operand,
     as_it_lies,

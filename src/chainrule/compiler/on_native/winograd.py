@@ -189,7 +189,13 @@ class _Images(Block):
             f.loop(0, p.filter.planes, 1, lambda e, _: plane(e, images, line))
             self.result(images, line)
 
-        p.each_block(f, *share(f, task, p.blocks, tasks, p.cuts if items else 1), block)
+        start, stop = share(f, task, p.blocks, tasks, p.cuts if items else 1)
+        if self.epilogue and self.epilogue.sums:
+            assert items  # of an image that several tasks make nobody would begin the sums
+            first = f.mul_int(f.div_int(start, p.cuts), p.together)
+            last = f.mul_int(f.div_int(stop, p.cuts), p.together)
+            self.clear(self.epilogue, first, f.min_int(last, p.images))
+        p.each_block(f, start, stop, block)
         f.ret()
         size = p.images * (area(d.source) + area(d.result)) + p.filter.planes * d.depth * p.width
         # So many operations as the sums take that it stands for, so that rates can be compared.
@@ -197,6 +203,17 @@ class _Images(Block):
         return Kernel(
             self.name, [f, *self.functions.values()], tasks, 2 * d.products, moved, items, p.together
         )
+
+    def clear(self, epilogue: Epilogue, first: Int, last: Int) -> None:
+        """Begin the sums of some images."""
+        p, f = self.plan, self.f
+
+        def image(n: Int, _: list[Value]) -> None:
+            p.each_channel(
+                f, p.d.width, lambda c, mask: epilogue.clear(f, self.extra, n, c, p.panels.lanes, mask)
+            )
+
+        f.loop(first, last, 1, image, may_be_empty=True)
 
     def ask(self, e: Int, images: tuple[Int, Int], line: Int) -> None:
         """Ask for a share of the cache lines that the block's results will be written to, while sums are computed."""
@@ -297,6 +314,8 @@ class _Images(Block):
             def write(first: int, stop: int) -> None:
                 for i, j in itertools.product(range(first, stop), range(columns)):
                     self.store(made[i, j], f.add_int(place, i * outputs[1] + j), c, mask)
+                if self.epilogue and self.epilogue.sums:
+                    self.epilogue.settle(f, self.extra, place, c, mask)
 
             sandwich(f, how.results, get, put)
             known = outputs[0] % m or m
