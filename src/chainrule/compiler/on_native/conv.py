@@ -42,6 +42,7 @@ class Convolution:
         epilogue: finishes the result of the forward pass or of the gradient, whichever is lowered.
         prologue: computes the images, or the gradient upstream, as they are staged: by Winograd's filtering alone.
         whole: whether tasks had better make whole images, since loops run within them.
+        asked: bytes of an item of each array that is read ahead of the tasks, which is worth asking for before.
         packed: "w" holds packed weights (as the first kernel leaves them in the workspace), not the plain kernel.
     """
 
@@ -59,6 +60,7 @@ class Convolution:
     packed: bool = False
     prologue: Prologue | None = None
     whole: bool = False
+    asked: tuple[int, ...] = ()
 
     @property
     def windows(self) -> Pair:
@@ -94,8 +96,14 @@ class Convolution:
         finish = f"_{self.epilogue.name}" if self.epilogue and finished else ""
         finish += f"_{self.prologue.name}" if self.prologue else ""
         finish += "_whole" if self.whole and finished else ""
+        finish += f"_asks{'.'.join(map(str, self.asked))}" if self.asked and finished else ""
         kernel = f"k{_dotted(self.kernel)}_o{self.outputs}"
         return f"{stem}_{sizes}_{kernel}_{steps}_{self.dtype.name}{finish}_{target.isa.name}"
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """The names of the operands of an epilogue, and of what is asked for."""
+        return (*epilogue_operands(self.epilogue), *(f"ask{i}" for i in range(len(self.asked))))
 
     @property
     def flat(self) -> Convolution:
@@ -114,7 +122,7 @@ def _dotted(pair: Pair) -> str:
 
 
 def lower(problem: Convolution, target: Target) -> Lowered:
-    """The kernels of a convolution: operands "x", "w", "y", and those of the epilogue.
+    """The kernels of a convolution: operands "x", "w", "y", those of the epilogue, and what is asked for.
 
     The epilogue sees the result as a matrix of (images × rows × columns, channels).
     """
@@ -136,7 +144,7 @@ def packed_and_swept(
         return Lowered(())
     where = "w" if problem.packed else "workspace"
     kernel = d.kernel(weights, target)
-    call = Call(kernel, (source, where, result, *epilogue_operands(problem.epilogue)))
+    call = Call(kernel, (source, where, result, *problem.extra))
     if problem.packed:
         return Lowered((call,))
     panels = d.panels(target.isa)
@@ -168,6 +176,7 @@ def forward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
         kind=type_of(c.dtype),
         epilogue=c.epilogue,
         whole=c.whole,
+        asked=c.asked,
     )
     one = c.depth * c.outputs
     weights = Weights(d.classes, c.depth, one * c.kernel[1], one, c.width, c.outputs, 1, d.kind)

@@ -81,6 +81,7 @@ def backward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
         kind=type_of(c.dtype),
         epilogue=c.epilogue,
         whole=c.whole,
+        asked=c.asked,
     )
     one = c.depth * c.outputs
     channel = 1 if whole else c.outputs

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.axis import Axis, Reach, Tiles, even, tiles
 from chainrule.compiler.on_native.call import Epilogue
-from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Type, Value, number
-from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
+from chainrule.compiler.on_native.ir import I8, I64, PTR, Function, Int, Type, Value, number
+from chainrule.compiler.on_native.kernel import Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.panels import Panels, Weights, parts
 from chainrule.compiler.on_native.target import InstructionSet, Target
 
@@ -24,6 +24,8 @@ _WORK = 1 << 18
 """Fewest multiplications in a piece, some microseconds."""
 _LARGE = 1 << 19
 """Bytes of weights from which on a piece keeps to some channels, so that its weights stay in the L2 cache."""
+_LINE = 64
+"""Bytes of a cache line."""
 _UNROLLED = 32
 """Most products in the body of an inner loop."""
 
@@ -43,6 +45,7 @@ class Direct:
         kind: element type.
         epilogue: finishes results.
         whole: whether tasks had better make whole images.
+        asked: bytes of an item of each array that is read ahead of the tasks.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Direct:
     kind: Type
     epilogue: Epilogue | None
     whole: bool = False
+    asked: tuple[int, ...] = ()
 
     @property
     def classes(self) -> tuple[tuple[Axis, Axis], ...]:
@@ -80,7 +84,7 @@ class Direct:
         return min(choices, key=cost)
 
     def kernel(self, weights: Weights, target: Target) -> Kernel:
-        """Its operands are the source, packed weights, the result, and those of the epilogue."""
+        """Its operands are the source, packed weights, the result, the epilogue's, and what is asked for."""
         return _Sweep(self, weights, target).kernel()
 
 
@@ -125,7 +129,7 @@ class _Sweep:
     def kernel(self) -> Kernel:
         d, panels = self.d, self.panels
         images, rows, channels = self.blocks()
-        f, operands, task, _ = entry(d.name, self.target)
+        f, operands, task, thread = entry(d.name, self.target)
         packed = operand(f, operands, 1)
         batch = share(f, f.div_int(task, rows * channels), d.images, images)
         chosen = share(f, f.mod_int(task, channels), panels.count, channels)
@@ -133,9 +137,11 @@ class _Sweep:
         if d.epilogue and d.epilogue.sums:
             assert rows == 1  # of an image that several tasks make nobody would begin the sums
             self.clear(f, operands, batch, chosen)
+        each = -(-d.images // images) * d.result[0] * d.result[1]
+        ahead = next_task(f, thread, each) if d.asked else 0
         for axes in d.classes:
             lines = share(f, block, axes[0].outputs, rows)
-            code = _Class(self, f, operands, axes, packed, batch, lines)
+            code = _Class(self, f, operands, axes, packed, batch, lines, ahead)
             panels.sweep(f, *chosen, code.panel)
             packed = f.at(packed, self.weights.block(panels, axes) * panels.count, d.kind)
         f.ret()
@@ -192,6 +198,7 @@ class _Class:
     packed: Value
     images: tuple[Int, Int]
     lines: tuple[Int, Int]
+    ahead: Int
 
     def panel(self, panel: Int, group: Int, channel: Int, ragged: bool) -> None:
         f, d = self.f, self.sweep.d
@@ -222,7 +229,7 @@ class _Class:
             pixel = f.add_int(run.start, f.mul_int(q, run.size))
             offset = f.add_int(start, f.mul_int(pixel, columns.stride * d.source[2]))
             row = f.add_int(line, f.add_int(columns.start, f.mul_int(pixel, columns.step)))
-            numbers = [f.operand(z) for z in (offset, *seen, row, channel)]
+            numbers = [f.operand(z) for z in (offset, *seen, row, channel, self.ahead)]
             f.call(name, [x, w, self.operands, *numbers])
 
         for name, run in self.runs(ragged):
@@ -257,7 +264,7 @@ class _Tile:
 
     Its parameters: source, packed weights of the panel, table of operands; offset in the source of the place that
     the first tap of the first pixel sees; taps of the rows that lie inside, from and to; row and column of the
-    result, seen as a matrix.
+    result, seen as a matrix; rows from there to those that the thread will probably make next.
     """
 
     def __init__(self, sweep: _Sweep, axes: tuple[Axis, Axis], run: Tiles, ragged: bool, name: str) -> None:
@@ -265,26 +272,26 @@ class _Tile:
         self.rows, self.columns = axes
         self.vectors, self.mask = self.panels.shape(ragged)
         self.kind = self.d.kind.vector(self.panels.lanes)
-        names = ("x", "w", "operands", "offset", "first", "stop", "row", "column")
-        kinds = (PTR, PTR, PTR, *(I64,) * 5)
+        names = ("x", "w", "operands", "offset", "first", "stop", "row", "column", "ahead")
+        kinds = (PTR, PTR, PTR, *(I64,) * 6)
         parameters = [(f"%{n}", k) for n, k in zip(names, kinds, strict=True)]
         self.function = Function(name, parameters, sweep.target, exported=False)
         self.write()
 
     def write(self) -> None:
         f, d, run = self.function, self.d, self.run
-        x, w, operands, offset, first, stop, row, channel = f.parameters
+        x, w, operands, offset, first, stop, row, channel, ahead = f.parameters
         sums = [number(self.kind, 0.0)] * (run.size * self.vectors)
 
         def line(r: Int, sums: list[Value]) -> list[Value]:
             start = f.add_int(offset, f.mul_int(r, self.rows.gap * d.source[1] * d.source[2]))
             weights = f.at(w, f.mul_int(r, len(self.columns.taps) * d.depth * self.panels.channels), d.kind)
+            self.prefetch(operands, r, row, channel)
+            self.ask(operands, r, f.add_int(row, ahead))
             for reach in run.reaches:
                 sums = self.reach(reach, x, start, weights, sums)
             return sums
 
-        if d.epilogue and d.epilogue.reads:
-            self.prefetch(d.epilogue, operands, row, channel)
         if run.reaches and d.depth:
             # Several classes may share the tile; a single one knows its rows if none is ever outside.
             known = len(d.rows) == 1 and self.rows.all_inside
@@ -352,14 +359,36 @@ class _Tile:
                 out[n] = f.fma(seen[v], weights[v], out[n])
         return out
 
-    def prefetch(self, epilogue: Epilogue, operands: Value, row: Int, channel: Int) -> None:
-        """Ask for what the epilogue will read, so that it is there when the sums are."""
-        f = self.function
+    def prefetch(self, operands: Value, r: Int, row: Int, channel: Int) -> None:
+        """Ask for a share of what the epilogue will read, so that it is there when the sums are.
+
+        Not for all at once: what the sums themselves read would have to wait.
+        """
+        f, epilogue = self.function, self.d.epilogue
+        if epilogue is None or not epilogue.reads:
+            return
         extra = [operand(f, operands, 3 + i) for i in range(epilogue.operands)]
-        for pixel in range(self.run.size):
-            here = f.add_int(row, pixel * self.columns.step)
-            for column in range(0, self.panels.channels, 64 // self.d.kind.itemsize):
+        share = -(-self.run.size // len(self.rows.taps))
+        for i in range(share):
+            pixel = f.add_int(f.mul_int(r, share), i)
+            here = f.add_int(row, f.mul_int(pixel, self.columns.step))
+            for column in range(0, self.panels.channels, _LINE // self.d.kind.itemsize):
                 epilogue.prefetch(f, extra, here, f.add_int(channel, column), 0)
+
+    def ask(self, operands: Value, r: Int, row: Int) -> None:
+        """Ask for a share of what is read ahead of the task that makes a row."""
+        f, d, taps = self.function, self.d, len(self.rows.taps)
+        first = 3 + (d.epilogue.operands if d.epilogue else 0)
+        pixels = d.result[0] * d.result[1]
+        if taps == 1 or len(d.classes) > 1 or self.panels.count > 1:
+            return  # that would be too much at once, or the same again
+        for i, size in enumerate(d.asked):
+            lines = -(-self.run.size * size // (pixels * taps * _LINE))
+            start = f.div_int(f.mul_int(row, size), pixels)
+            start = f.add_int(start, f.mul_int(r, lines * _LINE))
+            here = f.at(operand(f, operands, first + i), start, I8)
+            for n in range(lines):
+                f.prefetch(f.at(here, n * _LINE, I8), locality=2)
 
     def store(self, operands: Value, sums: Sequence[Value], row: Int, channel: Int) -> None:
         f, d = self.function, self.d

@@ -78,7 +78,14 @@ class ConvHead(Head):
                 arrays[name] = packed
             else:
                 arrays[name] = dense(self.grouping.sights[x], x, found, self.target).place
-        problem = replace(self.problem, packed=packed is not None, prologue=how and how.prologue)
+        asked = _read_ahead(self.end.group, self.grouping)
+        arrays |= {f"ask{i}": Place(x) for i, x in enumerate(asked)}
+        problem = replace(
+            self.problem,
+            packed=packed is not None,
+            prologue=how and how.prologue,
+            asked=tuple(x.size // x.shape[0] * x.dtype.itemsize for x in asked),
+        )
         lowered = self._lowered(problem)
         steps = self.end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "y")
         return [*found, *(with_prologue(steps, how, "convolution") if how else steps)]
@@ -161,6 +168,17 @@ def head_of_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node]
     else:
         lower = conv_gradient.lower_weight_gradient
     return ConvHead(problem, end, grouping, lower, ("x", "g"), target)
+
+
+def _read_ahead(group: Group, grouping: Grouping) -> list[Node]:
+    """Arrays that loops ahead of a head read item by item."""
+    found: dict[Node, None] = {}
+    for loop in group.ahead:
+        for x in (x for node in loop.members for x in node.inputs):
+            for base in sorted(grouping.arrays_read(x), key=lambda n: n.index):
+                if base.shape == loop.domain and grouping.home.get(base) not in group.ahead:
+                    found[base] = None
+    return list(found)
 
 
 def _computed(group: Group, grouping: Grouping, target: Target) -> Computed | None:

@@ -65,6 +65,14 @@ def operand(function: Function, operands: Value, place: int) -> Value:
     return function.load(function.at(operands, place, PTR), PTR)
 
 
+def next_task(function: Function, thread: Value, size: int) -> Int:
+    """How far from a task's items the next one's are that the same thread will run: mostly ``size``, or as far back.
+
+    Even threads go up from a first task on, and odd ones down from a last.
+    """
+    return function.sub_int(size, function.mul_int(function.mod_int(thread, 2), 2 * size))
+
+
 def share(function: Function, task: Int, total: int, tasks: int, multiple: int = 1) -> tuple[Int, Int]:
     """The range of ``total`` items that belongs to a task; cuts fall on multiples of ``multiple``."""
     if tasks == 1:

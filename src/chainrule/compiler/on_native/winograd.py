@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.compiler.memory import aligned
-from chainrule.compiler.on_native.call import Call, Epilogue, Lowered, epilogue_operands
+from chainrule.compiler.on_native.call import Call, Epilogue, Lowered
 from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.conv_gradient import backward
 from chainrule.compiler.on_native.direct import TASKS, Direct, cut
-from chainrule.compiler.on_native.ir import Int, Value
-from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
+from chainrule.compiler.on_native.ir import I8, Int, Value
+from chainrule.compiler.on_native.kernel import Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
 from chainrule.compiler.on_native.once import run_once
 from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
@@ -35,6 +35,7 @@ from chainrule.compiler.on_native.prologues import Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import F2, FILTERS, TAPS, Filter, sandwich
 from chainrule.compiler.on_native.winograd_tiles import (
+    LINE,
     WORK,
     Block,
     Plan,
@@ -142,7 +143,7 @@ def _lower(
     code = _Images(plan, target, name, epilogue=d.epilogue, asks=near, prologue=problem.prologue)
     kernel = code.kernel(0 if problem.packed else plain)
     where = "w" if problem.packed else "workspace"
-    extra = (*epilogue_operands(problem.epilogue), *prologue_operands(problem.prologue))
+    extra = (*problem.extra, *prologue_operands(problem.prologue))
     call = Call(kernel, (source, where, "scratch", "y", *extra))
     itemsize = problem.dtype.itemsize
     scratch = plan.room(False) * itemsize
@@ -171,25 +172,25 @@ class _Images(Block):
         f, operands, task = self.begin(2, p.pixels)
         x, w, self.y = (operand(f, operands, i) for i in (0, 1, 3))
         extra = range(4, 4 + (self.epilogue.operands if self.epilogue else 0))
+        asked = extra.stop + len(d.asked)
+        self.asked = [operand(f, operands, i) for i in range(extra.stop, asked)]
         pixels = x
         if self.prologue:
-            pixels = self.prologue.reader(f, operands, extra.stop, p.panels.lanes)
+            pixels = self.prologue.reader(f, operands, asked, p.panels.lanes)
         self.extra: Sequence[Value] = [operand(f, operands, i) for i in extra]
         if self.epilogue:
             self.extra = self.epilogue.prepare(f, self.extra, p.vector)
         weights = f.at(w, offset, d.kind)
 
-        def plane(e: Int, images: tuple[Int, Int], line: Int) -> None:
-            if self.asks:
-                self.ask(e, images, line)
-            self.multiply(e, weights)
+        start, stop = share(f, task, p.blocks, tasks, p.cuts if items else 1)
+        most = -(-p.images // (tasks * p.together)) * p.together  # images of a task
+        self.ahead = next_task(f, self.thread, most) if self.asked else 0
 
         def block(images: tuple[Int, Int], line: Int) -> None:
             self.planes(p.pixels, pixels, images, line, self.seen, p.above)
-            f.loop(0, p.filter.planes, 1, lambda e, _: plane(e, images, line))
+            f.loop(0, p.filter.planes, 1, lambda e, _: self.multiply(e, weights, images, line))
             self.result(images, line)
 
-        start, stop = share(f, task, p.blocks, tasks, p.cuts if items else 1)
         if self.epilogue and self.epilogue.sums:
             assert items  # of an image that several tasks make nobody would begin the sums
             first = f.mul_int(f.div_int(start, p.cuts), p.together)
@@ -215,17 +216,23 @@ class _Images(Block):
 
         f.loop(first, last, 1, image, may_be_empty=True)
 
-    def ask(self, e: Int, images: tuple[Int, Int], line: Int) -> None:
-        """Ask for a share of the cache lines that the block's results will be written to, while sums are computed."""
+    def ask(self, position: Int, size: int, stop: int, images: tuple[Int, Int], line: Int) -> None:
+        """Ask for a share of the cache lines that the block's results will be written to, while sums are computed.
+
+        Args:
+            position: of the sums among all of the block.
+            size: how many come next.
+            stop: how many the block has.
+            images, line: of the block.
+        """
         p, f, width = self.plan, self.f, self.plan.d.width
         rows, columns = p.rows.outputs, p.columns.outputs
         pixels = columns * (p.together * rows if p.cuts == 1 else p.lines * p.filter.outputs)
-        each = -(-pixels // p.filter.planes)
         top = f.add_int(f.mul_int(images[0], rows), f.mul_int(line, p.filter.outputs))
-        first = f.add_int(f.mul_int(top, columns), f.mul_int(e, each))
+        top = f.mul_int(top, columns)
 
         def pixel(n: Int, _: list[Value]) -> None:
-            row = f.min_int(f.add_int(first, n), p.images * rows * columns - 1)
+            row = f.min_int(f.add_int(top, n), p.images * rows * columns - 1)
             for c in range(0, width, p.whole(1)):
                 f.prefetch(
                     f.at(self.y, f.add_int(f.mul_int(row, width), c), p.d.kind), write=True, locality=2
@@ -233,17 +240,34 @@ class _Images(Block):
                 if self.epilogue:
                     self.epilogue.prefetch(f, self.extra, row, c, 0)
 
-        f.loop(0, each, 1, pixel)
+        def part(whole: int) -> tuple[Int, Int]:
+            first = f.div_int(f.mul_int(position, whole), stop)
+            return first, f.div_int(f.mul_int(f.add_int(position, size), whole), stop)
 
-    def multiply(self, e: Int, weights: Value) -> None:
-        """One plane of sums over channels."""
+        f.loop(*part(pixels), 1, pixel, may_be_empty=True)
+        for array, item in zip(self.asked, p.d.asked, strict=True):
+            image = f.mul_int(f.add_int(images[0], self.ahead), item)
+            here = f.at(array, f.add_int(image, f.div_int(f.mul_int(line, item), p.down)), I8)
+            block = item * p.together if p.cuts == 1 else item * p.lines // p.down
+            f.loop(
+                *part(-(-block // LINE)),
+                1,
+                lambda n, _, here=here: f.prefetch(f.at(here, f.mul_int(n, LINE), I8), locality=2),
+                may_be_empty=True,
+            )
+
+    def multiply(self, e: Int, weights: Value, images: tuple[Int, Int], line: Int) -> None:
+        """One plane of sums over channels of a block."""
         p, d, f = self.plan, self.plan.d, self.f
         seen = f.at(self.seen, f.mul_int(e, p.plane(p.above)), d.kind)
         sums = f.at(self.sums, f.mul_int(e, p.plane(p.below)), d.kind)
         w = f.at(weights, f.mul_int(e, d.depth * p.width), d.kind)
 
+        every = p.filter.planes * p.panels.count * p.tiles
+
         def panel(number: Int, _: Int, channel: Int, ragged: bool) -> None:
             vectors, _mask = p.panels.shape(ragged)
+            before = f.mul_int(f.add_int(f.mul_int(e, p.panels.count), number), p.tiles)
             b = f.at(w, f.mul_int(number, d.depth * p.panels.channels), d.kind)
             sizes = cut(p.tiles, vectors, self.target.isa)[0]
             first = 0
@@ -264,6 +288,8 @@ class _Images(Block):
                 def some(
                     t: Int, _: list[Value], tile: Tile = tile, b: Value = b, channel: Int = channel
                 ) -> None:
+                    if self.asks:
+                        self.ask(f.add_int(before, t), tile.rows, every, images, line)
                     a = f.at(seen, f.mul_int(t, p.above), d.kind)
                     c = f.at(sums, f.add_int(f.mul_int(t, p.below), channel), d.kind)
                     call_tile(f, tile, Place(a, b, c), self.functions)

@@ -19,7 +19,7 @@ _GAP = 48
 """Elements between planes: a distance of a power of two would map all of them onto one set of the L1 cache."""
 _BLOCK = 3 << 15
 """Elements of both sets of planes of a block: they share the L2 cache with weights or their sums."""
-_LINE = 64
+LINE = 64
 """Bytes of a cache line."""
 _STAGED = 1 << 13
 """Most elements of a copy of pixels, if that is possible: it should stay in the L1 cache."""
@@ -175,7 +175,7 @@ class Plan:
 
     def whole(self, elements: int) -> int:
         """Elements of whole cache lines: what begins at one is read and written at once."""
-        line = _LINE // self.d.kind.itemsize
+        line = LINE // self.d.kind.itemsize
         return -(-elements // line) * line
 
     @property
@@ -251,6 +251,7 @@ class Block:
         """
         p, kind = self.plan, self.plan.d.kind
         self.f, operands, task, thread = entry(self.name, self.target)
+        self.thread = thread
         f = self.f
         place = f.mul_int(thread, p.room(len(arrays) > 1))
         here = f.at(operand(f, operands, scratch), place, kind)
