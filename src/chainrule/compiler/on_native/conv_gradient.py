@@ -20,12 +20,11 @@ from chainrule.compiler.on_native.direct import TASKS, Direct, cycles, most_rows
 from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
-from chainrule.compiler.on_native.outer import Outer
+from chainrule.compiler.on_native.outer import Asking, Outer
 from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
 from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.staging import Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
-from chainrule.ops.windows import Pair
 
 _WORK = 1 << 20
 """Fewest multiplications in a task of the gradient for the kernel."""
@@ -171,6 +170,23 @@ class _Plan:
         return self.depth * self.panels.channels * self.panels.count
 
     @property
+    def asking(self) -> Asking:
+        """How the tiles of a block ask for the next one."""
+        c, windows = self.c, (self.rows.outputs, self.columns.outputs)
+        lines = self.lines if self.images == 1 else windows[0]
+        rows = self.lines * self.rows.stride if self.images == 1 else c.size[0]
+        seen = self.images * rows * c.size[1] * c.channels
+        upstream = self.images * lines * windows[1] * c.outputs
+        # Tiles that take the taps together are few, and tasks that share panels would all ask for the same.
+        tiles = (
+            0
+            if self.shallow or self.channels > 1
+            else c.kernel[0] * c.kernel[1] * len(self.heights) * self.panels.count
+        )
+        itemsize = c.dtype.itemsize
+        return Asking((seen * itemsize, upstream * itemsize), tiles, self.images * lines * windows[1])
+
+    @property
     def padded(self) -> bool:
         """Whether rows of the image are copied with zeros around them."""
         return self.shallow and not (self.rows.all_inside and self.columns.all_inside)
@@ -281,7 +297,7 @@ class _Parts:
             if p.shallow:
                 self.together(sums, images, lines, part, channel, ragged)
             else:
-                self.each_tap(sums, images, lines, part, channel, ragged)
+                self.each_tap(sums, images, lines, part, channel, ragged, number)
 
         p.panels.sweep(f, *panels, panel)
 
@@ -321,7 +337,7 @@ class _Parts:
             name = self.tile(tuple(z - seen[0] for z in seen), (height * width, width), ragged)
             to = f.at(sums, row * p.panels.channels, p.kind)
             numbers = [f.operand(z) for z in (f.add_int(start, seen[0]), *counts)]
-            f.call(name, [x, g, to, *numbers])
+            f.call(name, [x, g, to, x, *numbers])
             row += n
 
     def each_tap(
@@ -332,29 +348,33 @@ class _Parts:
         part: Int,
         channel: Int,
         ragged: bool,
+        panel: Int,
     ) -> None:
         """One tap after the other, each with the windows that see the image through it."""
         p, f = self.plan, self.f
         size, channels = p.c.size, p.c.channels
         count = f.sub_int(images[1], images[0])
+        later = self.later(images[0], lines[0])
 
         def tap(a: Int, b: Int, rows: tuple[Int, Int]) -> None:
-            if p.panels.count == 1 and len(p.rows.taps) > 1:  # not for each panel, nor all at once
-                self.ask(images[0], lines[0], f.add_int(f.mul_int(a, len(p.columns.taps)), b))
             columns = p.columns.viewers(f, b, 0, p.columns.outputs)
             place = f.add_int(f.mul_int(images[0], size[0]), _place(f, p.rows, rows[0], a))
             place = f.add_int(f.mul_int(place, size[1]), _place(f, p.columns, columns[0], b))
             start = f.add_int(f.mul_int(place, channels), part)
             g = self.upstream(images[0], rows[0], columns[0], channel)
             counts = [count, f.sub_int(rows[1], rows[0]), f.sub_int(columns[1], columns[0])]
-            index = f.mul_int(f.add_int(f.mul_int(a, len(p.columns.taps)), b), p.c.depth)
-            first = 0
+            index = f.add_int(f.mul_int(a, len(p.columns.taps)), b)
+            taps = f.add_int(f.mul_int(panel, len(p.rows.taps) * len(p.columns.taps)), index)
+            first, each = 0, len(p.heights)
             for n in sorted(set(p.heights), reverse=True):
                 name = self.tile(tuple(range(n)), (size[0] * size[1], size[1]), ragged)
 
                 def tile(m: Int, _: list[Value], name: str = name) -> None:
-                    to = f.at(sums, f.mul_int(f.add_int(index, m), p.panels.channels), p.kind)
-                    f.call(name, [self.x, g, to, *(f.operand(z) for z in (f.add_int(start, m), *counts))])
+                    to = f.mul_int(f.add_int(f.mul_int(index, p.c.depth), m), p.panels.channels)
+                    done = f.add_int(f.mul_int(taps, each), f.div_int(f.mul_int(m, each), p.c.depth))
+                    asked = p.asking.asked(f, done, *later)
+                    numbers = [f.operand(z) for z in (f.add_int(start, m), *counts)]
+                    f.call(name, [self.x, g, f.at(sums, to, p.kind), asked, *numbers])
 
                 last = first + n * p.heights.count(n)
                 f.loop(first, last, n, tile)
@@ -366,26 +386,16 @@ class _Parts:
 
         f.loop(0, len(p.rows.taps), 1, line)
 
-    def ask(self, image: Int, line: Int, tap: Int) -> None:
-        """Ask for a tap's share of what the next block reads, which lies behind what this one does."""
-        p = self.plan
-        c, windows = p.c, (p.rows.outputs, p.columns.outputs)
-        self._ask(self.x, c.size, c.channels, p.rows.stride, image, line, tap)
-        self._ask(self.g, windows, c.outputs, 1, image, line, tap)
-
-    def _ask(
-        self, array: Value, size: Pair, channels: int, stride: int, image: Int, line: Int, tap: Int
-    ) -> None:
-        """The same of one array, from which a block takes ``stride`` rows for each of its lines."""
+    def later(self, image: Int, line: Int) -> tuple[Value, Value]:
+        """Where what the next block reads begins."""
         p, f = self.plan, self.f
-        row = size[1] * channels
-        block = p.images * size[0] * row if p.images > 1 else p.lines * stride * row
-        first = f.add_int(f.mul_int(image, size[0]), f.mul_int(line, stride))
-        following = f.at(array, f.add_int(f.mul_int(first, row), block), p.kind)
-        step = _LINE // p.c.dtype.itemsize
-        each = -(-block // (len(p.rows.taps) * len(p.columns.taps) * step)) * step
-        here = f.at(following, f.mul_int(tap, each), p.kind)
-        f.loop(0, each, step, lambda i, _: f.prefetch(f.at(here, i, p.kind), locality=2))
+        if p.images > 1:
+            image = f.add_int(image, p.images)
+        else:
+            line = f.add_int(line, p.lines)
+        seen = f.add_int(f.mul_int(image, p.c.size[0]), f.mul_int(line, p.rows.stride))
+        x = f.at(self.x, f.mul_int(seen, p.c.size[1] * p.c.channels), p.kind)
+        return x, self.upstream(image, line, 0, 0)
 
     def upstream(self, image: Int, line: Int, pixel: Int, channel: Int) -> Value:
         """The address of an element of the gradient."""
@@ -413,6 +423,7 @@ class _Parts:
                 (p.rows.outputs * line, line, c.outputs),
                 p.panels.channels,
                 c.depthwise,
+                p.asking.step,
             )
             self.functions[name] = outer.function(name, self.target)
         return name

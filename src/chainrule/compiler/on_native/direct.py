@@ -397,21 +397,21 @@ class _Tile:
         if d.epilogue:
             extra = [operand(f, operands, 3 + i) for i in range(d.epilogue.operands)]
             extra = d.epilogue.prepare(f, extra, sums[0].type)
-        start = f.at(y, f.add_int(f.mul_int(row, d.result[2]), channel), self.kind)
         places = [f.add_int(channel, v * self.panels.lanes) for v in range(self.vectors)]
         masks = [*[None] * (self.vectors - 1), self.mask]
-        for n, result in enumerate(sums):
-            pixel, v = divmod(n, self.vectors)
-            mask = masks[v]
-            done: Value | None = result
-            if d.epilogue:
-                here = f.add_int(row, pixel * self.columns.step)
-                done = d.epilogue.apply(f, extra, result, here, places[v], mask, 0)
-            if done is not None:
-                place = pixel * self.columns.step * d.result[2] + v * self.panels.lanes
-                f.store(done, f.at(start, place, self.kind), mask)
-        if d.epilogue and d.epilogue.sums:
-            for column, mask in zip(places, masks, strict=True):
+
+        for pixel in range(self.run.size):
+            here = f.add_int(row, pixel * self.columns.step)
+            start = f.mul_int(here, d.result[2])
+            results = sums[pixel * self.vectors : (pixel + 1) * self.vectors]
+            for result, column, mask in zip(results, places, masks, strict=True):
+                done: Value | None = result
+                if d.epilogue:
+                    done = d.epilogue.apply(f, extra, result, here, column, mask, 0)
+                if done is not None:
+                    f.store(done, f.at(y, f.add_int(start, column), self.kind), mask)
+        for column, mask in zip(places, masks, strict=True):
+            if d.epilogue and d.epilogue.sums:
                 d.epilogue.settle(f, extra, row, column, mask)
 
 

@@ -15,10 +15,10 @@ from chainrule.compiler.on_native.ir import Function, Value
 from chainrule.compiler.on_native.kernel import operand
 from chainrule.compiler.on_native.operands import Operand, as_it_lies, dense, is_constant, is_dense
 from chainrule.compiler.on_native.pooling import Pool
-from chainrule.compiler.on_native.prepacking import Head, Packing, Wish
+from chainrule.compiler.on_native.prepacking import Check, Head, Packing, Wish
 from chainrule.compiler.on_native.products import ProductHead, computed_inputs
 from chainrule.compiler.on_native.prologues import Computed, computed, prologue_operands, with_prologue
-from chainrule.compiler.on_native.summing import SummingEpilogue, if_sound
+from chainrule.compiler.on_native.summing import SummingEpilogue
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import FILTERS, Filter
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
@@ -38,6 +38,7 @@ class ConvHead(Head):
         names: of its two inputs in those kernels.
         packing: of the weights, if it reads any.
         computed: the first input, if its kernels compute it as they stage it.
+        sound: says whether the sums that its last kernel makes are right.
     """
 
     problem: Convolution
@@ -48,6 +49,7 @@ class ConvHead(Head):
     target: Target
     packing: Packing | None = None
     computed: Computed | None = None
+    sound: Check | None = None
 
     @property
     def within(self) -> Sequence[Group]:
@@ -91,21 +93,25 @@ class ConvHead(Head):
         return [*found, *(with_prologue(steps, how, "convolution") if how else steps)]
 
     def _lowered(self, problem: Convolution) -> matmul.Lowered:
-        """The kernels; where sums have factors that can be taken out of them, with a choice between two."""
-        plain = self.lower(problem, self.target)
+        """The kernels; with factors taken out of sums if those can be made again by tasks where that is wrong."""
         epilogue = problem.epilogue
         fast = epilogue.factored() if isinstance(epilogue, SummingEpilogue) else None
-        if fast is None or not plain.calls:
-            return plain
-        quick = self.lower(replace(problem, epilogue=fast), self.target)
-        *others, call = quick.calls
-        first, lanes = call.operands.index("epilogue0"), self.target.isa.lanes(problem.dtype.itemsize)
+        if fast is not None:
+            lowered = self.lower(replace(problem, epilogue=fast), self.target)
+            if lowered.calls and lowered.calls[-1].kernel.items:
+                self.sound = self._check(fast, lowered.calls[-1].operands.index("epilogue0"))
+                return lowered
+        return self.lower(problem, self.target)
+
+    def _check(self, epilogue: SummingEpilogue, first: int) -> Check:
+        """Says whether the sums of an epilogue are right, whose operands begin at a place of the table."""
+        lanes = self.target.isa.lanes(self.problem.dtype.itemsize)
 
         def sound(f: Function, operands: Value) -> Value:
-            return fast.sound(f, [operand(f, operands, first + i) for i in range(fast.operands)], lanes)
+            pointers = [operand(f, operands, first + i) for i in range(epilogue.operands)]
+            return epilogue.sound(f, pointers, lanes)
 
-        kernel = if_sound(call.kernel, plain.calls[-1].kernel, sound, self.target)
-        return replace(quick, calls=(*others, replace(call, kernel=kernel)))
+        return sound
 
 
 def head_of_conv(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:

@@ -13,6 +13,7 @@ from chainrule.compiler.on_native import bodies, heads, loops, prepacking
 from chainrule.compiler.on_native.elements import missing, slow
 from chainrule.compiler.on_native.kernel import Kernel, one_after_the_other
 from chainrule.compiler.on_native.partial import in_parts
+from chainrule.compiler.on_native.summing import unless_sound
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Loop, collapsed
 from chainrule.compiler.prologues import Takes, absorb
@@ -56,9 +57,7 @@ def steps_of(
         elif each.kind == "loop":
             found.extend(_loop(each, grouping, needed, target))
         elif each.kind == "head":
-            steps, within = headed[each]
-            behind = [loop for loop in each.behind if loop not in within]
-            found.extend(_with_loops(steps, each.ahead, behind, grouping, needed, target))
+            found.extend(_with_loops(*headed[each], each, grouping, needed, target))
         else:
             found.extend(heads.alone(each, grouping, needed, target))
     return found, overwritten, grouping.sights
@@ -100,41 +99,61 @@ def _takes(grouping: Grouping, needed: set[Node], target: Target) -> Takes:
 
 def _headed(
     grouping: Grouping, needed: set[Node], target: Target
-) -> dict[Group, tuple[list[Step], Sequence[Group]]]:
-    """The steps of all groups with a head, and the loops behind it that these contain.
-
-    They are made together, since heads may share what is packed.
-    """
+) -> dict[Group, tuple[prepacking.Head, list[Step]]]:
+    """The steps of all groups with a head: made together, since they may share what is packed."""
     groups = [each for each in grouping.groups if each.kind == "head"]
     made = [heads.head(each, grouping, needed, target) for each in groups]
     steps = prepacking.lower(made, target)
-    return {g: (own, head.within) for g, own, head in zip(groups, steps, made, strict=True)}
+    return {g: (head, own) for g, head, own in zip(groups, made, steps, strict=True)}
 
 
 def _with_loops(
+    head: prepacking.Head,
     steps: Sequence[Step],
-    ahead: Sequence[Group],
-    behind: Sequence[Group],
+    group: Group,
     grouping: Grouping,
     needed: set[Node],
     target: Target,
 ) -> list[Step]:
     """The steps of a head and of the loops around it: in the tasks of its last kernel if these share items."""
     *found, last = steps
-    for each in reversed(ahead):
+    separate: list[Step] = []
+    for each in head.within:
+        checked = _checked(last, each, head.sound, grouping, needed, target) if head.sound else last
+        if checked is None:
+            separate += _loop(each, grouping, needed, target)
+        else:
+            last = checked
+    for each in reversed(group.ahead):
         joined = _joined(last, each, True, grouping, needed, target)
         if joined is None:
             found = [*_loop(each, grouping, needed, target), *found]
         else:
             last = joined
-    separate: list[Step] = []
-    for each in behind:
+    for each in (loop for loop in group.behind if loop not in head.within):
         joined = _joined(last, each, False, grouping, needed, target)
         if joined is None:
             separate += _loop(each, grouping, needed, target)
         else:
             last = joined
     return [*found, last, *separate]
+
+
+def _checked(
+    step: Step,
+    each: Group,
+    sound: prepacking.Check,
+    grouping: Grouping,
+    needed: set[Node],
+    target: Target,
+) -> Step | None:
+    """A step whose tasks make their sums again, as a loop does, where they are not right; None if they can not."""
+    loop, places = _whole(each, grouping, needed)
+    again = loops.lower_items(loop, step.kernel, target)
+    if again is None:
+        return None
+    kernel = unless_sound(step.kernel, len(step.places), again, sound, target)
+    return replace(step, places=[*step.places, *places], kernel=kernel)
 
 
 def _joined(

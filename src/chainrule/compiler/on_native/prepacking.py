@@ -13,12 +13,14 @@ order either way, so results keep their bits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from chainrule.compiler.groups import Group
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.on_native.call import Lowered
+from chainrule.compiler.on_native.ir import Function, Value
 from chainrule.compiler.on_native.operands import is_constant, values_of
 from chainrule.compiler.on_native.prologues import Computed, Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
@@ -27,6 +29,8 @@ from chainrule.node import Node, holding
 from chainrule.primitive import Array
 from chainrule.shapes import Shape
 
+Check: TypeAlias = "Callable[[Function, Value], Value]"
+"""Writes code that says whether something holds, given the table of a kernel's operands."""
 WORTH = 1.5
 """A step that packs must save so many times the time that it takes."""
 
@@ -92,6 +96,9 @@ class Head(ABC):
     def within(self) -> Sequence[Group]:
         """The loops behind it whose sums it makes itself."""
         return ()
+
+    sound: Check | None = None
+    """Says, once there are steps, whether these sums are right; None if they always are."""
 
     def takes(self, i: int) -> bool:
         """Whether it is no slower if it computes an input, by its number, by the prologue that is given for it."""

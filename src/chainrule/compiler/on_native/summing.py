@@ -10,7 +10,7 @@ from chainrule.compiler.groups import Group
 from chainrule.compiler.on_native.division import Divisor
 from chainrule.compiler.on_native.epilogues import BodyEpilogue
 from chainrule.compiler.on_native.factors import FAR, Total, factored
-from chainrule.compiler.on_native.ir import Function, Int, Type, Value, first_lanes, number, type_of
+from chainrule.compiler.on_native.ir import PTR, Function, Int, Type, Value, first_lanes, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Values, place_of
@@ -187,15 +187,23 @@ class SummingEpilogue(BodyEpilogue):
         return f.at(pointers[len(self.loop.arrays) + i], start, type_of(self.dtypes[i]))
 
 
-def if_sound(
-    fast: Kernel, plain: Kernel, sound: Callable[[Function, Value], Value], target: Target
+def unless_sound(
+    own: Kernel, places: int, again: Kernel, sound: Callable[[Function, Value], Value], target: Target
 ) -> Kernel:
-    """Two kernels of the same operands and tasks as one, which runs the first if its operands are sound."""
-    f, operands, task, thread = entry(f"{fast.name}_if_sound", target)
+    """A kernel, and in each of its tasks another that makes its sums again if they are not right.
 
-    def run(kernel: Kernel) -> None:
-        f.call(kernel.name, [operands, task, thread])
+    Args:
+        own: its table has so many ``places``; those of ``again`` come after them.
+        again: sums what a task of ``own`` has stored, with all factors in their terms.
+        sound: writes code that says, given the table, whether the sums are right.
+        target: of both.
+    """
+    f, operands, task, thread = entry(f"{own.name}_or_{again.name}", target)
+    f.call(own.name, [operands, task, thread])
 
-    f.when(sound(f, operands), lambda: run(fast), lambda: run(plain))
+    def repeat() -> None:
+        f.call(again.name, [f.at(operands, places, PTR), task, thread])
+
+    f.when(sound(f, operands), lambda: None, repeat)
     f.ret()
-    return replace(fast, name=f.name, functions=[f, *fast.functions, *plain.functions])
+    return replace(own, name=f.name, functions=[f, *own.functions, *again.functions])

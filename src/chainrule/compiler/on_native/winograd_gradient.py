@@ -17,7 +17,7 @@ from chainrule.compiler.on_native.direct import TASKS, cut
 from chainrule.compiler.on_native.ir import Int, Value, number
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
-from chainrule.compiler.on_native.outer import Outer
+from chainrule.compiler.on_native.outer import Asking, Outer
 from chainrule.compiler.on_native.panels import parts
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import F2, TAPS, Filter, sandwich, turned
@@ -86,7 +86,13 @@ class _Weights(Block):
             self.planes(p.upstream, g, images, line, self.sums, p.below)
             lines = f.min_int(f.sub_int(p.down, line), p.lines)
             tiles = f.mul_int(f.mul_int(f.sub_int(images[1], images[0]), lines), p.across)
-            f.loop(0, p.filter.planes, 1, lambda e, _: self.multiply(e, self.part(part, e), first, s, tiles))
+            later = self.later(x, g, images, line)
+            f.loop(
+                0,
+                p.filter.planes,
+                1,
+                lambda e, _: self.multiply(e, self.part(part, e), first, s, tiles, later),
+            )
 
         p.each_block(f, *share(f, turn, p.blocks, count), block)
         f.ret()
@@ -112,7 +118,31 @@ class _Weights(Block):
 
         f.loop(*p.section(f, s), 1, panel)
 
-    def multiply(self, e: Int, sums: Value, first: Int, s: Int, tiles: Int) -> None:
+    def later(self, x: Value, g: Value, images: tuple[Int, Int], line: Int) -> tuple[Value, Value]:
+        """Where what the next block reads begins."""
+        p, f = self.plan, self.f
+        found: list[Value] = []
+        for array, shape in ((x, p.d.source), (g, p.d.result)):
+            place = f.mul_int(images[1], area(shape))
+            if p.cuts > 1:
+                part = f.mul_int(f.add_int(line, p.lines), area(shape))
+                place = f.add_int(f.mul_int(images[0], area(shape)), f.div_int(part, p.down))
+            found.append(f.at(array, place, p.d.kind))
+        return found[0], found[1]
+
+    @property
+    def asking(self) -> Asking:
+        """How the tiles of a block ask for the next one."""
+        p = self.plan
+        sizes = [area(shape) * p.together * p.d.kind.itemsize // p.cuts for shape in (p.d.source, p.d.result)]
+        alone = p.deep == p.d.depth and p.sections == 1  # else several tasks would ask for the same
+        each = len(cut(p.deep, p.panels.vectors, self.target.isa)[0])
+        tiles = p.filter.planes * p.panels.count * each if alone and p.panels.full == p.panels.count else 0
+        return Asking((sizes[0], sizes[1]), tiles, p.tiles)
+
+    def multiply(
+        self, e: Int, sums: Value, first: Int, s: Int, tiles: Int, later: tuple[Value, Value]
+    ) -> None:
         """Add the products of a plane of the images and one of the gradient."""
         p, d, f = self.plan, self.plan.d, self.f
         seen = f.at(self.seen, f.mul_int(e, p.plane(p.above)), d.kind)
@@ -125,13 +155,16 @@ class _Weights(Block):
             to = f.at(sums, f.mul_int(row, p.panels.channels), d.kind)
             g = f.at(upstream, f.sub_int(channel, f.mul_int(s, p.wide)), d.kind)
             sizes = cut(p.deep, vectors, self.target.isa)[0]
-            begin = 0
+            panels = f.add_int(f.mul_int(e, p.panels.count), at)
+            begin, each = 0, len(sizes)
             for rows in sorted(set(sizes), reverse=True):
                 name = self.tile(rows, vectors, ragged)
 
-                def some(c: Int, _: list[Value], name: str = name, to: Value = to, g: Value = g) -> None:
+                def some(c: Int, _: list[Value], name: str = name) -> None:
                     here = f.at(to, f.mul_int(c, p.panels.channels), d.kind)
-                    f.call(name, [seen, g, here, f.operand(c), *counts])
+                    done = f.add_int(f.mul_int(panels, each), f.div_int(f.mul_int(c, each), p.deep))
+                    asked = self.asking.asked(f, done, *later)
+                    f.call(name, [seen, g, here, asked, f.operand(c), *counts])
 
                 end = begin + rows * sizes.count(rows)
                 f.loop(begin, end, rows, some)
@@ -152,6 +185,7 @@ class _Weights(Block):
                 (0, 0, p.above),
                 (0, 0, p.below),
                 p.panels.channels,
+                asks=self.asking.step,
             )
             self.functions[name] = outer.function(name, self.target)
         return name

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.axis import Axis
 from chainrule.compiler.on_native.direct import Direct
-from chainrule.compiler.on_native.ir import Function, Int, Type, Value
+from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Type, Value
 from chainrule.compiler.on_native.kernel import entry, operand
 from chainrule.compiler.on_native.panels import Panels
 from chainrule.compiler.on_native.staging import Pixels, Stage
@@ -279,6 +280,45 @@ class Block:
             result: the first plane.
             width: elements from tile to tile of a plane.
         """
+        if not isinstance(x, Value):
+            self._planes(t, x, images, line, result, width)
+            return
+        p, f = self.plan, self.f
+        what = (
+            t,
+            p.filter,
+            p.rows,
+            p.columns,
+            p.panels,
+            p.lines,
+            p.deep,
+            p.wide,
+            p.computed,
+            p.d.kind,
+            width,
+        )
+        name = f"planes_{self.target.isa.name}_{hashlib.sha256(repr(what).encode()).hexdigest()[:20]}"
+        if name not in self.functions:
+            self.functions[name] = self._function(name, t, width)
+        numbers = [f.operand(n) for n in (*images, line)]
+        f.call(name, [x, self.copies[t], result, *numbers])
+
+    def _function(self, name: str, t: Tiles, width: int) -> Function:
+        """The same as a function, which kernels that differ in what follows share."""
+        names = ("x", "copy", "result", "first", "stop", "line")
+        kinds = (*(PTR,) * 3, *(I64,) * 3)
+        parameters = [(f"%{n}", k) for n, k in zip(names, kinds, strict=True)]
+        made = Function(name, parameters, self.target, exported=False)
+        x, copy, result, first, stop, line = made.parameters
+        kept = self.f, self.copies
+        self.f, self.copies = made, {t: copy}
+        self._planes(t, x, (first, stop), line, result, width)
+        self.f, self.copies = kept
+        return made
+
+    def _planes(
+        self, t: Tiles, x: Value | Pixels, images: tuple[Int, Int], line: Int, result: Value, width: int
+    ) -> None:
         p, f, m = self.plan, self.f, self.plan.filter.outputs
         stage = p.stage(t)
         lines = f.min_int(f.sub_int(p.down, line), p.lines)
@@ -318,7 +358,7 @@ class Block:
         def image(n: Int, _: list[Value]) -> None:
             f.loop(0, lines, step, lambda r, _: some(n, r))
 
-        f.loop(*images, 1, image)
+        f.loop(*images, 1, image, may_be_empty=True)
 
     def transform(
         self, matrix: Matrix, start: Value, step: Pair, mask: Value | None, to: Value, plane: int
