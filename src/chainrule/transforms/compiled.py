@@ -6,7 +6,7 @@ import functools
 import platform
 import threading
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -16,13 +16,14 @@ from chainrule import trees
 from chainrule.errors import ArgumentError, StructureError
 from chainrule.graph import Graph
 from chainrule.modes import inside_transform, recording
-from chainrule.node import Node, as_node, holding, symbol
+from chainrule.node import Node, as_node, holding, new_node, symbol
 from chainrule.primitive import Array
-from chainrule.shapes import DTYPES, Spec, as_int
+from chainrule.shapes import DTYPES, DType, Shape, Spec, as_int
 from chainrule.transforms.run import Fn, argument_names
 from chainrule.transforms.tracing import without_identities
 
 _warned: list[bool] = []
+_NOTHING: Mapping[str, Any] = {}
 MANY = 8
 """So many versions of a function are compiled before it is said that there are many."""
 
@@ -35,11 +36,13 @@ class Version:
         run: the executable, from arrays to arrays.
         structure: of what the function returns.
         inputs: how many arrays it takes.
+        single: shape and dtype of what it returns, if that is one array with axes.
     """
 
     run: Any
     structure: Any
     inputs: int
+    single: tuple[Shape, DType] | None = None
 
     def call(self, arrays: list[Array]) -> Any:
         """What the function returns for these arrays, as tensors."""
@@ -77,6 +80,14 @@ class Compiled:
         return len(self._versions)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        ready = self._ready
+        if ready is not None and len(args) == ready.inputs and not kwargs and args[0].__class__ is np.ndarray:
+            found = ready.run.quick(args)  # which looks at the arrays itself
+            if found is not None:
+                single = ready.single
+                if single is None:
+                    return ready.returned(found)
+                return new_node(None, (), _NOTHING, single[0], single[1], found[0], False, None, None)
         if not kwargs:
             given = _plain_arrays(args)
             if given is not None:
@@ -123,7 +134,8 @@ class Compiled:
         self._nesting.require({**dict(zip(names, args, strict=False)), **kwargs})
         graph, structure = traced(self._f, args, kwargs)
         made = executable(graph, self._threads, winograd=self._winograd)
-        version = Version(made, structure, len(graph.inputs))
+        single = graph.outputs[0].spec if structure is None and graph.outputs[0].shape else None
+        version = Version(made, structure, len(graph.inputs), single)
         self._versions[key] = version
         if len(self._versions) == MANY:
             name = getattr(self._f, "__name__", "the function")

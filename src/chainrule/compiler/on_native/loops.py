@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from chainrule.compiler.on_native.elements import slow
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Access, Loop, Values, collapsed, in_pairs
+from chainrule.ops.arithmetic import Divide
 from chainrule.ops.reduce import Max, Prod, Sum
 from chainrule.primitive import Primitive
 from chainrule.shapes import DType, count
@@ -79,8 +81,22 @@ class _Nest(Values):
         self.gone = [a for a in sorted(loop.reduced) if a != self.vector]
         self.across = self.vector in loop.reduced
         self.passes = 1 + max((i.known for i in loop.body), default=0)
+        self.divides = self._divides()
+
+    def _divides(self) -> bool:
+        """Whether it is worth preparing to divide rows: if they are long, and the divider is what is waited for.
+
+        Beside elementary functions, which do not need it, it works for nothing.
+        """
+        loop = self.loop
         reduced = count(tuple(loop.sizes[a] for a in loop.reduced))
-        self.long_rows = bool(loop.reduced) and reduced >= DIVISIONS * (lanes if self.across else 1)
+        if not loop.reduced or reduced < DIVISIONS * (self.lanes if self.across else 1):
+            return False
+        return not any(
+            i.op and i.op is not Divide and slow(i.op, tuple(loop.body[a].dtype for a in i.args), i.params)
+            for i in loop.body
+            if i.kind == "emit"
+        )
 
     def goes_by(self, like: Kernel) -> bool:
         """Whether tasks can share the items of another kernel: some rows each, or some whole vectors of a row."""
@@ -177,7 +193,7 @@ class _Nest(Values):
             for n, i in enumerate(self.loop.body):  # before the loops, so that all of them can use it
                 if self.loop.reduced and not i.full and i.known == step and i.kind != "reduce":
                     self.value(n, mask, known)
-            if self.long_rows:
+            if self.divides:
                 self.prepare_divisors(self.rows)
             sums = [n for n, i in enumerate(self.loop.body) if i.kind == "reduce" and i.known == step + 1]
             writes = [
