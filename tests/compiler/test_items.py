@@ -184,6 +184,19 @@ def test_factors_that_are_not_harmless_stay_in_their_terms(value, which):
         np.testing.assert_allclose(a[sane], b[sane], rtol=2e-3, atol=1e-4 * np.abs(b[sane]).max())
 
 
+def test_sums_in_another_dtype_and_sums_of_the_results_alone(monkeypatch):
+    def f(x, w, s):
+        y = cr.conv2d(x, w, padding=1)
+        exact = cr.astype(y, cr.float64)
+        pixels = (0, 1, 2)
+        factor = cr.astype(s, cr.float64)
+        return y, cr.sum(exact * factor, axis=pixels), cr.sum(y, axis=pixels), cr.sum(-y * s, axis=pixels)
+
+    for channels in (16, 32):
+        arrays = made((32, 18, 18, channels), (3, 3, channels, channels), (channels,))
+        assert joined(compiled(monkeypatch, f, arrays)) == (0, 1)
+
+
 def test_a_program_of_numpy_has_no_tasks():
     x, w, s = made((16, 16, 16, 16), (3, 3, 16, 16), (16,))
     graph = cr.trace(lambda x, w, s: normalise(cr.conv2d(cr.tanh(x * s), w), s, s), x, w, s)

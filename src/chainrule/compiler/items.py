@@ -31,22 +31,39 @@ def join_tasks(graph: Graph, grouping: Grouping, needed: Container[Node]) -> Non
         needed: nodes with an array of their own.
     """
     outside = {grouping.sights[n].base for n in graph.outputs}
-    heads = [
-        g for g in grouping.groups if g.kind == "head" and g.members[0].op in BY_ITEM and g.domain[0] >= MANY
-    ]
+    heads = {
+        g: None
+        for g in grouping.groups
+        if g.kind == "head" and g.members[0].op in BY_ITEM and g.domain[0] >= MANY
+    }
+    readers: dict[Group, list[Group]] = {}  # heads by the loop that makes their first input
+    for head in heads:
+        source = grouping.home.get(grouping.sights[head.members[0].inputs[0]].base)
+        if source is not None:
+            readers.setdefault(source, []).append(head)
     for loop in list(grouping.groups):
-        if loop.kind != "loop" or loop.once or outside & set(loop.members):
+        if loop.kind != "loop" or loop.once or outside & set(loop.members) or 0 in loop.reduced:
             continue
         behind = bool(loop.reduced)
-        if behind and 0 in loop.reduced:
-            continue
-        for head in heads:
-            if (_may_follow if behind else _may_lead)(loop, head, grouping, needed):
+        candidates = _heads_read(loop, grouping) if behind else readers.get(loop, [])
+        for head in candidates:
+            if head in heads and (_may_follow if behind else _may_lead)(loop, head, grouping, needed):
                 grouping.groups.remove(loop)
                 (head.behind if behind else head.ahead).append(loop)
                 head.after = (head.after | loop.after) & ~(loop.bit | head.bit)
                 _wait_for(head, loop, grouping)
                 break
+
+
+def _heads_read(loop: Group, grouping: Grouping) -> list[Group]:
+    """The heads of whose results a loop reads something."""
+    found: dict[Group, None] = {}
+    for x in (x for node in loop.members for x in node.inputs):
+        for base in grouping.arrays_read(x):
+            home = grouping.home.get(base)
+            if home is not None and home.kind == "head":
+                found[home] = None
+    return sorted(found, key=lambda g: g.number)
 
 
 def _wait_for(head: Group, loop: Group, grouping: Grouping) -> None:
@@ -58,7 +75,7 @@ def _wait_for(head: Group, loop: Group, grouping: Grouping) -> None:
 
 def _may_follow(loop: Group, head: Group, grouping: Grouping, needed: Container[Node]) -> bool:
     """Whether all else that the loop waits for can run before the head, whose results it reads item by item."""
-    if not loop.after & head.bit or loop.domain != head.domain:
+    if loop.domain != head.domain:
         return False
     if any(g.after & head.bit and loop.after & g.bit for g in grouping.groups):
         return False
@@ -67,12 +84,10 @@ def _may_follow(loop: Group, head: Group, grouping: Grouping, needed: Container[
 
 def _may_lead(loop: Group, head: Group, grouping: Grouping, needed: Container[Node]) -> bool:
     """Whether the head reads the loop's results item by item, before anybody whom it waits for does."""
-    if not head.after & loop.bit or loop.domain != head.members[0].inputs[0].shape:
+    first, *others = head.members
+    if loop.domain != first.inputs[0].shape or head.prologues:
         return False
     if any(g.after & loop.bit and head.after & g.bit for g in grouping.groups):
-        return False
-    first, *others = head.members
-    if grouping.home.get(grouping.sights[first.inputs[0]].base) is not loop or head.prologues:
         return False
     if any(loop in map(grouping.home.get, grouping.arrays_read(x)) for x in first.inputs[1:]):
         return False

@@ -92,7 +92,10 @@ class Epilogue(ABC):
 
     @property
     def sums(self) -> bool:
-        """Whether it sums over the rows of each item: then `clear` comes before all, and `settle` after some rows."""
+        """Whether it sums over the rows of each item.
+
+        Then `clear` comes before all of its rows, `settle` after some, and `close` after the last.
+        """
         return False
 
     def clear(
@@ -105,6 +108,12 @@ class Epilogue(ABC):
         self, f: Function, pointers: Sequence[Value], row: Int, column: Int, mask: Value | None
     ) -> None:
         """Add to an item's sums what `apply` has made for columns since it was last done; one of its rows is given."""
+        return None
+
+    def close(
+        self, f: Function, pointers: Sequence[Value], item: Int, column: Int, lanes: int, mask: Value | None
+    ) -> None:
+        """Finish the sums of an item, for a vector of columns."""
         return None
 
     @abstractmethod

@@ -8,7 +8,7 @@ out: tiles at the edges have code of their own, so no padded copy is made. With 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.axis import Axis, Reach, Tiles, even, tiles
@@ -136,7 +136,7 @@ class _Sweep:
         block = f.mod_int(f.div_int(task, channels), rows)
         if d.epilogue and d.epilogue.sums:
             assert rows == 1  # of an image that several tasks make nobody would begin the sums
-            self.clear(f, operands, batch, chosen)
+            self.each_sum(f, operands, batch, chosen, d.epilogue.clear)
         each = -(-d.images // images) * d.result[0] * d.result[1]
         ahead = next_task(f, thread, each) if d.asked else 0
         for axes in d.classes:
@@ -144,6 +144,8 @@ class _Sweep:
             code = _Class(self, f, operands, axes, packed, batch, lines, ahead)
             panels.sweep(f, *chosen, code.panel)
             packed = f.at(packed, self.weights.block(panels, axes) * panels.count, d.kind)
+        if d.epilogue and d.epilogue.sums:
+            self.each_sum(f, operands, batch, chosen, d.epilogue.close)
         f.ret()
         elements = self.weights.size(panels) + d.images * (_area(d.source) + _area(d.result))
         return Kernel(
@@ -155,18 +157,26 @@ class _Sweep:
             d.images if rows == channels == 1 else 0,
         )
 
-    def clear(self, f: Function, operands: Value, images: tuple[Int, Int], panels: tuple[Int, Int]) -> None:
-        """Begin the sums of a task's images and channels."""
+    def each_sum(
+        self,
+        f: Function,
+        operands: Value,
+        images: tuple[Int, Int],
+        panels: tuple[Int, Int],
+        body: Callable[[Function, Sequence[Value], Int, Int, int, Value | None], None],
+    ) -> None:
+        """Begin or finish the sums of a task's images and channels."""
         epilogue, lanes = self.d.epilogue, self.panels.lanes
         assert epilogue is not None
-        extra = [operand(f, operands, 3 + i) for i in range(epilogue.operands)]
+        extra: Sequence[Value] = [operand(f, operands, 3 + i) for i in range(epilogue.operands)]
+        extra = epilogue.prepare(f, extra, self.d.kind.vector(lanes))
 
         def image(n: Int, _: list[Value]) -> None:
             def panel(number: Int, group: Int, channel: Int, ragged: bool) -> None:
                 vectors, mask = self.panels.shape(ragged)
                 for v in range(vectors):
                     column = f.add_int(channel, v * lanes)
-                    epilogue.clear(f, extra, n, column, lanes, mask if v == vectors - 1 else None)
+                    body(f, extra, n, column, lanes, mask if v == vectors - 1 else None)
 
             self.panels.sweep(f, *panels, panel)
 

@@ -16,7 +16,7 @@ from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Values, place_of
 from chainrule.node import Node
 from chainrule.ops.reduce import Min, Sum
-from chainrule.shapes import DType
+from chainrule.shapes import DType, float32
 
 
 def only_sums(loop: Group, needed: Container[Node]) -> bool:
@@ -90,15 +90,16 @@ class SummingEpilogue(BodyEpilogue):
         """Whether all factors are neither zero, nor infinite or nan, nor far from 1."""
         values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, lanes)
         values.hoist()
-        kind = type_of(self.dtypes[0]).vector(lanes)
-        zero, one = number(kind, 0.0), number(kind, 1.0)
+        plain = type_of(float32).vector(lanes)
+        zero, one = number(plain, 0.0), number(plain, 1.0)
 
         def look(column: Int, good: Value, mask: Value | None) -> Value:
             place_of(values, 0, column)
             known = dict(values.fixed)
             for n in self.factors:
                 size = f.intrinsic("fabs", values.value(n, mask, known))
-                size = size if mask is None else f.select(mask, size, one)
+                kind = size.type
+                size = size if mask is None else f.select(mask, size, number(kind, 1.0))
                 good = f.select(f.compare("olt", size, number(kind, FAR)), good, zero)
                 good = f.select(f.compare("ogt", size, number(kind, 1 / FAR)), good, zero)
             return good
@@ -108,7 +109,7 @@ class SummingEpilogue(BodyEpilogue):
         (good,) = f.loop(0, whole, lanes, lambda c, good: [look(c, good[0], None)], [one])
         if columns > whole:
             good = look(whole, good, first_lanes(columns - whole, lanes))
-        return f.compare("ogt", values.fold(Min, good), number(kind.scalar, 0.0))
+        return f.compare("ogt", values.fold(Min, good), number(plain.scalar, 0.0))
 
     @property
     def sums(self) -> bool:
@@ -176,11 +177,30 @@ class SummingEpilogue(BodyEpilogue):
     ) -> None:
         assert isinstance(pointers, _Prepared)
         item = f.div_int(row, self.rows)
-        here = pointers.columns.pop(str(column))
-        for i, total in enumerate(self.totals):
-            value = total.of(f, here.totals[total.core], here.known.__getitem__)
-            place = self._place(f, pointers, i, item, column)
+        for core, value in pointers.columns.pop(str(column)).totals.items():
+            place = self._place(f, pointers, self._kept(core), item, column)
             f.store(f.add(f.load(place, value.type, mask), value), place, mask)
+
+    def close(
+        self, f: Function, pointers: Sequence[Value], item: Int, column: Int, lanes: int, mask: Value | None
+    ) -> None:
+        assert isinstance(pointers, _Prepared)
+        if all(total == Total(i) for i, total in enumerate(self.totals)):
+            return
+        place_of(pointers.values, 0, column)
+        known = self._column(pointers, column, mask).known
+        cores: list[Value] = []
+        for core, n in enumerate(self.summands):
+            kind = type_of(self.loop.body[n].dtype).vector(lanes)
+            cores.append(f.load(self._place(f, pointers, self._kept(core), item, column), kind, mask))
+        for i, total in enumerate(self.totals):
+            value = total.of(f, cores[total.core], known.__getitem__)
+            f.store(value, self._place(f, pointers, i, item, column), mask)
+        pointers.columns.pop(str(column))
+
+    def _kept(self, core: int) -> int:
+        """In which of the arrays for results a sum is kept until it is closed."""
+        return next(i for i, total in enumerate(self.totals) if total.core == core)
 
     def _place(self, f: Function, pointers: Sequence[Value], i: int, item: Int, column: Int) -> Value:
         start = f.add_int(f.mul_int(item, self.loop.sizes[-1]), column)

@@ -15,7 +15,7 @@ Source: Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,7 @@ from chainrule.compiler.on_native.call import Call, Epilogue, Lowered
 from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.conv_gradient import backward
 from chainrule.compiler.on_native.direct import TASKS, Direct, cut
-from chainrule.compiler.on_native.ir import I8, Int, Value
+from chainrule.compiler.on_native.ir import I8, Function, Int, Value
 from chainrule.compiler.on_native.kernel import Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
 from chainrule.compiler.on_native.once import run_once
@@ -191,12 +191,14 @@ class _Images(Block):
             f.loop(0, p.filter.planes, 1, lambda e, _: self.multiply(e, weights, images, line))
             self.result(images, line)
 
+        first = f.mul_int(f.div_int(start, p.cuts), p.together)
+        last = f.min_int(f.mul_int(f.div_int(stop, p.cuts), p.together), p.images)
         if self.epilogue and self.epilogue.sums:
             assert items  # of an image that several tasks make nobody would begin the sums
-            first = f.mul_int(f.div_int(start, p.cuts), p.together)
-            last = f.mul_int(f.div_int(stop, p.cuts), p.together)
-            self.clear(self.epilogue, first, f.min_int(last, p.images))
+            self.each_sum(first, last, self.epilogue.clear)
         p.each_block(f, start, stop, block)
+        if self.epilogue and self.epilogue.sums:
+            self.each_sum(first, last, self.epilogue.close)
         f.ret()
         size = p.images * (area(d.source) + area(d.result)) + p.filter.planes * d.depth * p.width
         # So many operations as the sums take that it stands for, so that rates can be compared.
@@ -205,14 +207,17 @@ class _Images(Block):
             self.name, [f, *self.functions.values()], tasks, 2 * d.products, moved, items, p.together
         )
 
-    def clear(self, epilogue: Epilogue, first: Int, last: Int) -> None:
-        """Begin the sums of some images."""
+    def each_sum(
+        self,
+        first: Int,
+        last: Int,
+        body: Callable[[Function, Sequence[Value], Int, Int, int, Value | None], None],
+    ) -> None:
+        """Begin or finish the sums of some images."""
         p, f = self.plan, self.f
 
         def image(n: Int, _: list[Value]) -> None:
-            p.each_channel(
-                f, p.d.width, lambda c, mask: epilogue.clear(f, self.extra, n, c, p.panels.lanes, mask)
-            )
+            p.each_channel(f, p.d.width, lambda c, mask: body(f, self.extra, n, c, p.panels.lanes, mask))
 
         f.loop(first, last, 1, image, may_be_empty=True)
 
