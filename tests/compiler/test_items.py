@@ -107,6 +107,7 @@ def test_a_loop_runs_ahead_of_its_first_reader_alone(monkeypatch):
     [
         lambda x, w, s: cr.conv2d(cr.flip(cr.tanh(x), axis=0), w, padding=1),
         lambda x, w, s: cr.conv2d(cr.tanh(x)[1:], w, padding=1),
+        lambda x, w, s: cr.conv2d(cr.flip(cr.tanh(x), axis=1), w, padding=1),
         lambda x, w, s: cr.conv2d(x, w + cr.sum(cr.tanh(x)) * 0.01, padding=1),
         lambda x, w, s: (lambda y: (cr.conv2d(y, w, padding=1), y))(cr.tanh(x)),
         lambda x, w, s: (lambda y: cr.conv2d(y, w + cr.max(y), padding=1))(cr.tanh(x)),
@@ -114,7 +115,17 @@ def test_a_loop_runs_ahead_of_its_first_reader_alone(monkeypatch):
         lambda x, w, s: cr.sum(cr.flip(cr.conv2d(x, w, padding=1), axis=0) * x, axis=(1, 2)),
         lambda x, w, s: cr.sum(cr.conv2d(x, w, padding=1)[1:] * x[1:], axis=(1, 2)),
     ],
-    ids=["reversed", "shifted", "weights", "result", "waits", "all-images", "other-image", "other-part"],
+    ids=[
+        "reversed",
+        "shifted",
+        "mirrored",
+        "weights",
+        "result",
+        "waits",
+        "all-images",
+        "other-image",
+        "other-part",
+    ],
 )
 def test_what_needs_other_images_or_is_wanted_itself_stays_a_loop(monkeypatch, f):
     assert joined(compiled(monkeypatch, f, made((64, 16, 16, 16), (3, 3, 16, 16), (16,)))) == (0, 0)
@@ -215,6 +226,24 @@ def test_variance_of_many_images_is_exact_and_zero_where_all_are_equal(mean):
     exact = np.var(x.astype("f8"), axis=(0, 1, 2))
     np.testing.assert_allclose(found, exact, rtol=2e-6)
     assert found[3] == 0.0
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda y: cr.var(y, axis=(0, 1, 2)),
+        lambda y: cr.sum((y - cr.mean(y, axis=(1, 2), keepdims=True)) ** 2, axis=(1, 2)),
+        lambda y: cr.sum((y - cr.flip(cr.mean(y, axis=(1, 2), keepdims=True), axis=0)) ** 2, axis=(1, 2)),
+    ],
+    ids=["variance", "same-image", "other-image"],
+)
+def test_sums_that_wait_for_sums_of_large_images(f):
+    """What one loop sums of an image is not known while another would sum as results are stored."""
+    x, w = made((16, 64, 64, 8), (3, 3, 8, 32))
+    graph = cr.trace(lambda x, w: f(cr.conv2d(x, w, padding=1)), x, w)
+    (expected,) = Executable(graph, None, 1)([x, w])
+    (found,) = Executable(graph, HOST, 2)([x, w])
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
 def test_sums_over_images_keep_infinities_and_nan():

@@ -6,9 +6,10 @@ loop that makes those inputs, or that reduces within the items made, need not ru
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from chainrule.compiler.groups import Group, Grouping
+from chainrule.compiler.views import of_base
 from chainrule.graph import Graph
 from chainrule.node import Node
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad
@@ -57,13 +58,12 @@ def join_tasks(graph: Graph, grouping: Grouping, needed: Container[Node]) -> Non
 
 def _heads_read(loop: Group, grouping: Grouping) -> list[Group]:
     """The heads of whose results a loop reads something."""
-    found: dict[Group, None] = {}
-    for x in (x for node in loop.members for x in node.inputs):
-        for base in grouping.arrays_read(x):
-            home = grouping.home.get(base)
-            if home is not None and home.kind == "head":
-                found[home] = None
-    return sorted(found, key=lambda g: g.number)
+    homes = {grouping.home.get(base) for base in _arrays_read(loop, grouping)}
+    return sorted((g for g in homes if g is not None and g.kind == "head"), key=lambda g: g.number)
+
+
+def _arrays_read(loop: Group, grouping: Grouping) -> set[Node]:
+    return {base for node in loop.members for x in node.inputs for base in grouping.arrays_read(x)}
 
 
 def _wait_for(head: Group, loop: Group, grouping: Grouping) -> None:
@@ -79,7 +79,10 @@ def _may_follow(loop: Group, head: Group, grouping: Grouping, needed: Container[
         return False
     if any(g.after & head.bit and loop.after & g.bit for g in grouping.groups):
         return False
-    return _reads_items(loop, head, grouping, needed, loop.members)
+    read = {grouping.home.get(base) for base in _arrays_read(loop, grouping)}
+    if not read.isdisjoint(head.behind):
+        return False  # what another loop makes behind the head is not there when results are stored
+    return _reads_items(loop, [head, *head.ahead], grouping, needed, loop.members)
 
 
 def _may_lead(loop: Group, head: Group, grouping: Grouping, needed: Container[Node]) -> bool:
@@ -91,23 +94,23 @@ def _may_lead(loop: Group, head: Group, grouping: Grouping, needed: Container[No
         return False
     if any(loop in map(grouping.home.get, grouping.arrays_read(x)) for x in first.inputs[1:]):
         return False
-    readers = [(head, others), *((g, g.members) for g in head.behind)]
     direct = grouping.sights[first.inputs[0]]
-    if not _within(direct.offset, direct.strides, first.inputs[0].shape, direct.base.shape):
-        return False
-    return all(_reads_items(g, loop, grouping, needed, members, any_at_all=False) for g, members in readers)
+    if direct != of_base(direct.base):
+        return False  # a step before the head's last makes a copy
+    readers = [(head, others), *((g, g.members) for g in head.behind)]
+    return all(_reads_items(g, [loop], grouping, needed, members, any_at_all=False) for g, members in readers)
 
 
 def _reads_items(
     reader: Group,
-    source: Group,
+    sources: Sequence[Group],
     grouping: Grouping,
     needed: Container[Node],
     members: list[Node],
     *,
     any_at_all: bool = True,
 ) -> bool:
-    """Whether members of a group read of an item of another's results only what belongs to the same item.
+    """Whether members of a group read of an item of others' results only what belongs to the same item.
 
     Args:
         any_at_all: whether they have to read one.
@@ -123,7 +126,7 @@ def _reads_items(
         own = along[len(along) - len(x.shape) :]
         if sight.base in grouping.again:
             todo += [(y, own) for y in sight.base.inputs]
-        elif home is source:
+        elif home in sources:
             if sight.base not in needed or x.ndim != len(reader.domain) or own[0] != 0:
                 return False
             if not _within(sight.offset, sight.strides, x.shape, sight.base.shape):

@@ -83,7 +83,7 @@ def finish(
         batched: whether the head's kernel counts batches.
         sums: whether it can sum over the rows of an item.
     """
-    within = [loop for loop in group.behind if sums and only_sums(loop, needed)]
+    within = [loop for loop in group.behind if sums and only_sums(loop, group, grouping, needed)]
     whole = _together(group, within)
     body = bodies.build(whole, grouping, needed)
     node = group.members[0]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 
-from chainrule.compiler.groups import Group
+from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native.division import Divisor
 from chainrule.compiler.on_native.epilogues import BodyEpilogue
 from chainrule.compiler.on_native.factors import FAR, Total, factored
@@ -14,16 +14,24 @@ from chainrule.compiler.on_native.ir import PTR, Function, Int, Type, Value, fir
 from chainrule.compiler.on_native.kernel import Kernel, entry
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Values, place_of
+from chainrule.compiler.views import of_base
 from chainrule.node import Node
 from chainrule.ops.reduce import Min, Sum
 from chainrule.shapes import DType, float32
 
 
-def only_sums(loop: Group, needed: Container[Node]) -> bool:
-    """Whether a loop behind a head stores nothing but sums over all axes between the first and the last."""
+def only_sums(loop: Group, head: Group, grouping: Grouping, needed: Container[Node]) -> bool:
+    """Whether a loop behind a head does nothing but sum over all axes between the first and the last.
+
+    Of the head's results it must read each where it is made: no other is there yet.
+    """
     if loop.reduced != tuple(range(1, len(loop.domain) - 1)):
         return False
     for node in loop.members:
+        for x in node.inputs:
+            sight = grouping.sights[x]
+            if grouping.home.get(sight.base) is head and sight != of_base(sight.base):
+                return False
         summed = node.op is Sum and loop.passes.get(node) == 1
         if not summed and (node in loop.passes or node in needed):
             return False
