@@ -34,8 +34,6 @@ _SHALLOW = 8
 """Channels below which the taps of a window are taken together, from a padded copy of some rows of the image."""
 _PARTS = 16
 """Most parts with sums of their own."""
-_LINE = 64
-"""Bytes of a cache line."""
 _FINISH = 1 << 14
 """Fewest elements in a task of the kernel that adds the parts."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from chainrule.compiler.on_native.axis import Axis, Reach, Tiles, even, tiles
 from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.ir import I8, I64, PTR, Function, Int, Type, Value, number
-from chainrule.compiler.on_native.kernel import Kernel, entry, next_task, operand, share
+from chainrule.compiler.on_native.kernel import LINE, Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.panels import Panels, Weights, parts
 from chainrule.compiler.on_native.target import InstructionSet, Target
 
@@ -24,8 +24,6 @@ _WORK = 1 << 18
 """Fewest multiplications in a piece, some microseconds."""
 _LARGE = 1 << 19
 """Bytes of weights from which on a piece keeps to some channels, so that its weights stay in the L2 cache."""
-_LINE = 64
-"""Bytes of a cache line."""
 _UNROLLED = 32
 """Most products in the body of an inner loop."""
 
@@ -382,7 +380,7 @@ class _Tile:
         for i in range(share):
             pixel = f.add_int(f.mul_int(r, share), i)
             here = f.add_int(row, f.mul_int(pixel, self.columns.step))
-            for column in range(0, self.panels.channels, _LINE // self.d.kind.itemsize):
+            for column in range(0, self.panels.channels, LINE // self.d.kind.itemsize):
                 epilogue.prefetch(f, extra, here, f.add_int(channel, column), 0)
 
     def ask(self, operands: Value, r: Int, row: Int) -> None:
@@ -393,12 +391,12 @@ class _Tile:
         if taps == 1 or len(d.classes) > 1 or self.panels.count > 1:
             return  # that would be too much at once, or the same again
         for i, size in enumerate(d.asked):
-            lines = -(-self.run.size * size // (pixels * taps * _LINE))
+            lines = -(-self.run.size * size // (pixels * taps * LINE))
             start = f.div_int(f.mul_int(row, size), pixels)
-            start = f.add_int(start, f.mul_int(r, lines * _LINE))
+            start = f.add_int(start, f.mul_int(r, lines * LINE))
             here = f.at(operand(f, operands, first + i), start, I8)
             for n in range(lines):
-                f.prefetch(f.at(here, n * _LINE, I8), locality=2)
+                f.prefetch(f.at(here, n * LINE, I8), locality=2)
 
     def store(self, operands: Value, sums: Sequence[Value], row: Int, channel: Int) -> None:
         f, d = self.function, self.d

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value
 from chainrule.compiler.on_native.target import Target
 
+LINE = 64
+"""Bytes of a cache line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:

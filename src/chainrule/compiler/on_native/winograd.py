@@ -26,7 +26,7 @@ from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.conv_gradient import backward
 from chainrule.compiler.on_native.direct import TASKS, Direct, cut
 from chainrule.compiler.on_native.ir import I8, Function, Int, Value
-from chainrule.compiler.on_native.kernel import Kernel, entry, next_task, operand, share
+from chainrule.compiler.on_native.kernel import LINE, Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
 from chainrule.compiler.on_native.once import run_once
 from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
@@ -35,7 +35,6 @@ from chainrule.compiler.on_native.prologues import Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import F2, FILTERS, TAPS, Filter, sandwich
 from chainrule.compiler.on_native.winograd_tiles import (
-    LINE,
     WORK,
     Block,
     Plan,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from chainrule.compiler.on_native.axis import Axis
 from chainrule.compiler.on_native.direct import Direct
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Type, Value
-from chainrule.compiler.on_native.kernel import entry, operand
+from chainrule.compiler.on_native.kernel import LINE, entry, operand
 from chainrule.compiler.on_native.panels import Panels
 from chainrule.compiler.on_native.staging import Pixels, Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
@@ -20,8 +20,6 @@ _GAP = 48
 """Elements between planes: a distance of a power of two would map all of them onto one set of the L1 cache."""
 _BLOCK = 3 << 15
 """Elements of both sets of planes of a block: they share the L2 cache with weights or their sums."""
-LINE = 64
-"""Bytes of a cache line."""
 _STAGED = 1 << 13
 """Most elements of a copy of pixels, if that is possible: it should stay in the L1 cache."""
 WORK = 1 << 18
