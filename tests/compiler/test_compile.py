@@ -356,3 +356,9 @@ def test_the_same_program_is_the_same_code():
         for _ in range(3)
     ]
     assert runs == ["False", "True", "True"]
+
+
+def test_a_function_without_arguments_is_called_again():
+    f = cr.compile(lambda: cr.exp(cr.arange(3.0)))
+    for _ in range(3):
+        np.testing.assert_allclose(f().numpy(), np.exp(np.arange(3.0)))

@@ -9,22 +9,16 @@ from chainrule.compiler.on_native import lowering, target
 from chainrule.node import apply
 from chainrule.ops import arithmetic
 from chainrule.ops.conv import Conv2dInputGrad
-from compiler.test_compiled_graphs import sets
+from compiler.test_prologues import machines, made
 
 HOST = target.host()
 pytestmark = pytest.mark.skipif(HOST is None, reason="there is no native code for this machine")
-machines = pytest.mark.parametrize("machine", [m for m in sets() if m.values[0] is not None])
 
 
 @pytest.fixture(autouse=True)
 def _nothing_from_disk(monkeypatch):
     """Programs with and without joined tasks are of one graph."""
     monkeypatch.setenv("CHAINRULE_CACHE", "off")
-
-
-def made(*shapes, dtype="f4"):
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(s).astype(dtype) for s in shapes]
 
 
 def compiled(monkeypatch, f, arrays, machine=HOST):
@@ -214,6 +208,18 @@ def test_a_program_of_numpy_has_no_tasks():
     (found,) = Executable(graph, None, 2)([x, w, s])
     (native,) = Executable(graph, HOST, 2)([x, w, s])
     np.testing.assert_allclose(native, found, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_stored_and_summed_keeps_the_signs_of_its_zeros():
+    """Sums see no signs of zeros; who reads the stored product does."""
+    x, w, s = np.ones((16, 34, 34, 16), "f4"), np.zeros((1, 1, 16, 16), "f4"), -np.ones(16, "f4")
+
+    def f(x, w, s):
+        y = arithmetic.scale(cr.conv2d(x, w), s)
+        return y, cr.sum(y, axis=(0, 1, 2)), cr.sum(arithmetic.scale(y, s), axis=(0, 1, 2))
+
+    stored, *_ = Executable(cr.trace(f, x, w, s), HOST, 2)([x, w, s])
+    assert np.signbit(stored).all()
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e4])

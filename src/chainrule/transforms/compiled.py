@@ -81,7 +81,7 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         ready = self._ready
-        if ready is not None and len(args) == ready.inputs and not kwargs and args[0].__class__ is np.ndarray:
+        if ready and not kwargs and len(args) == ready.inputs and args and args[0].__class__ is np.ndarray:
             found = ready.run.quick(args)  # which looks at the arrays itself
             if found is not None:
                 single = ready.single

@@ -124,7 +124,7 @@ class SummingEpilogue(BodyEpilogue):
         return True
 
     def prepare(self, f: Function, pointers: Sequence[Value], kind: Type) -> Sequence[Value]:
-        values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, kind.lanes)
+        values = Values(f, self.loop, pointers, len(self.loop.sizes) - 1, kind.lanes, self.given)
         values.hoist()
         return _Prepared(pointers, values)
 

@@ -177,7 +177,15 @@ class Values:
         unsigned: instructions of which nobody sees whether a zero is 0.0 or -0.0.
     """
 
-    def __init__(self, f: Function, loop: Loop, pointers: Sequence[Value], vector: int, lanes: int) -> None:
+    def __init__(
+        self,
+        f: Function,
+        loop: Loop,
+        pointers: Sequence[Value],
+        vector: int,
+        lanes: int,
+        stored: int | None = None,
+    ) -> None:
         self.f, self.loop, self.pointers = f, loop, pointers
         self.vector, self.lanes = vector, lanes
         self.elements = Elements(f)
@@ -186,7 +194,7 @@ class Values:
         self.fixed: dict[int, Value] = {}
         self.divisors: dict[int, Divisor] = {}
         self.keys: dict[int, Key] = {}
-        self.unsigned = _only_summed(loop)
+        self.unsigned = _only_summed(loop, stored)
 
     def full(self, n: int) -> bool:
         """Whether an instruction's value differs along the reduced axes."""
@@ -365,13 +373,18 @@ def place_of(values: Values, row: Int, column: Int, batch: Int | None = None) ->
         values.index[outer[0]] = row
 
 
-def _only_summed(loop: Loop) -> set[int]:
-    """Instructions that only go into sums, at most with other factors and signs: there all zeros are alike."""
+def _only_summed(loop: Loop, kept: int | None) -> set[int]:
+    """Instructions that only go into sums, at most with other factors and signs: there all zeros are alike.
+
+    Args:
+        loop: any.
+        kept: an instruction that is stored, next to what the loop stores.
+    """
     users: dict[int, list[int]] = {}
     for n, i in enumerate(loop.body):
         for a in i.args:
             users.setdefault(a, []).append(n)
-    stored = {n for _, n in loop.stores}
+    stored = {kept, *(n for _, n in loop.stores)}
     found: set[int] = set()
     for n in sorted(users, reverse=True):
         then = [(u, loop.body[u].op) for u in users[n]]
