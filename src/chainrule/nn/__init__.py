@@ -1,18 +1,33 @@
 """Layers, losses and initializers."""
 
 from chainrule import habits
+from chainrule.nn.combine import Flatten, Residual
+from chainrule.nn.conv import AvgPool2d, Conv2d, GlobalAveragePool, MaxPool2d
+from chainrule.nn.dropout import Dropout
 from chainrule.nn.init import Initializer, glorot_uniform, he_normal
 from chainrule.nn.linear import Dense, Linear
 from chainrule.nn.losses import half_squared_error, mean_squared_error, softmax_cross_entropy
-from chainrule.nn.module import Module, Summary
+from chainrule.nn.module import Buffer, Module, Summary
+from chainrule.nn.norm import BatchNorm
 from chainrule.nn.sequential import Sequential
+from chainrule.nn.training import Training
 
 __all__ = [
     "Module",
+    "Buffer",
+    "Training",
     "Summary",
+    "Sequential",
+    "Residual",
+    "Flatten",
     "Linear",
     "Dense",
-    "Sequential",
+    "Conv2d",
+    "MaxPool2d",
+    "AvgPool2d",
+    "GlobalAveragePool",
+    "BatchNorm",
+    "Dropout",
     "half_squared_error",
     "mean_squared_error",
     "softmax_cross_entropy",

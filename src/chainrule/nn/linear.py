@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from chainrule.errors import ArgumentError, GradientError, ShapeError
+from chainrule.nn.arguments import as_features, as_floating, as_size
 from chainrule.nn.init import Initializer, he_normal
 from chainrule.nn.module import Module
-from chainrule.node import as_node
 from chainrule.ops.matmul import matmul
-from chainrule.shapes import FLOATS, as_dtype, as_int, float32, require_dtype
+from chainrule.shapes import float32
 from chainrule.tensor import Tensor, tensor
 
 
@@ -55,12 +55,12 @@ class Linear(Module):
         dtype: Any = float32,
     ) -> None:
         self._set_weights(
-            _size("Linear", "in_features", in_features),
-            _size("Linear", "out_features", out_features),
+            as_size("Linear", "in_features", in_features),
+            as_size("Linear", "out_features", out_features),
             key,
             bias,
             initializer,
-            _floating(dtype),
+            as_floating(dtype),
         )
 
     def _set_weights(
@@ -94,7 +94,7 @@ class Linear(Module):
             ShapeError: the last axis of ``x`` has another size.
             DTypeError: ``x`` does not hold floats.
         """
-        x = _features(type(self).__name__, x)
+        x = as_features(type(self).__name__, x)
         if x.shape[-1] != self.weight.shape[0]:
             raise _wrong_size(type(self).__name__, x, self.weight.shape[0])
         y = matmul(x, self.weight)
@@ -135,9 +135,9 @@ class Dense(Linear):
                 f"Dense: activation must be a function of one tensor, got {activation!r}",
                 fix="pass the function itself: cr.tanh",
             )
-        size = _size("Dense", "out_features", out_features)
+        size = as_size("Dense", "out_features", out_features)
         self.activation = activation
-        self._waiting: tuple[Any, ...] | None = (size, key, bias, initializer, _floating(dtype))
+        self._waiting: tuple[Any, ...] | None = (size, key, bias, initializer, as_floating(dtype))
 
     def tree_children(self) -> list[tuple[str, Any]]:
         if self._waiting is not None:
@@ -150,8 +150,10 @@ class Dense(Linear):
 
     def __call__(self, x: Any) -> Tensor:
         if self._waiting is not None:
-            x = _features("Dense", x)
-            self._set_weights(_size("Dense", "the last axis of its first input", x.shape[-1]), *self._waiting)
+            x = as_features("Dense", x)
+            self._set_weights(
+                as_size("Dense", "the last axis of its first input", x.shape[-1]), *self._waiting
+            )
             self._waiting = None
         y = super().__call__(x)
         return y if self.activation is None else self.activation(y)
@@ -162,18 +164,6 @@ class Dense(Linear):
         return f"Dense(waits for its first input, out_features={self._waiting[0]})"
 
 
-def _features(name: str, x: Any) -> Any:
-    node = as_node(x)
-    if node.dtype not in FLOATS:
-        raise DTypeError(
-            f"{name}: expected floats, got {node.spec}",
-            fix="convert the input: x.astype(np.float32), scaled to about -1 .. 1",
-        )
-    if not node.shape:
-        raise ShapeError(f"{name}: expected (*batch, features), got one number", fix="pass an array: x[None]")
-    return node
-
-
 def _wrong_size(name: str, x: Any, expected: int) -> ShapeError:
     if x.shape[0] == expected and x.ndim == 2:
         fix = "transpose the input: x.mT"
@@ -182,16 +172,3 @@ def _wrong_size(name: str, x: Any, expected: int) -> ShapeError:
     else:
         fix = f"pass an array of shape (*batch, {expected}), or make the layer with in_features={x.shape[-1]}"
     return ShapeError(f"{name}: expected {expected} features on the last axis, got shape {x.shape}", fix=fix)
-
-
-def _size(name: str, what: str, value: Any) -> int:
-    size = as_int(name, what, value)
-    if size < 1:
-        raise ArgumentError(f"{name}: {what} must be at least 1, got {size}", fix="pass a positive int")
-    return size
-
-
-def _floating(dtype: Any) -> Any:
-    chosen = as_dtype(dtype)
-    require_dtype("weights", chosen, FLOATS)
-    return chosen

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from chainrule import trees
-from chainrule.errors import GradientError, NotSupportedError, StructureError
-from chainrule.node import Node
+from chainrule.errors import GradientError, NotSupportedError, ShapeError, StructureError
+from chainrule.node import Node, as_node
 from chainrule.ops.create import zeros_like
 from chainrule.shapes import FLOATS, Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """Numbers that belong to a module without being trained, such as running averages.
+
+    Attributes:
+        value: a tensor. It never changes: :meth:`Module.with_buffers` gives a module with others.
+    """
+
+    value: Any
 
 
 class Module:
     """A plain class: assign attributes in ``__init__``, compute in ``__call__``.
 
     Floating tensors among its attributes are parameters, modules among them are children; both may sit in
-    lists, tuples and dictionaries. All else (numbers, strings, functions, integer tensors) is static.
+    lists, tuples and dictionaries, and so may a `Buffer`, whose tensor is not trained. All else (numbers, strings,
+    functions, integer tensors) is static.
 
     A module is a tree like a dictionary of arrays, so ``cr.value_and_grad(loss)(model, x, y)``
     differentiates with respect to the whole model and returns the gradient as a module of the same
     class; ``loss.backward()`` works as well. Nothing about a module is global: what a layer needs besides
-    its input (a key for random numbers, whether it is being trained) is an argument of its call.
+    its input while it is trained (a key for random numbers) is an argument of its call, a `Training`.
 
     A parameter belongs in one place: a gradient for the whole model would count a shared one twice, so
     optimizers refuse it.
@@ -42,6 +56,9 @@ class Module:
 
     _replaced: frozenset[str] = frozenset()
     """Paths of parameters whose place something else has taken, such as numbers from ``map_leaves``."""
+
+    trains_differently: bool = False
+    """Whether a call while it is trained gives another result, as dropout's does."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         name = type(self).__name__
@@ -85,6 +102,57 @@ class Module:
                 f"two parameters have the path {twice!r}", fix="use dictionary keys without dots"
             )
         return dict(zip(paths, leaves, strict=True))
+
+    def named_buffers(self) -> dict[str, Buffer]:
+        """Every `Buffer` by its path, such as ``layers.1.mean``."""
+        found: dict[str, Buffer] = {}
+        for prefix, module in self.named_modules().items():
+            for name, value in vars(module).items():
+                found |= {f"{prefix}.{path}".lstrip("."): b for path, b in _found(value, name, Buffer)}
+        return found
+
+    def buffers(self) -> dict[str, Any]:
+        """What is not trained but belongs to the model, by path: a tensor for each `Buffer`."""
+        return {path: buffer.value for path, buffer in self.named_buffers().items()}
+
+    def with_buffers(self, values: Mapping[str, Any]) -> Any:
+        """A copy with other buffers and the same parameters.
+
+        Args:
+            values: a tensor for each path that :meth:`buffers` has, of the same shape.
+
+        Raises:
+            StructureError: other paths.
+            ShapeError: another shape; the path is named.
+        """
+        known = self.named_buffers()
+        if set(values) != set(known):
+            wrong = sorted(set(values) ^ set(known))[0]
+            raise StructureError(
+                f"with_buffers: {wrong!r} is " + ("missing" if wrong in known else "no buffer of this model"),
+                fix="pass one tensor for each path of model.buffers()",
+            )
+        for path, buffer in known.items():
+            if np.shape(values[path]) != buffer.value.shape:
+                raise ShapeError(
+                    f"with_buffers: {path} has shape {buffer.value.shape}, got {np.shape(values[path])}",
+                    fix="pass buffers of the same model",
+                )
+        return self._with_buffers("", values)
+
+    def _with_buffers(self, prefix: str, values: Mapping[str, Any]) -> Any:
+        def swap(value: Any, path: str) -> Any:
+            if isinstance(value, Buffer):
+                return Buffer(as_node(values[path]))
+            if isinstance(value, Module):
+                return value._with_buffers(f"{path}.", values)
+            if not isinstance(value, (dict, list, tuple)):
+                return value
+            return _refilled(value, {name: swap(item, f"{path}.{name}") for name, item in _items(value)})
+
+        new = object.__new__(type(self))
+        vars(new).update({name: swap(value, prefix + name) for name, value in vars(self).items()})
+        return new
 
     def named_modules(self) -> dict[str, Module]:
         """The module itself under ``""`` and every module inside by its path."""
@@ -215,13 +283,28 @@ def _parts(value: Any, path: str, replaced: frozenset[str]) -> Iterator[tuple[st
             yield from _parts(item, f"{path}.{name}", replaced)
 
 
+def _found(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
+    """Objects of a class in an attribute, looked for in lists, tuples and dictionaries too, not in modules."""
+    if isinstance(value, kind):
+        yield path, value
+    elif isinstance(value, (dict, list, tuple)):
+        for name, item in _items(value):
+            yield from _found(item, f"{path}.{name}", kind)
+
+
 def _replace(value: Any, path: str, replaced: frozenset[str], given: Iterator[Any]) -> Any:
     """``value`` with the parameters and modules that :func:`_parts` finds taken from ``given``."""
     if _is_part(value) or path in replaced:
         return next(given)
     if not isinstance(value, (dict, list, tuple)):
         return value
-    items = {name: _replace(item, f"{path}.{name}", replaced, given) for name, item in _items(value)}
+    return _refilled(
+        value, {name: _replace(item, f"{path}.{name}", replaced, given) for name, item in _items(value)}
+    )
+
+
+def _refilled(value: Any, items: dict[Any, Any]) -> Any:
+    """A container like ``value`` that holds ``items``."""
     if isinstance(value, dict):
         return items
     if hasattr(value, "_fields"):
@@ -236,6 +319,8 @@ def _items(value: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, Buffer):
+        value = value.value
     if isinstance(value, Node):
         return str(value.spec)
     if isinstance(value, (list, tuple)) and any(isinstance(item, Module) for item in value):

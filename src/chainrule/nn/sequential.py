@@ -7,9 +7,25 @@ from typing import Any
 
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.nn.module import Module
+from chainrule.nn.training import Training, call
 from chainrule.node import as_node
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor, no_grad
+
+
+def as_layer(name: str, layer: Any) -> Callable[..., Any]:
+    """Return ``layer`` if it can be one.
+
+    Raises:
+        ArgumentError: it cannot be called, or is a class instead of an instance.
+    """
+    if callable(layer) and not isinstance(layer, type):
+        return layer
+    got = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
+    raise ArgumentError(
+        f"{name}: a layer is a module or a function of one tensor, got {got}",
+        fix="add an instance, cr.nn.Dense(10, key=key), or a function, cr.tanh",
+    )
 
 
 class Sequential(Module):
@@ -35,21 +51,20 @@ class Sequential(Module):
 
     def add(self, layer: Callable[[Any], Any]) -> Sequential:
         """Put a layer at the end; returns the model."""
-        if not callable(layer) or isinstance(layer, type):
-            got = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
-            raise ArgumentError(
-                f"Sequential: a layer is a module or a function of one tensor, got {got}",
-                fix="add an instance, cr.nn.Dense(10, key=key), or a function, cr.tanh",
-            )
-        self.layers.append(layer)
+        self.layers.append(as_layer("Sequential", layer))
         return self
 
-    def __call__(self, x: Any) -> Tensor:
-        """Apply every layer in turn to ``x``, shape ``(*batch, features)``."""
-        y = as_node(x)
+    def __call__(self, x: Any, training: Training | None = None) -> Tensor:
+        """Apply every layer in turn to ``x``, shape ``(*batch, features)``.
+
+        Args:
+            x: the first layer's input.
+            training: the pass, while the model is trained; handed to the layers that take it.
+        """
+        y: Any = as_node(x)
         for i, layer in enumerate(self.layers):
             try:
-                y = layer(y)
+                y = call(layer, y, training)
             except ChainruleError as error:
                 error.add_note(f"  In:  layer {i} of {len(self.layers)}: {layer!r}")
                 raise

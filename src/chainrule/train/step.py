@@ -9,7 +9,10 @@ import numpy as np
 from chainrule import trees
 from chainrule.compiler.memory import aligned_copy
 from chainrule.errors import ArgumentError
+from chainrule.nn import Module, Training
+from chainrule.nn.training import call
 from chainrule.node import Node, as_node, holding, leaf
+from chainrule.ops import random
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
 from chainrule.transforms import value_and_grad
@@ -27,7 +30,7 @@ from chainrule.transforms.compiled import (
 class CompiledStep:
     """A training step in one native call: forward, backward and update; made by :func:`compile_step`.
 
-    It owns copies of the parameters and of the optimizer's state, and changes them in place.
+    It owns copies of the parameters, of the model's buffers and of the optimizer's state, and changes them in place.
 
     Attributes:
         updates: how many steps have been made.
@@ -38,15 +41,23 @@ class CompiledStep:
         model: Any,
         loss: Any,
         optimizer: Optimizer,
-        threads: int | None,
+        *,
+        key: Any = None,
+        state: Any = None,
+        threads: int | None = None,
         denormals: bool = False,
         winograd: int = 2,
     ) -> None:
         self._loss, self._optimizer = loss, optimizer
         self._threads, self._denormals, self._winograd = threads, denormals, winograd
-        owned, self._structure = trees.flatten((model, optimizer.init(model)))
-        self._first = [as_node(x) for x in owned]
-        self._owned = [aligned_copy(array_of(x)) for x in self._first]
+        self._key = () if key is None else (key,)
+        state = optimizer.init(model) if state is None else state
+        given, structure = trees.flatten((model, state, buffers_of(model)))
+        nodes = [as_node(x) for x in given]
+        self._marks = [(x.tracked, x.name) for x in nodes]
+        self._owned = [aligned_copy(array_of(x)) for x in nodes]
+        # Of what was given nothing is kept: whoever lets go of the model has its memory back.
+        self._structure = trees.flatten(trees.unflatten(structure, self._owned))[1]
         self._versions: dict[Any, Any] = {}
         self._plain: dict[Any, Any] = {}  # the same for batches of two arrays, by their shapes and dtypes
         self._nesting = Nesting("the training step")
@@ -54,7 +65,7 @@ class CompiledStep:
         self._run: Any = None
         self._value: Any = None
         self._x = self._y = self._versions  # which no batch is
-        self.updates = 0
+        self.updates = int(as_node(state["updates"]).item())
 
     def __call__(self, x: Any, y: Any) -> Any:
         """Make one step.
@@ -90,7 +101,7 @@ class CompiledStep:
 
     def _found(self, x: Any, y: Any) -> Any:
         """The version for these shapes, on these arrays."""
-        given, structure = trees.flatten((x, y))
+        given, structure = trees.flatten((x, y, self._key))
         arrays = [array_of(v if is_array(v) else as_node(v)) for v in given]
         key = (structure_key(structure), *((a.shape, a.dtype) for a in arrays))
         bound = self._versions.get(key)
@@ -103,20 +114,21 @@ class CompiledStep:
         return bound
 
     def _compile(self, x: Any, y: Any) -> Any:
-        def step(owned: Any, x: Any, y: Any) -> Any:
-            model, state = owned
-            value, gradients = value_and_grad(lambda m: self._loss(m(x), y))(model)
-            return value, self._optimizer.update(gradients, state, model)
+        def step(owned: Any, x: Any, y: Any, key: Any) -> Any:
+            model, state, buffers = owned
+            value, *changed = one_step(self._loss, self._optimizer, model, state, buffers, x, y, *key)
+            return value, changed
 
         owned = trees.unflatten(self._structure, self._owned)
-        graph, _ = traced(step, (owned, x, y), {})
+        graph, _ = traced(step, (owned, x, y, self._key), {})
         donated = {1 + i: i for i in range(len(self._owned))}
         return executable(graph, self._threads, donated, self._denormals, self._winograd)
 
     @property
     def model(self) -> Any:
-        """The model as it is now, with parameters of its own."""
-        return self._now()[0]
+        """The model as it is now, with parameters and buffers of its own."""
+        model, _, buffers = self._now()
+        return with_buffers(model, buffers)
 
     @property
     def state(self) -> Any:
@@ -125,8 +137,8 @@ class CompiledStep:
 
     def _now(self) -> Any:
         fresh = [
-            leaf(array, tracked=x.tracked, name=x.name)
-            for array, x in zip(self._owned, self._first, strict=True)
+            leaf(array, tracked=tracked, name=name)
+            for array, (tracked, name) in zip(self._owned, self._marks, strict=True)
         ]
         return trees.unflatten(self._structure, fresh)
 
@@ -141,6 +153,47 @@ class CompiledStep:
         return self._bound.explain()
 
 
+def one_step(
+    loss: Any,
+    optimizer: Optimizer,
+    model: Any,
+    state: Any,
+    buffers: dict[str, Any],
+    x: Any,
+    y: Any,
+    key: Any = None,
+) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """Forward, backward and update, on numbers or traced.
+
+    Args:
+        loss: ``(model(x), y) -> one number``.
+        buffers: the model's, by path.
+        key: for random layers; each update gets its own out of it.
+
+    Returns:
+        The loss before the update; then model, state and buffers after it.
+    """
+
+    def objective(model: Any) -> Any:
+        whole = with_buffers(model, buffers)
+        training = Training(None if key is None else random.fold_in(key, state["updates"]))
+        value = loss(call(whole, x, training), y)
+        return value, training.buffers_of(whole) if buffers else {}
+
+    (value, kept), gradients = value_and_grad(objective, has_aux=True)(model)
+    return value, *optimizer.update(gradients, state, model), kept
+
+
+def buffers_of(model: Any) -> dict[str, Any]:
+    """What is not trained but belongs to a model; nothing for parameters that are not in a module."""
+    return model.buffers() if isinstance(model, Module) else {}
+
+
+def with_buffers(model: Any, buffers: dict[str, Any]) -> Any:
+    """The model with these buffers."""
+    return model.with_buffers(buffers) if buffers else model
+
+
 def _plain_array(x: Any) -> Array | None:
     """The numbers of an array or a tensor as they are; None if there is more to look at."""
     array: Any = x.value if isinstance(x, Node) else x
@@ -152,6 +205,8 @@ def compile_step(
     loss: Any,
     optimizer: Optimizer,
     *,
+    key: Any = None,
+    state: Any = None,
     threads: int | None = None,
     denormals: bool = False,
     winograd: int = 2,
@@ -159,9 +214,12 @@ def compile_step(
     """Compile forward, backward and the optimizer's update into one native call.
 
     Args:
-        model: a module; its parameters are copied.
+        model: a module; its parameters and buffers are copied. It is called with a :class:`chainrule.nn.Training`, so
+            that dropout drops and batch normalization uses the batch.
         loss: ``(model(x), y) -> one number``.
         optimizer: from ``cr.optim``.
+        key: for models with random layers, from ``cr.random.key``; each update gets its own numbers out of it.
+        state: the optimizer's, to go on from; None for a fresh one.
         threads: how many run it, at most; by default ``CHAINRULE_THREADS``, or all processors.
         denormals: whether to compute with numbers below the smallest normal one (1.2e-38 in float32), as NumPy
             does, or take them for zero, as jax does. They come from moments of units whose gradient stays zero, and
@@ -183,4 +241,13 @@ def compile_step(
         >>> losses[-1] < 1e-3 < losses[0]
         True
     """
-    return CompiledStep(model, loss, optimizer, threads, denormals, as_winograd("compile_step", winograd))
+    return CompiledStep(
+        model,
+        loss,
+        optimizer,
+        key=key,
+        state=state,
+        threads=threads,
+        denormals=denormals,
+        winograd=as_winograd("compile_step", winograd),
+    )
