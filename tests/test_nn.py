@@ -1,4 +1,4 @@
-"""Modules as trees, layers, initializers and losses."""
+"""Modules as trees, and layers of weighted sums."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import models, nn, trees
+from chainrule import nn, trees
 from chainrule.errors import (
     ArgumentError,
-    AxisError,
     ChainruleError,
     DTypeError,
     GradientError,
@@ -142,7 +141,7 @@ def test_summary_and_repr():
 
 
 def test_modules_are_copied_and_pickled():
-    model = models.mlp((2, 4, 1), cr.tanh, key=KEY)
+    model = cr.models.mlp((2, 4, 1), cr.tanh, key=KEY)
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(twin.predict(ONES), model.predict(ONES))
         assert all(p.requires_grad for p in twin.parameters().values())
@@ -256,115 +255,3 @@ def test_sequential_says_in_which_layer():
     with says(ShapeError, "expected 3 features") as caught:
         model(ONES)
     assert caught.value.__notes__ == ["  In:  layer 2 of 3: Linear(weight=float32[3, 1], bias=float32[1])"]
-
-
-def test_mlp():
-    model = models.mlp((2, 8, 8, 1), cr.tanh, key=KEY, dtype=cr.float64)
-    assert [getattr(f, "__name__", "Linear") for f in model.layers] == ["Linear", "tanh"] * 2 + ["Linear"]
-    weights = [model.layers[0].weight, model.layers[2].weight]
-    assert weights[0].dtype == cr.float64 and weights[0][0, 0].item() != weights[1][0, 0].item()
-    with says(ArgumentError, r"mlp: expected .* got \(64,\)"):
-        models.mlp((64,), cr.tanh, key=KEY)
-
-
-# Initializers
-
-
-def test_initializers_have_the_spread_of_their_papers():
-    he = nn.he_normal(KEY, (500, 300)).numpy()
-    assert he.dtype == np.float32 and he.shape == (500, 300)
-    np.testing.assert_allclose(he.std(), np.sqrt(2 / 500), rtol=0.01)
-    np.testing.assert_allclose(he.mean(), 0, atol=5e-4)
-    kernel = nn.he_normal(KEY, (3, 3, 64, 128), cr.float64).numpy()
-    np.testing.assert_allclose(kernel.std(), np.sqrt(2 / (9 * 64)), rtol=0.01)
-    glorot = nn.glorot_uniform(KEY, (500, 300)).numpy()
-    assert glorot.dtype == np.float32
-    np.testing.assert_allclose(abs(glorot).max(), np.sqrt(6 / 800), rtol=1e-3)
-    np.testing.assert_allclose(glorot.var(), 2 / 800, rtol=0.01)
-
-
-def test_initializers_depend_on_the_key_alone():
-    for initializer in (nn.he_normal, nn.glorot_uniform):
-        a, b = initializer(KEY, (4, 3)), initializer(cr.random.key(1), (4, 3))
-        np.testing.assert_array_equal(a.numpy(), initializer(cr.random.key(0), (4, 3)).numpy())
-        assert (a.numpy() != b.numpy()).all()
-        with says(ShapeError, r"expected the shape of a weight, .* got \(3,\)"):
-            initializer(KEY, (3,))
-        with says(ShapeError, r"got \(0, 3\)"):
-            initializer(KEY, (0, 3))
-
-
-# Losses
-
-
-def test_half_squared_error_has_the_error_as_its_gradient():
-    gradient = cr.grad(lambda p: nn.half_squared_error(p, 0.25))(1.0)
-    assert gradient.item() == 0.75
-
-
-def test_squared_errors(rng: np.random.Generator):
-    p, t = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
-    square = (p - t) ** 2
-    np.testing.assert_allclose(nn.mean_squared_error(p, t).item(), square.mean())
-    np.testing.assert_allclose(nn.half_squared_error(p, t).item(), square.mean() / 2)
-    np.testing.assert_allclose(nn.half_squared_error(p, t, reduction="sum").item(), square.sum() / 2)
-    np.testing.assert_allclose(nn.mean_squared_error(p, t, reduction="none").numpy(), square)
-    assert nn.mean_squared_error(p.astype(np.float32), 1.0).dtype == cr.float32
-
-
-def test_squared_errors_do_not_broadcast_by_accident():
-    with says(
-        ShapeError, r"prediction has shape \(4, 1\), target \(4,\)\n  Fix: reshape the target to \(4, 1\)"
-    ):
-        nn.mean_squared_error(np.ones((4, 1)), np.ones(4))
-    with says(DTypeError, r"target must be floats, got int64\[2\]"):
-        nn.half_squared_error([1.0, 2.0], [1, 2])
-    with says(ArgumentError, "unknown reduction 'avg'"):
-        nn.mean_squared_error([1.0], [1.0], reduction="avg")
-    with says(ShapeError, "mean of no losses"):
-        nn.mean_squared_error(np.ones(0), np.ones(0))
-
-
-def test_softmax_cross_entropy(rng: np.random.Generator):
-    logits, labels = rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
-    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    expected = -np.log(probabilities[np.arange(6), labels])
-    loss = lambda z, **options: nn.softmax_cross_entropy(z, labels, **options)
-    np.testing.assert_allclose(loss(logits).item(), expected.mean())
-    np.testing.assert_allclose(loss(logits, reduction="none").numpy(), expected)
-    one_hot = np.eye(4)[labels]
-    np.testing.assert_allclose(cr.grad(loss)(logits).numpy(), (probabilities - one_hot) / 6, atol=1e-15)
-    assert cr.check(loss, logits).ok
-    stacked = nn.softmax_cross_entropy(logits.reshape(2, 3, 4), labels.reshape(2, 3), reduction="none")
-    np.testing.assert_allclose(stacked.numpy(), expected.reshape(2, 3))
-
-
-def test_softmax_cross_entropy_is_stable():
-    logits = np.array([[1e4, 0.0], [0.0, -1e4], [40.0, 0.0]], np.float32)
-    losses = nn.softmax_cross_entropy(logits, [1, 0, 0], reduction="none")
-    assert losses.dtype == cr.float32
-    np.testing.assert_allclose(losses.numpy(), [1e4, 0.0, 0.0], atol=1e-6)
-    gradient = cr.grad(lambda z: nn.softmax_cross_entropy(z, [1, 0, 0]))(logits)
-    assert np.isfinite(gradient.numpy()).all()
-
-
-def test_softmax_cross_entropy_refuses_what_does_not_fit():
-    loss, logits = nn.softmax_cross_entropy, np.zeros((3, 4))
-    with says(
-        AxisError, r"label 4 is not one of 4 classes\n  Fix: number the classes 0 .. 3, or give the model 5"
-    ):
-        loss(logits, [0, 4, 1])
-    with says(AxisError, "label -1 is not one of 4 classes"):
-        loss(logits, [0, -1, 1])
-    with says(DTypeError, r"logits must be floats, got int64\[3, 4\]"):
-        loss(logits.astype(np.int64), [0, 1, 2])
-    with says(DTypeError, r"labels must be integers, got float64\[3\]"):
-        loss(logits, [0.0, 1.0, 2.0])
-    with says(ShapeError, r"labels of shape \(3,\), got \(2,\)"):
-        loss(logits, [0, 1])
-    with says(ShapeError, r"one-hot: labels.argmax\(-1\)"):
-        loss(logits, np.eye(4)[:3])
-    with says(ShapeError, r"expected logits \(\*batch, classes\), got \(\)"):
-        loss(1.0, 0)
-    with says(ShapeError, "mean of no losses"):
-        loss(np.zeros((0, 4)), np.zeros(0, np.int64))

@@ -1,14 +1,35 @@
 """Layers, losses and initializers."""
 
 from chainrule import habits
+from chainrule.nn.attention import MultiHeadAttention, attention_weights
 from chainrule.nn.combine import Flatten, Residual
 from chainrule.nn.conv import AvgPool2d, Conv2d, GlobalAveragePool, MaxPool2d
 from chainrule.nn.dropout import Dropout
-from chainrule.nn.init import Initializer, glorot_uniform, he_normal
-from chainrule.nn.linear import Dense, Linear
-from chainrule.nn.losses import half_squared_error, mean_squared_error, softmax_cross_entropy
+from chainrule.nn.embedding import Embedding
+from chainrule.nn.init import (
+    Initializer,
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    orthogonal,
+)
+from chainrule.nn.linear import Dense, Linear, Maxout
+from chainrule.nn.losses import (
+    absolute_error,
+    binary_cross_entropy,
+    half_squared_error,
+    hinge,
+    huber,
+    kl_divergence,
+    mean_squared_error,
+    multiclass_hinge,
+    softmax_cross_entropy,
+)
 from chainrule.nn.module import Buffer, Module, Summary
-from chainrule.nn.norm import BatchNorm
+from chainrule.nn.norm import BatchNorm, GroupNorm, LayerNorm
 from chainrule.nn.sequential import Sequential
 from chainrule.nn.training import Training
 
@@ -22,18 +43,35 @@ __all__ = [
     "Flatten",
     "Linear",
     "Dense",
+    "Maxout",
+    "Embedding",
     "Conv2d",
     "MaxPool2d",
     "AvgPool2d",
     "GlobalAveragePool",
     "BatchNorm",
+    "LayerNorm",
+    "GroupNorm",
     "Dropout",
+    "MultiHeadAttention",
+    "attention_weights",
     "half_squared_error",
     "mean_squared_error",
+    "absolute_error",
+    "huber",
     "softmax_cross_entropy",
+    "binary_cross_entropy",
+    "hinge",
+    "multiclass_hinge",
+    "kl_divergence",
     "Initializer",
     "he_normal",
+    "he_uniform",
+    "glorot_normal",
     "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
 ]
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.errors import ArgumentError, DTypeError, ShapeError
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, shown
 from chainrule.node import Node, as_node
+from chainrule.ops import where
 from chainrule.shapes import FLOATS, as_dtype, as_int, require_dtype
 from chainrule.tensor import Tensor
 
@@ -14,7 +17,9 @@ def as_size(name: str, what: str, value: Any) -> int:
     """Return a number of features, channels or the like, at least 1."""
     size = as_int(name, what, value)
     if size < 1:
-        raise ArgumentError(f"{name}: {what} must be at least 1, got {size}", fix="pass a positive int")
+        raise ArgumentError(
+            f"{name}: {what} must be at least 1, got {shown(size)}", fix="pass a positive int"
+        )
     return size
 
 
@@ -25,24 +30,20 @@ def as_floating(dtype: Any) -> Any:
     return chosen
 
 
-def as_share(name: str, what: str, value: Any, *, below: bool = True) -> float:
-    """Return a number in [0, 1), or in [0, 1] with ``below=False``."""
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and 0 <= value <= 1 - (below and value == 1)
-    ):
+def as_share(name: str, what: str, value: Any, *, such: float = 0.9) -> float:
+    """Return a number in [0, 1); ``such`` is one that makes sense."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1:
         return float(value)
-    raise ArgumentError(
-        f"{name}: {what} must lie in [0, 1{')' if below else ']'}, got {value!r}", fix=f"pass {what}=0.9"
-    )
+    raise ArgumentError(f"{name}: {what} must lie in [0, 1), got {shown(value)}", fix=f"pass {what}={such}")
 
 
 def as_above_zero(name: str, what: str, value: Any) -> float:
     """Return a finite number above 0."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
         return float(value)
-    raise ArgumentError(f"{name}: {what} must be above 0 and finite, got {value!r}", fix=f"pass {what}=1e-5")
+    raise ArgumentError(
+        f"{name}: {what} must be above 0 and finite, got {shown(value)}", fix=f"pass {what}=1e-5"
+    )
 
 
 def as_features(name: str, x: Any) -> Any:
@@ -91,3 +92,20 @@ def require_channels(name: str, x: Tensor, channels: int) -> None:
             f"{name}: expected {channels} channels on the last axis, got shape {x.shape}",
             fix=f"make the layer for {x.shape[-1]} channels, which stand last: (N, H, W, C)",
         )
+
+
+def first_outside(numbers: Any, count: int) -> int | None:
+    """One of these integers that is not in 0 .. count - 1, if any; None too where they are only traced."""
+    if numbers.value is None or not numbers.size:
+        return None
+    low, high = int(np.min(numbers.value)), int(np.max(numbers.value))
+    return low if low < 0 else high if high >= count else None
+
+
+def counted_from_zero(numbers: Any, count: int) -> Any:
+    """These integers as an index of an axis of size ``count``, so that negative ones are out of its range.
+
+    :func:`first_outside` has looked at known ones. Those that are only traced are looked at when the program runs,
+    where -1 would be the last.
+    """
+    return numbers if numbers.value is not None else where(numbers < 0, numbers - count, numbers)

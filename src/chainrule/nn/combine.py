@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ class Flatten(Module):
         node: Any = as_node(x)
         if not node.shape:
             raise ShapeError("Flatten: expected a batch, (N, *any), got one number", fix="pass an array")
-        return node.reshape((node.shape[0], node.size // max(node.shape[0], 1)))
+        return node.reshape((node.shape[0], math.prod(node.shape[1:])))
 
 
 class Residual(Module):

@@ -32,7 +32,7 @@ class Dropout(Module):
     trains_differently = True
 
     def __init__(self, rate: float = 0.5) -> None:
-        self.rate = as_share("Dropout", "rate", rate)
+        self.rate = as_share("Dropout", "rate", rate, such=0.5)
 
     def __call__(self, x: Any, training: Training | None = None) -> Tensor:
         """``x`` of any shape, floats, as it is, or in a training pass with zeros.

@@ -11,6 +11,7 @@ from chainrule.errors import ArgumentError, GradientError, ShapeError
 from chainrule.nn.arguments import as_features, as_floating, as_size
 from chainrule.nn.init import Initializer, he_normal
 from chainrule.nn.module import Module
+from chainrule.ops import max
 from chainrule.ops.matmul import matmul
 from chainrule.shapes import float32
 from chainrule.tensor import Tensor, tensor
@@ -162,6 +163,59 @@ class Dense(Linear):
         if self._waiting is None:
             return super().__repr__()
         return f"Dense(waits for its first input, out_features={self._waiting[0]})"
+
+
+class Maxout(Linear):
+    """The largest of several weighted sums: an activation that is learned together with its weights.
+
+    Args:
+        in_features: size of the last axis of ``x``.
+        out_features: size of the last axis of ``y``.
+        pieces: how many sums each output is the largest of; two of them can be a relu or an absolute value.
+        key, bias, initializer, dtype: as for `Linear`.
+
+    Attributes:
+        weight: shape ``(in_features, pieces * out_features)``; those of piece p are the columns from
+            ``p * out_features`` on.
+        bias: shape ``(pieces * out_features,)``, or None.
+
+    Raises:
+        ArgumentError: a size below 1.
+        DTypeError: ``dtype`` is not floating.
+
+    Example:
+        >>> layer = Maxout(4, 3, 2, key=cr.random.key(0))
+        >>> layer(np.ones((5, 4), np.float32)).shape, layer.summary().total
+        ((5, 3), 30)
+
+    Source: Goodfellow, Warde-Farley, Mirza, Courville and Bengio, ICML 2013, PMLR 28(3), 1319-1327.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        pieces: int,
+        *,
+        key: Tensor,
+        bias: bool = True,
+        initializer: Initializer = he_normal,
+        dtype: Any = float32,
+    ) -> None:
+        size, self.pieces = (
+            as_size("Maxout", "out_features", out_features),
+            as_size("Maxout", "pieces", pieces),
+        )
+        fan_in = as_size("Maxout", "in_features", in_features)
+        self._set_weights(fan_in, self.pieces * size, key, bias, initializer, as_floating(dtype))
+
+    @property
+    def out_features(self) -> int:
+        return self.weight.shape[1] // self.pieces
+
+    def __call__(self, x: Any) -> Tensor:
+        y = super().__call__(x)
+        return max(y.reshape((*y.shape[:-1], self.pieces, self.out_features)), axis=-2)
 
 
 def _wrong_size(name: str, x: Any, expected: int) -> ShapeError:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule import trees
+from chainrule import habits, trees
 from chainrule.errors import GradientError, NotSupportedError, ShapeError, StructureError
-from chainrule.node import Node, as_node
+from chainrule.node import Node, as_node, leaf
+from chainrule.ops.cast import astype
 from chainrule.ops.create import zeros_like
 from chainrule.shapes import FLOATS, Shape
 
@@ -68,6 +69,11 @@ class Module:
             + (", which is forward under another name" if hasattr(self, "forward") else ""),
         )
 
+    if not TYPE_CHECKING:  # where every attribute would be known
+
+        def __getattr__(self, name: str) -> Any:
+            raise habits.missing(type(self).__name__, name, habits.MODULE)
+
     def tree_children(self) -> list[tuple[str, Any]]:
         """Parameters and child modules with their paths, in the order of the attributes."""
         return [part for name, value in vars(self).items() for part in _parts(value, name, self._replaced)]
@@ -115,6 +121,27 @@ class Module:
         """What is not trained but belongs to the model, by path: a tensor for each `Buffer`."""
         return {path: buffer.value for path, buffer in self.named_buffers().items()}
 
+    def with_parameters(self, values: Mapping[str, Any]) -> Any:
+        """A copy with other parameters and the same buffers.
+
+        Args:
+            values: arrays or tensors for each path that :meth:`parameters` has, of the same shape. They take the dtype
+                of what they replace; arrays its name too, and whether it asks for gradients.
+
+        Raises:
+            StructureError: other paths.
+            ShapeError: another shape; the path is named.
+
+        Example:
+            >>> model = cr.nn.Linear(2, 1, key=cr.random.key(0))
+            >>> model = model.with_parameters({"weight": [[2.0], [3.0]], "bias": [1.0]})
+            >>> model([[10.0, 100.0]]).tolist()
+            [[321.0]]
+        """
+        known, structure = self.parameters(), trees.flatten(self)[1]
+        _require_same("parameters", {path: p.shape for path, p in known.items()}, values)
+        return trees.unflatten(structure, [_replacing(p, values[path]) for path, p in known.items()])
+
     def with_buffers(self, values: Mapping[str, Any]) -> Any:
         """A copy with other buffers and the same parameters.
 
@@ -125,19 +152,7 @@ class Module:
             StructureError: other paths.
             ShapeError: another shape; the path is named.
         """
-        known = self.named_buffers()
-        if set(values) != set(known):
-            wrong = sorted(set(values) ^ set(known))[0]
-            raise StructureError(
-                f"with_buffers: {wrong!r} is " + ("missing" if wrong in known else "no buffer of this model"),
-                fix="pass one tensor for each path of model.buffers()",
-            )
-        for path, buffer in known.items():
-            if np.shape(values[path]) != buffer.value.shape:
-                raise ShapeError(
-                    f"with_buffers: {path} has shape {buffer.value.shape}, got {np.shape(values[path])}",
-                    fix="pass buffers of the same model",
-                )
+        _require_same("buffers", {path: b.value.shape for path, b in self.named_buffers().items()}, values)
         return self._with_buffers("", values)
 
     def _with_buffers(self, prefix: str, values: Mapping[str, Any]) -> Any:
@@ -268,6 +283,30 @@ class Summary:
             for r in self.rows
         ]
         return {"parameters": rows, "total": self.total}
+
+
+def _require_same(what: str, known: Mapping[str, Shape], values: Mapping[str, Any]) -> None:
+    """Raise an error unless there is a value of the same shape for each path."""
+    if set(values) != set(known):
+        wrong = sorted(set(values) ^ set(known))[0]
+        raise StructureError(
+            f"with_{what}: {wrong!r} is "
+            + ("missing" if wrong in known else f"no {what[:-1]} of this model"),
+            fix=f"pass one tensor for each path of model.{what}()",
+        )
+    for path, shape in known.items():
+        if np.shape(values[path]) != shape:
+            raise ShapeError(
+                f"with_{what}: {path} has shape {shape}, got {np.shape(values[path])}",
+                fix=f"pass {what} of the same model",
+            )
+
+
+def _replacing(parameter: Any, value: Any) -> Any:
+    """``value`` in the dtype of a parameter; if it is no tensor yet, with what else the parameter is."""
+    if isinstance(value, Node):
+        return astype(value, parameter.dtype)
+    return leaf(value, dtype=parameter.dtype, tracked=parameter.tracked, name=parameter.name)
 
 
 def _is_part(value: Any) -> bool:

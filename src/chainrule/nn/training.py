@@ -84,8 +84,10 @@ def takes_training(layer: Callable[..., Any]) -> bool:
         return False
     if _has_argument(type(layer)):
         return True
-    inside = next((m for m in layer.named_modules().values() if m is not layer and takes_training(m)), None)
-    if inside is not None and inside.trains_differently:
+    inside = next(
+        (m for m in layer.named_modules().values() if m is not layer and m.trains_differently), None
+    )
+    if inside is not None:
         name = type(layer).__name__
         raise NotSupportedError(
             f"{name} holds a {type(inside).__name__}, which must know when it is trained, and does not pass it on",
