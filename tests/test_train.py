@@ -123,6 +123,13 @@ def test_divergence_is_not_hidden(points: Dataset):
     assert caught.value.fix == "lower the learning rate: 1e+29 instead of 1e+30"
 
 
+def test_a_schedule_that_diverges_is_named(points: Dataset):
+    rate = optim.warm_up(1e30, 2, first=1.0)
+    with pytest.raises(DivergenceError) as caught:
+        train.fit(**arguments(points, optimizer=optim.gradient_descent(rate)))
+    assert caught.value.fix == "lower the schedule of the learning rate, which was 1e+30 in the last update"
+
+
 def test_a_loss_that_starts_infinite_has_another_remedy(points: Dataset):
     loss = lambda scores, labels: nn.softmax_cross_entropy(scores, labels) * cr.inf
     with pytest.raises(

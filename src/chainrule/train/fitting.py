@@ -313,12 +313,14 @@ class _Training:
         if math.isfinite(loss) and not wrong:
             return
         what = f"the gradient of {wrong[0]}" if math.isfinite(loss) else f"the loss ({loss})"
-        rate = self.optimizer.settings.get("learning_rate")
         if (epoch, step) == (1, 1):
             fix = "nothing is updated yet: check the scale of the inputs and of the first weights, and log, "
             fix += "sqrt or division in the loss"
         else:
+            rate = self.optimizer.learning_rate_at(self.state["updates"].item() - 1)
             fix = "lower the learning rate" + (f": {rate / 10:g} instead of {rate:g}" if rate else "")
+            if isinstance(self.optimizer.settings["learning_rate"], dict):
+                fix = f"lower the schedule of the learning rate, which was {rate:g} in the last update"
         raise DivergenceError(
             f"training stopped in epoch {epoch}, step {step}: {what} is not finite", fix=fix
         )
