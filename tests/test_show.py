@@ -243,7 +243,7 @@ def test_training_in_a_pipe():
 
 def test_a_schedule_is_named():
     started, *rest = events()
-    optimizer = {"name": "adam", **cr.optim.adam(cr.optim.one_cycle(1e-3, 100)).settings}
+    optimizer = cr.optim.describe(cr.optim.adam(cr.optim.one_cycle(1e-3, 100)))
     file = io.StringIO()
     show_training([dataclasses.replace(started, optimizer=optimizer), *rest], Console(file=file, width=80))
     assert (

@@ -130,6 +130,15 @@ def test_a_schedule_that_diverges_is_named(points: Dataset):
     assert caught.value.fix == "lower the schedule of the learning rate, which was 1e+30 in the last update"
 
 
+def test_the_first_event_says_how_to_make_the_optimizer_again(points: Dataset):
+    rate = optim.warm_up(optim.cosine(0.02, 8), 4)
+    optimizer = optim.clip_by_norm(optim.adamw(rate, decays="*weight"), 0.5)
+    written = json.dumps(next(iter(train.run(**arguments(points, optimizer=optimizer)))).to_dict())
+    again = optim.from_description(json.loads(written)["optimizer"])
+    first, second = (train.fit(**arguments(points, optimizer=o)) for o in (optimizer, again))
+    assert without_seconds(first) == without_seconds(second)
+
+
 def test_a_loss_that_starts_infinite_has_another_remedy(points: Dataset):
     loss = lambda scores, labels: nn.softmax_cross_entropy(scores, labels) * cr.inf
     with pytest.raises(

@@ -91,7 +91,7 @@ OPTIMIZER = {
     "param_groups": "optimizer.settings, or optimizer.learning_rate_at(state['updates'])",
     "learning_rate": "optimizer.learning_rate_at(state['updates'])",
     "lr": "optimizer.learning_rate_at(state['updates'])",
-    "state_dict": "optimizer.settings; the state is yours, from init and update",
+    "state_dict": "cr.optim.describe(optimizer) for the settings; the state is yours, from init and update",
 }
 
 

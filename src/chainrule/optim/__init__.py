@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from chainrule import habits
 from chainrule.optim.clipping import clip_by_norm, clip_by_value, global_norm
+from chainrule.optim.descriptions import describe, from_description
 from chainrule.optim.optimizer import Optimizer, State
 from chainrule.optim.rules import adagrad, adam, adamw, gradient_descent, momentum, nesterov, rmsprop
 from chainrule.optim.schedules import Schedule, constant, cosine, one_cycle, step_decay, warm_up
@@ -48,6 +49,8 @@ __all__ = [
     "clip_by_norm",
     "clip_by_value",
     "global_norm",
+    "describe",
+    "from_description",
 ]
 
 

@@ -30,7 +30,7 @@ class Optimizer:
 
     Attributes:
         name: such as ``"adam"``.
-        settings: all that it was given by name, JSON-ready.
+        settings: all that it was given by name, JSON-ready; see :func:`chainrule.optim.describe`.
         kept: names of the quantities kept for each parameter.
         formula: ``(t, rate, parameter, gradient, *kept) -> (parameter, *kept)`` in operators and functions of
             NumPy, hence for arrays and for tensors that are only traced.

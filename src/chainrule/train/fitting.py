@@ -20,7 +20,7 @@ from chainrule.data import Dataset, batches
 from chainrule.errors import ArgumentError, DivergenceError, OperandError, ShapeError
 from chainrule.node import as_node
 from chainrule.ops import random
-from chainrule.optim import Optimizer
+from chainrule.optim import Optimizer, describe
 from chainrule.primitive import Array
 from chainrule.shapes import as_int
 from chainrule.tensor import no_grad
@@ -48,7 +48,7 @@ class Started(Event):
         batch_size: examples in a step; the last of an epoch may have fewer.
         train, test: number of examples.
         parameters: number of scalar parameters.
-        optimizer: its name and hyperparameters.
+        optimizer: its name and hyperparameters, as :func:`chainrule.optim.describe` gives them.
     """
 
     epochs: int
@@ -235,7 +235,7 @@ class _Training:
             len(self.data.train_x),
             len(self.data.test_x),
             sum(self.sizes),
-            {"name": self.optimizer.name, **self.optimizer.settings},
+            describe(self.optimizer),
         )
         test = None
         for epoch in range(1, self.epochs + 1):
