@@ -3,13 +3,17 @@ is ever unpickled."""
 
 from __future__ import annotations
 
+from chainrule.data.archives import npz, read_npy, read_npz
 from chainrule.data.augmentation import Augmentation, Crop, Flip, augmentation_from, crop, flip
 from chainrule.data.batching import Batches, batches
 from chainrule.data.dataset import Dataset
 from chainrule.data.description import Description
+from chainrule.data.idx import read_idx
+from chainrule.data.known import cifar10, fashion_mnist, mnist
 from chainrule.data.packaged import digits
 from chainrule.data.prefetching import prefetch
 from chainrule.data.preparation import Preparation
+from chainrule.data.tables import csv
 
 __all__ = [
     "Augmentation",
@@ -21,8 +25,16 @@ __all__ = [
     "Preparation",
     "augmentation_from",
     "batches",
+    "cifar10",
     "crop",
+    "csv",
     "digits",
+    "fashion_mnist",
     "flip",
+    "mnist",
+    "npz",
     "prefetch",
+    "read_idx",
+    "read_npy",
+    "read_npz",
 ]
