@@ -8,9 +8,11 @@ from chainrule.data.augmentation import Augmentation, Crop, Flip, augmentation_f
 from chainrule.data.batching import Batches, batches
 from chainrule.data.dataset import Dataset
 from chainrule.data.description import Description
+from chainrule.data.folders import image_folder
 from chainrule.data.idx import read_idx
 from chainrule.data.known import cifar10, fashion_mnist, mnist
 from chainrule.data.packaged import digits
+from chainrule.data.pictures import looks_inverted, one_image, read_picture
 from chainrule.data.prefetching import prefetch
 from chainrule.data.preparation import Preparation
 from chainrule.data.tables import csv
@@ -31,10 +33,14 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "flip",
+    "image_folder",
+    "looks_inverted",
     "mnist",
     "npz",
+    "one_image",
     "prefetch",
     "read_idx",
     "read_npy",
     "read_npz",
+    "read_picture",
 ]
