@@ -11,6 +11,7 @@ from chainrule.data.description import Description
 from chainrule.data.folders import image_folder
 from chainrule.data.idx import read_idx
 from chainrule.data.known import cifar10, fashion_mnist, mnist
+from chainrule.data.loading import load
 from chainrule.data.packaged import digits
 from chainrule.data.pictures import looks_inverted, one_image, read_picture
 from chainrule.data.prefetching import prefetch
@@ -34,6 +35,7 @@ __all__ = [
     "fashion_mnist",
     "flip",
     "image_folder",
+    "load",
     "looks_inverted",
     "mnist",
     "npz",
