@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import chainrule
-from chainrule.cli import main
+from chainrule.cli import OptimizerName, main
 from chainrule.errors import Source
 
 ENVIRONMENT = {
@@ -180,7 +180,7 @@ def test_train(run):
     assert as_json["finished"]["test_accuracy"] > 0.5
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "adagrad", "momentum", "gradient_descent"])
+@pytest.mark.parametrize("optimizer", list(OptimizerName))
 def test_every_optimizer_learns_at_its_default_rate(run, optimizer: str):
     ran = run("train", "digits", "--epochs", "8", "--optimizer", optimizer, "--json")
     assert ran.json["finished"]["test_accuracy"] > 0.9

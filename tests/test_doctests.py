@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ def public_modules() -> list[str]:
 
 
 @pytest.mark.parametrize("name", public_modules())
-def test_doctests(name: str):
+def test_doctests(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     module = importlib.import_module(name)
     failed, _ = doctest.testmod(
         module, extraglobs={"cr": chainrule, "np": np}, optionflags=doctest.REPORT_NDIFF

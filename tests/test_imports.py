@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 LAZY = [
-    *("torch", "jax", "onnx", "safetensors", "scipy", "sklearn", "pandas", "matplotlib"),
+    *("torch", "jax", "onnx", "safetensors", "scipy", "sklearn", "pandas", "matplotlib", "PIL"),
     *("rich", "typer", "click", "starlette", "uvicorn", "IPython", "anywidget", "pytest", "hypothesis"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn, optim
+from chainrule import habits, nn, optim
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, StructureError
 
 Rows = list[np.ndarray]
@@ -27,6 +28,15 @@ def heavy_ball(p: np.ndarray, slopes: Rows) -> np.ndarray:
         v = 0.8 * v + g
         p = p - 0.1 * v
     return p
+
+
+def looking_ahead(p: np.ndarray, slopes: Rows) -> np.ndarray:
+    """Equations 3 and 4 of Sutskever et al., where p stands for θ + μ v, at which gradients are taken."""
+    theta, v = p, np.zeros_like(p)
+    for g in slopes:
+        v = 0.8 * v - 0.1 * g
+        theta = theta + v
+    return theta + 0.8 * v
 
 
 def adaptive(p: np.ndarray, slopes: Rows) -> np.ndarray:
@@ -53,13 +63,28 @@ def kingma_ba(p: np.ndarray, slopes: Rows) -> np.ndarray:
     return p
 
 
+def loshchilov_hutter(p: np.ndarray, slopes: Rows) -> np.ndarray:
+    """Algorithm 2 with α = 0.1, λ = α 0.5, and a schedule that multiplies both."""
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    for t, g in enumerate(slopes, 1):
+        eta = 0.97 ** (t - 1)
+        m = 0.9 * m + (1 - 0.9) * g
+        v = 0.999 * v + (1 - 0.999) * g**2
+        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+        p = p - eta * (0.1 * m_hat / (np.sqrt(v_hat) + 1e-8) + 0.05 * p)
+    return p
+
+
 PAPERS: dict[str, tuple[optim.Optimizer, Callable[[np.ndarray, Rows], np.ndarray]]] = {
     "gradient_descent": (optim.gradient_descent(0.1), descend),
     "momentum": (optim.momentum(0.1, decay=0.8), heavy_ball),
+    "nesterov": (optim.nesterov(0.1, 0.8), looking_ahead),
     "adagrad": (optim.adagrad(0.1), adaptive),
     "rmsprop": (optim.rmsprop(0.1, decay=0.8), root_mean_square),
     "adam": (optim.adam(0.1), kingma_ba),
+    "adamw": (optim.adamw(optim.step_decay(0.1, 1, 0.97), weight_decay=0.5), loshchilov_hutter),
 }
+MAKERS: list[Callable[..., optim.Optimizer]] = [getattr(optim, name) for name in PAPERS]
 ALL = pytest.mark.parametrize("optimizer", [made for made, _ in PAPERS.values()], ids=list(PAPERS))
 
 
@@ -75,8 +100,21 @@ def test_a_hundred_updates_follow_the_paper(name: str, rng: np.random.Generator)
     assert state["updates"].item() == 100
 
 
+def test_nesterov_takes_its_gradients_a_step_ahead():
+    """Nesterov's own form: the gradient at θ + μ v, for a parameter θ and a loss with a gradient of its own."""
+    theta, v, p = np.array([1.5, -0.5]), np.zeros(2), cr.tensor([1.5, -0.5])
+    optimizer = optim.nesterov(0.05)
+    state = optimizer.init(p)
+    for _ in range(30):
+        v = 0.9 * v - 0.05 * np.sinh(theta + 0.9 * v)
+        theta = theta + v
+        p, state = optimizer.update(cr.grad(lambda p: cr.cosh(p).sum())(p), state, p)
+    np.testing.assert_allclose(p.numpy(), theta + 0.9 * v, rtol=1e-12)
+
+
 @ALL
 def test_it_finds_a_minimum(optimizer: optim.Optimizer):
+    optimizer = optim.adamw(0.1) if optimizer.name == "adamw" else optimizer
     loss = lambda p: ((p["a"] - 1) ** 2).sum() + (p["b"] + p["a"].sum()) ** 2
     params = {"a": np.zeros(3), "b": 0.5}
     state = optimizer.init(params)
@@ -147,12 +185,86 @@ def test_updates_can_be_traced(optimizer: optim.Optimizer, rng: np.random.Genera
 
 
 @ALL
+def test_gradients_of_another_dtype_change_none(optimizer: optim.Optimizer):
+    p, g = np.ones(3, np.float32), np.ones(3)
+    state = optimizer.init(p)
+    expected, _ = optimizer.update(g, state, p)
+    values = cr.trace(lambda g, p: optimizer.update(g, state, p)[0], g, p).evaluate(g, p)
+    assert expected.dtype == values[0].dtype == cr.float32
+    np.testing.assert_allclose(values[0], expected.numpy(), rtol=2e-6)
+
+
+@ALL
 def test_size_zero_and_infinite_values_pass(optimizer: optim.Optimizer):
     params = {"none": np.zeros((0, 3)), "huge": np.float32(3e38)}
     gradients = {"none": np.zeros((0, 3)), "huge": np.float32(-np.inf)}
     new, _ = optimizer.update(gradients, optimizer.init(params), params)
     assert new["none"].shape == (0, 3)
     assert not np.isfinite(new["huge"].item())
+
+
+@pytest.mark.parametrize("name", ["gradient_descent", "momentum", "nesterov", "adagrad", "rmsprop", "adam"])
+def test_weight_decay_is_half_the_square_in_the_loss(name: str):
+    make = getattr(optim, name)
+    plain, decaying = make(0.05), make(0.05, weight_decay=0.3)
+    loss = lambda p: cr.cosh(p - 1.0).sum()
+    with_square = lambda p: loss(p) + 0.15 * (p * p).sum()
+    p = q = cr.tensor([2.0, -1.0, 0.5])
+    plain_state, decaying_state = plain.init(p), decaying.init(q)
+    for _ in range(20):
+        p, plain_state = plain.update(cr.grad(with_square)(p), plain_state, p)
+        q, decaying_state = decaying.update(cr.grad(loss)(q), decaying_state, q)
+    np.testing.assert_allclose(q.numpy(), p.numpy(), rtol=1e-12)
+
+
+def test_decoupled_decay_does_not_reach_the_moments():
+    params = [np.full(2, 3.0)]
+    optimizer = optim.adamw(0.1, weight_decay=0.2)
+    new, state = optimizer.update([np.zeros(2)], optimizer.init(params), params)
+    np.testing.assert_allclose(new[0].numpy(), 3.0 * (1 - 0.1 * 0.2))
+    assert state["mean"]["0"].tolist() == state["square"]["0"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_what_decays_is_chosen_by_path(make: Callable[..., optim.Optimizer]):
+    layer = {"weight": np.full(2, 3.0), "bias": np.full(2, 3.0)}
+    params = {"layers": [layer, {"scale": np.full(2, 3.0)}]}
+    zeros = {"layers": [{"weight": np.zeros(2), "bias": np.zeros(2)}, {"scale": np.zeros(2)}]}
+
+    def decayed(decays: Any) -> set[str]:
+        optimizer = make(0.1, weight_decay=0.5, decays=decays)
+        new, _ = optimizer.update(zeros, optimizer.init(params), params)
+        moved = {
+            "weight": new["layers"][0]["weight"],
+            "bias": new["layers"][0]["bias"],
+            "scale": new["layers"][1]["scale"],
+        }
+        assert all(p.tolist() == [3, 3] or (p.numpy() < 3).all() for p in moved.values())
+        return {name for name, p in moved.items() if p.tolist() != [3, 3]}
+
+    assert decayed("*") == {"weight", "bias", "scale"}
+    assert decayed("*weight") == {"weight"}
+    assert decayed(["layers.0.*", "*.scale"]) == {"weight", "bias", "scale"}
+    assert decayed(("layers.1.scale",)) == {"scale"}
+    assert decayed(lambda path: path.startswith("layers.0") and not path.endswith("bias")) == {"weight"}
+    assert decayed(lambda path: False) == set()
+
+
+def test_patterns_that_decay_nothing_are_refused():
+    params = {"kernel": np.ones(2), "bias": np.ones(2)}
+    with pytest.raises(
+        ArgumentError, match=r"adamw: decays='\*weight' fits no parameter; the first is 'kernel'"
+    ):
+        optim.adamw(decays="*weight").init(params)
+    with pytest.raises(ArgumentError, match="decays='scale' fits no parameter"):
+        optim.momentum(0.1, weight_decay=0.1, decays=["kernel", "scale"]).init(params)
+    optim.momentum(0.1, decays="scale").init(params)  # without weight decay there is nothing to choose
+    for decays in (None, 3, [], "", ["weight", 3], {"weight": True}):
+        with pytest.raises(ArgumentError, match="adam: decays must be a pattern for paths, or several"):
+            optim.adam(weight_decay=0.1, decays=decays)
+    half = optim.adamw(decays=lambda path: 0.5)
+    with pytest.raises(ArgumentError, match=r"decays: its result must be True or False, got 0\.5"):
+        half.update(params, half.init(params), params)
 
 
 def test_the_learning_rate_may_change_between_updates():
@@ -195,12 +307,20 @@ def test_parameters_must_be_distinct_floats():
 
 
 def test_hyperparameters_are_validated():
-    for make in (optim.gradient_descent, optim.momentum, optim.adagrad, optim.rmsprop, optim.adam):
-        for rate in (0, -1e-3, np.inf, np.nan):
+    for make in MAKERS:
+        for rate in (0, -1e-3, np.inf, np.nan, 10**400):
             with pytest.raises(ArgumentError, match=f"{make.__name__}: learning_rate must be above 0"):
                 make(rate)
-        with pytest.raises(ArgumentError, match="learning_rate must be a number, got dict"):
-            make({"w": 1.0})
+        for rate in ({"w": 1.0}, "0.1", None, True, 1j, np.ones(2), nn.Linear(2, 1, key=cr.random.key(0))):
+            with pytest.raises(ArgumentError, match="learning_rate must be a number or a schedule, got "):
+                make(rate)
+        for decay in (-1e-3, np.inf, np.nan):
+            with pytest.raises(
+                ArgumentError, match=f"{make.__name__}: weight_decay must be at least 0 and finite"
+            ):
+                make(0.1, weight_decay=decay)
+        with pytest.raises(ArgumentError, match=f"{make.__name__}: weight_decay must be a number, got str"):
+            make(0.1, weight_decay="0.1")
     for decay in (-0.1, 1.0, np.nan):
         with pytest.raises(ArgumentError, match=r"momentum: decay must lie in \[0, 1\)"):
             optim.momentum(0.1, decay=decay)
@@ -212,7 +332,30 @@ def test_hyperparameters_are_validated():
 
 def test_an_optimizer_shows_its_settings():
     optimizer = optim.momentum(0.1)
-    assert (optimizer.name, optimizer.settings) == ("momentum", {"learning_rate": 0.1, "decay": 0.9})
-    assert repr(optimizer) == (
-        "Optimizer(name='momentum', settings={'learning_rate': 0.1, 'decay': 0.9}, kept=('velocity',))"
-    )
+    settings = {"learning_rate": 0.1, "decay": 0.9, "weight_decay": 0.0, "decays": "*"}
+    assert (optimizer.name, optimizer.settings) == ("momentum", settings)
+    assert repr(optimizer) == f"Optimizer(name='momentum', settings={settings}, kept=('velocity',))"
+
+
+def test_what_others_call_otherwise():
+    optimizer = optim.adam()
+    for call, instead in [
+        (lambda: optimizer.step, r"optimizer\.update\(gradients, state, params\)"),
+        (lambda: optimizer.param_groups, r"optimizer\.settings"),
+        (lambda: optim.AdamW, r"cr\.optim\.adamw"),
+        (lambda: optim.SGD, r"cr\.optim\.nesterov\(rate\) for nesterov=True"),
+        (lambda: optim.lr_scheduler, r"a schedule as the learning rate: cr\.optim\.adam\(cr\.optim\.cosine"),
+        (lambda: optim.OneCycleLR, r"cr\.optim\.one_cycle"),
+        (lambda: optim.clip_grad_norm_, r"cr\.optim\.clip_by_norm\(optimizer, limit\)"),
+        (lambda: nn.utils, r"clip_grad_norm_"),
+    ]:
+        with pytest.raises(AttributeError, match=instead):
+            call()
+    with pytest.raises(AttributeError, match=r"an optimizer has no \.nonesuch$"):
+        _ = optimizer.nonesuch
+
+
+def test_every_name_that_habits_give_exists():
+    for instead in [*habits.OPTIM.values(), *habits.OPTIMIZER.values()]:
+        for name in re.findall(r"cr\.optim\.(\w+)", instead):
+            assert name in optim.__all__

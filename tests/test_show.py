@@ -241,6 +241,16 @@ def test_training_in_a_pipe():
     assert any(line.split() == ["0", "0.25", "████████████"] for line in lines)
 
 
+def test_a_schedule_is_named():
+    started, *rest = events()
+    optimizer = cr.optim.describe(cr.optim.adam(cr.optim.one_cycle(1e-3, 100)))
+    file = io.StringIO()
+    show_training([dataclasses.replace(started, optimizer=optimizer), *rest], Console(file=file, width=80))
+    assert (
+        "34 parameters, adam, learning rate one cycle, 1 epoch of 1 step" in file.getvalue().splitlines()[0]
+    )
+
+
 def test_training_in_a_terminal():
     file = io.StringIO()
     show_training(events(), Console(file=file, width=80, force_terminal=True))

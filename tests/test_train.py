@@ -14,6 +14,7 @@ from chainrule import models, nn, optim, train
 from chainrule.data import Dataset
 from chainrule.errors import (
     ArgumentError,
+    DataError,
     DivergenceError,
     OperandError,
     ShapeError,
@@ -123,6 +124,22 @@ def test_divergence_is_not_hidden(points: Dataset):
     assert caught.value.fix == "lower the learning rate: 1e+29 instead of 1e+30"
 
 
+def test_a_schedule_that_diverges_is_named(points: Dataset):
+    rate = optim.warm_up(1e30, 2, first=1.0)
+    with pytest.raises(DivergenceError) as caught:
+        train.fit(**arguments(points, optimizer=optim.gradient_descent(rate)))
+    assert caught.value.fix == "lower the schedule of the learning rate, which was 1e+30 in the last update"
+
+
+def test_the_first_event_says_how_to_make_the_optimizer_again(points: Dataset):
+    rate = optim.warm_up(optim.cosine(0.02, 8), 4)
+    optimizer = optim.clip_by_norm(optim.adamw(rate, decays="*weight"), 0.5)
+    written = json.dumps(next(iter(train.run(**arguments(points, optimizer=optimizer)))).to_dict())
+    again = optim.from_description(json.loads(written)["optimizer"])
+    first, second = (train.fit(**arguments(points, optimizer=o)) for o in (optimizer, again))
+    assert without_seconds(first) == without_seconds(second)
+
+
 def test_a_loss_that_starts_infinite_has_another_remedy(points: Dataset):
     loss = lambda scores, labels: nn.softmax_cross_entropy(scores, labels) * cr.inf
     with pytest.raises(
@@ -156,6 +173,25 @@ def test_bad_arguments_are_refused_at_once(points: Dataset):
     shared = nn.Linear(2, 2, key=cr.random.key(0))
     with pytest.raises(StructureError, match=r"layers.1.weight is the same tensor as layers.0.weight"):
         train.run(**arguments(points, model=nn.Sequential(shared, shared)))
+
+
+def test_images_of_bytes_are_prepared():
+    """Bright images against dark ones, kept as bytes: as good as the same images as floats."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    images = (rng.integers(0, 100, (120, 4, 4)) + 80 * labels[:, None, None]).astype(np.uint8)
+    data = Dataset.from_arrays(images, labels, test=20).flattened()
+    model = models.mlp((16, 8, 2), cr.relu, key=cr.random.key(1))
+    finished = train.fit(**arguments(data, model=model, epochs=10))
+    assert finished.test_accuracy == 1.0
+    floats = Dataset(*(a for p in ("train", "test") for a in data.prepared(p)), data.classes)
+    assert train.fit(**arguments(floats, model=model, epochs=10)).test_loss == finished.test_loss
+
+
+def test_targets_that_are_numbers_are_refused(points: Dataset):
+    numbers = Dataset.from_arrays(points.train_x, points.train_x.sum(1))
+    with pytest.raises(DataError, match="train: the targets are numbers, expected classes"):
+        train.run(**arguments(numbers))
 
 
 def test_a_run_can_be_left(points: Dataset):

@@ -57,17 +57,21 @@ class OptimizerName(StrEnum):
     """Optimizers, by their names in ``cr.optim``."""
 
     adam = "adam"
+    adamw = "adamw"
     rmsprop = "rmsprop"
     adagrad = "adagrad"
     momentum = "momentum"
+    nesterov = "nesterov"
     gradient_descent = "gradient_descent"
 
 
 _LEARNING_RATES = {
     OptimizerName.adam: 3e-3,
+    OptimizerName.adamw: 3e-3,
     OptimizerName.rmsprop: 1e-3,
     OptimizerName.adagrad: 3e-2,
     OptimizerName.momentum: 3e-2,
+    OptimizerName.nesterov: 3e-2,
     OptimizerName.gradient_descent: 2e-1,
 }
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-_INTERNAL = ("chainrule", "numpy")
+_INTERNAL = ("chainrule", "numpy", "contextlib", "dataclasses", "threading", "concurrent")
+"""Packages through which chainrule calls itself: none of their lines is the user's."""
 _SCREEN = 120
 """Columns of a line of a message: what formatted code needs; longer lines of the user are cut to fit."""
 _internal_modules: dict[str, bool] = {}
-"""Whether a module, by name, belongs to chainrule or NumPy: filled as modules are met on the stack."""
+"""Whether a module, by name, belongs to one of these: filled as modules are met on the stack."""
 
 
 @dataclass(frozen=True, slots=True)

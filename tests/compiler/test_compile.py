@@ -179,9 +179,14 @@ def batch(n=20):
 OPTIMIZERS = [
     cr.optim.gradient_descent(0.1),
     cr.optim.momentum(0.1),
+    cr.optim.nesterov(cr.optim.step_decay(0.1, 2, 0.5), weight_decay=0.1, decays="weights.*"),
     cr.optim.adagrad(0.1),
     cr.optim.rmsprop(0.01),
     cr.optim.adam(0.01),
+    cr.optim.adam(lambda u: 0.01 / (1 + u), weight_decay=0.1),
+    cr.optim.adamw(cr.optim.warm_up(cr.optim.cosine(0.01, 4), 2), weight_decay=1.0),
+    cr.optim.clip_by_norm(cr.optim.adamw(cr.optim.one_cycle(0.01, 5)), 0.1),
+    cr.optim.clip_by_value(cr.optim.momentum(0.1), 0.01),
 ]
 
 
@@ -199,6 +204,47 @@ def test_a_compiled_step_is_the_eager_step(optimizer):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-3, atol=2e-5)
         assert a.requires_grad
     assert model.weights[0].tolist() == Network(8, 16, 4).weights[0].tolist()
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        cr.optim.adam(0.01),
+        cr.optim.adamw(cr.optim.warm_up(cr.optim.cosine(0.01, 90), 10), decays="weights.*"),
+        cr.optim.clip_by_value(cr.optim.nesterov(cr.optim.one_cycle(0.1, 90), weight_decay=0.1), 0.1),
+    ],
+    ids=lambda o: o.name,
+)
+def test_the_update_is_made_where_the_gradient_is(optimizer):
+    """Each weight's gradient is a product, and neither schedules nor decay part it from the update."""
+    step = cr.train.compile_step(Network(8, 16, 4), cr.nn.softmax_cross_entropy, optimizer)
+    step(*batch())
+    updates = [line for line in step.explain().lines if len(line.results) == 1 + len(optimizer.kept)]
+    products = {line.results[0] for line in updates if line.nodes[0] == "matmul" and "subtract" in line.nodes}
+    assert products == {"float32[8, 16]", "float32[16, 4]"}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_step_whose_norm_is_not_finite_shows_it(bad):
+    optimizer = cr.optim.clip_by_norm(cr.optim.gradient_descent(0.1), 1.0)
+    step = cr.train.compile_step(Network(8, 16, 4), lambda out, y: (out * y).sum(), optimizer)
+    x, y = batch()[0], np.ones((20, 4), np.float32)
+    step(x, y)
+    assert all(np.isfinite(w.numpy()).all() for w in step.model.weights)
+    y[3, 1] = bad
+    step(x, y)
+    assert all(np.isnan(p.numpy()).all() for p in step.model.weights + step.model.biases)
+
+
+def test_clipping_by_norm_gives_the_same_bits_for_any_number_of_threads():
+    optimizer = cr.optim.clip_by_norm(cr.optim.adam(cr.optim.one_cycle(0.1, 10)), 0.01)
+    steps = [
+        cr.train.compile_step(Network(8, 512, 4), cr.nn.softmax_cross_entropy, optimizer, threads=n)
+        for n in (1, 2, 3)
+    ]
+    for _ in range(3):
+        assert len({step(*batch(64)).item() for step in steps}) == 1
+    assert len({step.model.weights[0].numpy().tobytes() for step in steps}) == 1
 
 
 def test_batches_of_other_sizes_share_the_parameters():

@@ -57,12 +57,11 @@ def _divergence(first: float, last: float) -> Text:
 
 
 def _opening(event: Started) -> str:
-    rate = event.optimizer.get("learning_rate")
-    how = (
-        f"{event.optimizer['name']}, learning rate {rate:g}" if rate is not None else event.optimizer["name"]
-    )
+    rate = event.optimizer["learning_rate"]
+    how = rate["schedule"].replace("_", " ") if isinstance(rate, dict) else f"{rate:g}"
     return (
-        f"{counted(event.train, 'example')}, {counted(event.parameters, 'parameter')}, {how}, "
+        f"{counted(event.train, 'example')}, {counted(event.parameters, 'parameter')}, "
+        f"{event.optimizer['name']}, learning rate {how}, "
         f"{counted(event.epochs, 'epoch')} of {counted(event.steps, 'step')}"
     )
 

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from chainrule import trees
-from chainrule.data import Dataset, batches
-from chainrule.errors import ArgumentError, DivergenceError, OperandError, ShapeError
+from chainrule.data import Batches, Dataset
+from chainrule.errors import ArgumentError, DataError, DivergenceError, OperandError, ShapeError
 from chainrule.node import as_node
-from chainrule.ops import random
-from chainrule.optim import Optimizer
+from chainrule.optim import Optimizer, describe
 from chainrule.primitive import Array
 from chainrule.shapes import as_int
 from chainrule.tensor import no_grad
@@ -48,7 +47,7 @@ class Started(Event):
         batch_size: examples in a step; the last of an epoch may have fewer.
         train, test: number of examples.
         parameters: number of scalar parameters.
-        optimizer: its name and hyperparameters.
+        optimizer: its name and hyperparameters, as :func:`chainrule.optim.describe` gives them.
     """
 
     epochs: int
@@ -140,6 +139,7 @@ def run(
     Raises:
         ArgumentError, OperandError: an argument is out of range or not what it should be.
         ShapeError: the model does not give one score for each class.
+        DataError: the targets are numbers, not classes.
         DivergenceError: a loss or a gradient is infinite or nan; raised at the step where it happens.
 
     Example:
@@ -218,6 +218,7 @@ class _Training:
         self.began = time.perf_counter()
         self.model = self.before = model
         self.data, self.loss, self.optimizer = data, loss, optimizer
+        self.classes = _classes(data)
         self.state = optimizer.init(model)
         self.epochs, self.batch_size, self.key = epochs, batch_size, key
         self.steps = math.ceil(len(data.train_x) / batch_size)
@@ -235,7 +236,7 @@ class _Training:
             len(self.data.train_x),
             len(self.data.test_x),
             sum(self.sizes),
-            {"name": self.optimizer.name, **self.optimizer.settings},
+            describe(self.optimizer),
         )
         test = None
         for epoch in range(1, self.epochs + 1):
@@ -248,8 +249,7 @@ class _Training:
 
     def steps_of(self, epoch: int) -> Iterator[Stepped]:
         data, self.squares = self.data, [0.0] * len(self.paths)
-        order = random.fold_in(self.key, epoch)
-        for step, (x, y) in enumerate(batches(data.train_x, data.train_y, self.batch_size, order), 1):
+        for step, (x, y) in enumerate(Batches(data, self.batch_size, self.key).epoch(epoch), 1):
             value, gradients = self.gradient(self.model, x, y)
             loss, found = float(value), [_sum_of_squares(g) for g in trees.leaves(gradients)]
             self.require_finite(epoch, step, loss, dict(zip(self.paths, found, strict=True)))
@@ -277,8 +277,8 @@ class _Training:
             self.model,
             test.loss,
             test.accuracy,
-            self.data.classes,
-            _confusion(self.data.test_y, test.predicted, len(self.data.classes)),
+            self.classes,
+            _confusion(self.data.test_y, test.predicted, len(self.classes)),
             self.gradient_sizes([path.rpartition(".")[0] for path in self.paths]),
             self.epochs,
             self.seconds,
@@ -298,10 +298,10 @@ class _Training:
         return {group: math.sqrt(squares[group] / counts[group]) for group in squares}
 
     def evaluate(self, part: str) -> _Score:
-        x, y = getattr(self.data, f"{part}_x"), getattr(self.data, f"{part}_y")
+        _, y = self.data.part(part)
         total, predicted = 0.0, []
         with no_grad():
-            for some, right in batches(x, y, _EVALUATED_AT_ONCE):
+            for some, right in Batches(self.data, _EVALUATED_AT_ONCE, part=part).epoch():
                 scores = self.model(some)
                 total += float(self.loss(scores, right)) * len(right)
                 predicted.append(scores.array().argmax(-1))
@@ -313,12 +313,14 @@ class _Training:
         if math.isfinite(loss) and not wrong:
             return
         what = f"the gradient of {wrong[0]}" if math.isfinite(loss) else f"the loss ({loss})"
-        rate = self.optimizer.settings.get("learning_rate")
         if (epoch, step) == (1, 1):
             fix = "nothing is updated yet: check the scale of the inputs and of the first weights, and log, "
             fix += "sqrt or division in the loss"
         else:
+            rate = self.optimizer.learning_rate_at(self.state["updates"].item() - 1)
             fix = "lower the learning rate" + (f": {rate / 10:g} instead of {rate:g}" if rate else "")
+            if isinstance(self.optimizer.settings["learning_rate"], dict):
+                fix = f"lower the schedule of the learning rate, which was {rate:g} in the last update"
         raise DivergenceError(
             f"training stopped in epoch {epoch}, step {step}: {what} is not finite", fix=fix
         )
@@ -331,12 +333,21 @@ class _Score:
     predicted: Array
 
 
+def _classes(data: Dataset) -> tuple[str, ...]:
+    if data.classes is None:
+        raise DataError(
+            "train: the targets are numbers, expected classes: this loop trains classifiers",
+            fix="make steps of your own with cr.train.compile_step(model, cr.nn.mean_squared_error, optimizer)",
+        )
+    return data.classes
+
+
 def _require_scores(model: Any, data: Dataset) -> None:
     """Call the model once: layers that wait for their first input get it."""
-    one = data.test_x[:1]
+    one = data.preparation(data.test_x[:1])
     with no_grad():
         scores = model(one)
-    expected = (1, len(data.classes))
+    expected = (1, len(_classes(data)))
     if getattr(scores, "shape", None) != expected:
         got = getattr(scores, "shape", type(scores).__name__)
         raise ShapeError(
