@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(places.VARIABLE, raising=False)
     monkeypatch.setattr(places, "SYSTEM", tmp_path / "usr" / "share" / "datasets")
     monkeypatch.setattr(places, "own_folder", lambda: tmp_path / "own")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path
@@ -65,6 +65,11 @@ def test_keras_has_mnist_in_one_file(home: Path):
     np.savez(folder / "mnist.npz", x_train=x, y_train=y, x_test=x[:3], y_test=y[:3])
     for found in (data.mnist(), data.mnist(folder), data.mnist(folder / "mnist.npz"), data.load("mnist")):
         assert found.train_x.shape == (20, 28, 28, 1) and found.classes == tuple("0123456789")
+    np.savez(folder / "mnist.npz", x_train=x[:, :9], y_train=y, x_test=x[:3, :9], y_test=y[:3])
+    with pytest.raises(
+        DataError, match=r"mnist.npz: examples of shape \(9, 28, 1\), expected images of 28 × 28"
+    ):
+        data.mnist()
 
 
 def test_what_is_found_first_wins_only_if_it_is_whole(home: Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from chainrule.data.files import PathLike, as_path, named
+from chainrule.data.files import PathLike, as_path, is_folder, named
 from chainrule.errors import DataError
 
 VARIABLE = "CHAINRULE_DATA"
@@ -29,10 +29,14 @@ def own_folder() -> Path:
 def roots() -> list[Path]:
     """Folders that may have data sets in them: what ``CHAINRULE_DATA`` names, the user's, the system's, Keras's, and
     ``data`` in the folder at work, which torch's examples fill."""
-    listed = [
-        Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part.strip()
+    listed = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part.strip()]
+    return [
+        *(as_path(VARIABLE, part) for part in listed),
+        own_folder(),
+        SYSTEM,
+        as_path("Keras's folder", "~/.keras/datasets"),
+        Path("data"),
     ]
-    return [*listed, own_folder(), SYSTEM, Path.home() / ".keras" / "datasets", Path("data")]
 
 
 def located(
@@ -70,7 +74,7 @@ def located(
 def _what_is_missing(message: str, candidates: list[Path], lacks: Callable[[Path], list[str]]) -> str:
     for path in candidates:
         missing = lacks(path)
-        if path.is_dir() and len(missing) < len(lacks(path / "nothing")):
+        if is_folder(path) and len(missing) < len(lacks(path / "nothing")):
             message += f": {named(path)} lacks {', '.join(missing)}"
             break
     return "\n    ".join((f"{message}; looked in", *map(named, candidates)))
