@@ -222,6 +222,14 @@ def test_a_name_twice(tmp_path: Path):
         read_npz(tmp_path / "some.npz")
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_ways_to_pack_are_refused(tmp_path: Path, packing: int):
+    with zipfile.ZipFile(tmp_path / "some.npz", "w", packing) as archive:
+        archive.writestr("x.npy", saved(X))
+    with pytest.raises(DataError, match="'x' is encrypted or packed in another way"):
+        read_npz(tmp_path / "some.npz")
+
+
 def test_too_many_arrays(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "some.npz", "w") as archive:
         for number in range(1001):

@@ -132,6 +132,8 @@ def test_batches_of_a_data_set_refuse_at_once(pictures: Dataset):
         Batches(pictures.train_x, 8)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="size must be at least 1, got 0"):
         Batches(pictures, 0)
+    with pytest.raises(ShapeError, match=r"expected a key of shape \(2,\), got shape \(\)"):
+        Batches(pictures, 8, 0)
     with pytest.raises(ArgumentError, match=r"no part 'valid'\n  Fix: make one: data = data.split"):
         Batches(pictures, 8, part="valid")
     with pytest.raises(ArgumentError, match="no batch of 41 can be filled with 40 examples"):

@@ -58,6 +58,7 @@ def test_parts_that_do_not_fit_are_refused(parts: dict[str, Any], message: str):
         ),
         ({"test_x": np.ones((4, 3))}, "train_x is float32, test_x float64"),
         ({"valid_x": np.ones((4, 3), np.float32)}, "valid_x and valid_y belong together"),
+        ({"train_x": np.ones((4, 3), np.float16)}, "train_x: expected a NumPy array .*, got float16"),
         ({"train_x": np.ones((4, 3), np.complex64)}, "train_x: expected a NumPy array .*, got complex64"),
         ({"train_x": np.ones((4, 0), np.float32)}, r"train_x has examples of shape \(0,\), which are empty"),
         ({"train_x": np.ones((4, 8, 8, 4), np.uint8)}, r"images of shape \(8, 8, 4\) have 4 channels"),
@@ -84,6 +85,11 @@ def test_a_preparation_must_fit():
 def test_a_class_may_be_missing_from_the_test_part():
     some = dataset(test_y=np.zeros(4, np.int64))
     assert some.counts("test") == {"no": 4, "yes": 0} and some.counts() == {"no": 2, "yes": 2}
+
+
+def test_labels_become_int64():
+    some = dataset(train_y=np.array([0, 1, 0, 1], np.int8), test_y=np.array([0, 1, 0, 1], np.int16))
+    assert some.train_y.dtype == some.test_y.dtype == np.int64 and some.train_y.tolist() == [0, 1, 0, 1]
 
 
 def test_shapes_of_pictures_are_known():

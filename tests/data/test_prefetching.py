@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -104,6 +106,19 @@ def test_the_thread_ends_where_the_iterator_is_forgotten():
     del items
     gc.collect()
     assert source.closed.wait(PATIENCE)
+
+
+def test_a_program_ends_whose_iterators_are_not_used_up():
+    program = """
+import builtins, itertools
+from chainrule.data import prefetch
+global_one, builtins.kept = prefetch(itertools.count()), prefetch(itertools.count())
+print(next(global_one), next(builtins.kept))
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "0 0\n", "")
 
 
 def test_an_iterator_that_nobody_asks_starts_no_thread():

@@ -159,7 +159,7 @@ def test_tables_that_cannot_be_read(tmp_path: Path, text: Any, message: str):
 
 
 def test_a_packed_table_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chainrule.data.tables._MOST_UNPACKED", 1000)
+    monkeypatch.setattr("chainrule.data.files.text_lines.__defaults__", (1000,))
     path = written(tmp_path, gzip.compress(b"1,0\n2,1\n" * 1000), "table.csv.gz")
     with pytest.raises(DataError, match="holds more than 1000 bytes"):
         csv(path)

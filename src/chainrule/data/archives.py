@@ -12,7 +12,18 @@ import numpy as np
 from numpy.lib import format as npy
 
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import LIMIT, MOST_DENSE, PathLike, Source, as_path, damaged, length, named, opened
+from chainrule.data.files import (
+    LIMIT,
+    MOST_DENSE,
+    PathLike,
+    Source,
+    as_path,
+    damaged,
+    is_folder,
+    length,
+    named,
+    opened,
+)
 from chainrule.errors import DataError
 from chainrule.primitive import Array
 
@@ -89,8 +100,8 @@ def _members(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, zipfi
             raise damaged(path, f"{info.filename!r} is no name of an array", "save it with np.savez")
         if name in members:
             raise damaged(path, f"two arrays are called {name!r}", "save each array once")
-        if info.flag_bits & 1:
-            raise damaged(path, f"{name!r} is encrypted", "save it with np.savez")
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise damaged(path, f"{name!r} is encrypted or packed in another way", "save it with np.savez")
         members[name] = info
     packed, unpacked = sum(i.compress_size for i in infos), sum(i.file_size for i in infos)
     if packed > size or unpacked > min(size * MOST_DENSE, LIMIT):
@@ -178,7 +189,7 @@ def npz(path: PathLike, *, test: Any = 0.2, key: Any = None) -> Dataset:
         <Dataset: 3 examples to train on, 1 to test on, of shape (4,); 2 classes>
     """
     place = as_path("npz", path)
-    if place.is_dir():
+    if is_folder(place):
         found = {file.stem: read_npy(file) for file in sorted(place.glob("*.npy"))[:_MOST_ARRAYS]}
     else:
         found = read_npz(place)

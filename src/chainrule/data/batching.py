@@ -64,6 +64,7 @@ class Batches:
 
     Raises:
         OperandError, ArgumentError: an argument is out of range or not what it should be.
+        ShapeError, DTypeError: ``key`` is not a key.
         DataError: images are to be augmented that are none.
 
     Example:
@@ -89,6 +90,8 @@ class Batches:
             )
         self._x, self._y = data.part(part)
         self._preparation, self._key = data.preparation, key
+        if key is not None:
+            random.fold_in(key, 0)  # a key that is none is refused now, not in the first epoch
         self._size = _size("Batches", size)
         self._augment = require_augmentations(augment)
         self._image_shape = self._images(data, part) if self._augment else None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import LIMIT, PathLike, as_path, damaged, length, lines, named, opened
+from chainrule.data.files import LIMIT, PathLike, as_path, damaged, exists, length, lines, named, opened
 from chainrule.data.idx import require_known
 from chainrule.data.preparation import Preparation
 from chainrule.errors import DataError
@@ -39,7 +39,7 @@ def cifar_batches(folder: Path) -> list[Path]:
 def missing_cifar_files(folder: Path) -> list[str]:
     """Names of the files that :func:`cifar_folder` needs and does not find."""
     first = [] if cifar_batches(folder) else ["data_batch_1.bin"]
-    return first if (folder / TEST_FILE).exists() else [*first, TEST_FILE]
+    return first if exists(folder / TEST_FILE) else [*first, TEST_FILE]
 
 
 def cifar_folder(folder: PathLike) -> Dataset:
@@ -59,7 +59,7 @@ def cifar_folder(folder: PathLike) -> Dataset:
     if missing := missing_cifar_files(place):
         raise DataError(f"{named(place)} lacks {', '.join(missing)}", fix=_FIX)
     batches = cifar_batches(place)
-    classes = lines(place / NAMES_FILE) if (place / NAMES_FILE).exists() else CIFAR10_CLASSES
+    classes = lines(place / NAMES_FILE) if exists(place / NAMES_FILE) else CIFAR10_CLASSES
     train_x, train_y = _records(batches, classes)
     test_x, test_y = _records([place / TEST_FILE], classes)
     return Dataset(train_x, train_y, test_x, test_y, classes, preparation=Preparation(scale=255))

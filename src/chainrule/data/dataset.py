@@ -75,6 +75,9 @@ class Dataset:
             self._require_likeness(part)
         if self.classes is not None:
             require_classes(self.train_y, self.classes)
+            for part in self.parts:
+                labels = self.part(part)[1].astype(np.int64, copy=False)
+                object.__setattr__(self, f"{part}_y", labels)
         example = self.train_x.shape[1:]
         object.__setattr__(self, "image_shape", image_shape_of(self.train_x, self.image_shape))
         if self.features is not None and len(self.features) != count(example):
@@ -93,7 +96,7 @@ class Dataset:
                     f"train_{kind} has {what} of shape {first.shape[1:]}, {part}_{kind} of {own.shape[1:]}",
                     fix="prepare both in the same way",
                 )
-            if own.dtype != first.dtype:
+            if own.dtype != first.dtype and (kind == "x" or self.classes is None):
                 raise DataError(
                     f"train_{kind} is {first.dtype}, {part}_{kind} {own.dtype}",
                     fix=f"convert one of them: {part}_{kind}.astype(np.{first.dtype})",

@@ -70,6 +70,7 @@ class Description:
 
         Raises:
             DataError: it did not write this.
+            ShapeError: the preparation does not fit the examples.
         """
         given = fields("description", document, _FIELDS)
         example = sizes("example_shape", given["example_shape"])

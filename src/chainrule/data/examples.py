@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.data.documents import sizes
 from chainrule.errors import DataError, shown
 from chainrule.primitive import Array
-from chainrule.shapes import INTS, Shape, count
+from chainrule.shapes import FLOATS, INTS, Shape, count
 
 _SHOWN_NAMES = 5
 _ROWS = 1024
@@ -23,9 +23,9 @@ def require_examples(part: str, x: Any, y: Any, classes: tuple[str, ...] | None)
         DataError: what is wrong with it.
     """
     wanted = "floats, or of images of bytes (uint8)"
-    _require_kind(f"{part}_x", x, lambda d: d.kind == "f" or d == np.uint8 or d in INTS, wanted)
+    _require_kind(f"{part}_x", x, lambda d: d in FLOATS or d == np.uint8 or d in INTS, wanted)
     if classes is None:
-        _require_kind(f"{part}_y", y, lambda d: d.kind == "f", "floats, the targets of a regression")
+        _require_kind(f"{part}_y", y, lambda d: d in FLOATS, "floats, the targets of a regression")
     else:
         _require_kind(f"{part}_y", y, lambda d: d.kind == "i", "integers")
     require_as_many(part, x, y, labels=classes is not None)

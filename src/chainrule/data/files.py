@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
 import stat
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from chainrule.errors import DataError
 PathLike: TypeAlias = "str | Path"
 
 LIMIT = 4 << 30
-"""Bytes that a file may unpack to, and that all pictures of a folder may take."""
+"""Bytes that an array from a file, or all pictures of a folder, may take."""
+MOST_UNPACKED = 1 << 30
+"""Bytes that a gzip file may unpack to."""
 MOST_DENSE = 1032
 """Times its length that the deflate format can unpack to, at most."""
 _CHUNK = 1 << 20
@@ -37,8 +40,18 @@ _OTHER_KINDS = (
 )
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something at a path; no if the system does not tell."""
+    return os.path.exists(path)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at a path; no if the system does not tell."""
+    return os.path.isdir(path)
+
+
 def named(path: PathLike) -> str:
-    """A path for a message: on one line, whatever bytes its name has."""
+    """A path or a name for a message: on one line, whatever bytes it has."""
     text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
@@ -96,7 +109,7 @@ class Source:
 
     def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile, size: int, packed: bool) -> None:
         self.path, self._stream, self.packed = path, stream, packed
-        self.most = min(size * MOST_DENSE, LIMIT) if packed else size
+        self.most = min(size * MOST_DENSE, MOST_UNPACKED) if packed else size
 
     def read(self, count: int) -> bytearray:
         """The next ``count`` bytes, fewer at the end. Memory grows with what is there, not with ``count``.
@@ -122,8 +135,13 @@ class Source:
             DataError: there are fewer bytes, or the file is damaged.
         """
         if count > self.most:
+            fix = (
+                "unpack it with gunzip"
+                if self.packed and self.most == MOST_UNPACKED
+                else "get the file again"
+            )
             raise damaged(
-                self.path, f"{what} would take {count} bytes, but there can be no more than {self.most}"
+                self.path, f"{what} would take {count} bytes, but there can be no more than {self.most}", fix
             )
         content = self.read(count)
         if len(content) < count:
@@ -182,8 +200,12 @@ class _Stream(io.RawIOBase):
         return len(found)
 
 
-def text_lines(path: Path, limit: int = LIMIT) -> Iterator[str]:
+def text_lines(path: Path, limit: int = MOST_UNPACKED) -> Iterator[str]:
     """The lines of a text file in UTF-8, unpacked on the way, with their ends.
+
+    Args:
+        path: of the file.
+        limit: bytes that it may unpack to; one that is not packed may be as long as it is.
 
     Raises:
         DataError: it cannot be read, unpacks to more than ``limit`` bytes, is not UTF-8, or has a line that is no line.
@@ -210,7 +232,7 @@ def lines(path: Path) -> tuple[str, ...]:
     """
     found: dict[str, int] = {}
     for number, line in enumerate(text_lines(path, 1 << 20), 1):
-        name = line.strip()
+        name = named(line.strip())
         if name in found:
             raise damaged(path, f"{name!r} is in line {found[name]} and again in line {number}", _NAMES)
         if name:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import LIMIT, PathLike, as_path, damaged, lines, named, opened
+from chainrule.data.files import LIMIT, PathLike, as_path, damaged, exists, lines, named, opened
 from chainrule.data.preparation import Preparation
 from chainrule.errors import DataError
 from chainrule.primitive import Array
@@ -79,7 +79,7 @@ def idx_files(folder: Path) -> dict[str, Path]:
             for joint in "-.":
                 for suffix in ("", ".gz"):
                     path = folder / f"{prefix}-{role}{joint}idx{rank}-ubyte{suffix}"
-                    if f"{part}_{kind}" not in found and path.exists():
+                    if f"{part}_{kind}" not in found and exists(path):
                         found[f"{part}_{kind}"] = path
     return found
 
@@ -137,7 +137,7 @@ def idx_folder(
 
 def _names(folder: Path, labels: Array) -> tuple[str, ...]:
     path = folder / CLASSES_FILE
-    return lines(path) if path.exists() else tuple(map(str, range(int(labels.max()) + 1)))
+    return lines(path) if exists(path) else tuple(map(str, range(int(labels.max()) + 1)))
 
 
 def require_known(path: Path, labels: Array, classes: tuple[str, ...]) -> None:

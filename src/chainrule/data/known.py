@@ -7,7 +7,7 @@ from pathlib import Path
 from chainrule.data.archives import npz
 from chainrule.data.cifar import cifar_folder, missing_cifar_files
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import PathLike
+from chainrule.data.files import PathLike, damaged, exists, is_folder
 from chainrule.data.idx import idx_folder, missing_idx_files
 from chainrule.data.places import located
 
@@ -38,8 +38,11 @@ def mnist(folder: PathLike | None = None) -> Dataset:
     the IEEE 86(11), 1998, 2278-2324, DOI 10.1109/5.726791.
     """
 
+    def is_archive(place: Path) -> bool:
+        return place.suffix == ".npz" and exists(place) and not is_folder(place)
+
     def lacks(place: Path) -> list[str]:
-        return [] if place.suffix == ".npz" and place.is_file() else missing_idx_files(place)
+        return [] if is_archive(place) else missing_idx_files(place)
 
     place = located(
         "mnist",
@@ -48,8 +51,13 @@ def mnist(folder: PathLike | None = None) -> Dataset:
         lacks,
         "get the four files of MNIST (train-images-idx3-ubyte.gz and its like), or Keras's mnist.npz",
     )
-    if place.is_file():
-        return npz(place).replace(classes=DIGIT_CLASSES)
+    if is_archive(place):
+        data = npz(place).replace(classes=DIGIT_CLASSES)
+        if data.image_shape != _SIDES:
+            raise damaged(
+                place, f"examples of shape {data.train_x.shape[1:]}, expected images of 28 × 28 pixels"
+            )
+        return data
     return idx_folder(place, DIGIT_CLASSES, _SIDES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from chainrule.data.archives import npz
 from chainrule.data.cifar import cifar_folder, missing_cifar_files
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import PathLike, as_path, named, unreadable
+from chainrule.data.files import PathLike, as_path, is_folder, named, unreadable
 from chainrule.data.folders import image_folder, is_picture, subfolders
 from chainrule.data.idx import idx_files, idx_folder
 from chainrule.data.known import cifar10, fashion_mnist, mnist
@@ -78,9 +79,9 @@ def _call(
 
 def _loader(path: Path) -> Callable[..., Dataset]:
     """Which function loads what is there."""
-    if path.is_dir():
+    if is_folder(path):
         return _loader_of_folder(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         guess = closest(str(path), NAMED)
         fix = f"did you mean {guess}?" if guess else f"pass a path, or one of {', '.join(NAMED)}"
         raise DataError(f"{named(path)} is neither a data set's name nor a path", fix=fix)

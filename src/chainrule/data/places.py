@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from chainrule.data.files import PathLike, as_path, named
+from chainrule.data.files import PathLike, as_path, is_folder, named
 from chainrule.errors import DataError
 
 VARIABLE = "CHAINRULE_DATA"
@@ -29,10 +29,14 @@ def own_folder() -> Path:
 def roots() -> list[Path]:
     """Folders that may have data sets in them: what ``CHAINRULE_DATA`` names, the user's, the system's, Keras's, and
     ``data`` in the folder at work, which torch's examples fill."""
-    listed = [
-        Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part.strip()
+    listed = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part.strip()]
+    return [
+        *(as_path(VARIABLE, part) for part in listed),
+        own_folder(),
+        SYSTEM,
+        as_path("Keras's folder", "~/.keras/datasets"),
+        Path("data"),
     ]
-    return [*listed, own_folder(), SYSTEM, Path.home() / ".keras" / "datasets", Path("data")]
 
 
 def located(
@@ -51,26 +55,25 @@ def located(
         DataError: no place has all of them; it tells where it looked, what is missing where some are there, and what
             to do.
     """
-    if folder is not None:
-        place = as_path(name, folder)
-        candidates = [place, *(place / sub for sub in (*within, "raw"))]
-        where = f"in {named(place)}"
-    else:
-        candidates = [root / sub for root in roots() for sub in within]
-        where = "on this machine"
+    searched = roots() if folder is None else [as_path(name, folder)]
+    beside = () if folder is None else (".", "raw")
+    candidates = [root / sub for root in searched for sub in (*beside, *within)]
     for candidate in candidates:
         if not lacks(candidate):
             return candidate
+    where = "on this machine" if folder is None else f"in {named(searched[0])}"
+    looked = "\n    ".join((f"looked for {', '.join(within)} in", *map(named, searched)))
     raise DataError(
-        _what_is_missing(f"{name} is not {where}", candidates, lacks),
-        fix=f"{get}; put it into {named(own_folder() / within[0])}, or say where it is: folder=..., {VARIABLE}=...",
+        f"{name} is not {where}{_partly(candidates, lacks)}; {looked}",
+        fix=f"{get}; put it into {named(own_folder() / within[0])}, or pass the path of its folder, "
+        f"or name the folder above that in {VARIABLE}",
     )
 
 
-def _what_is_missing(message: str, candidates: list[Path], lacks: Callable[[Path], list[str]]) -> str:
+def _partly(candidates: list[Path], lacks: Callable[[Path], list[str]]) -> str:
+    """What is missing where some of the files are."""
     for path in candidates:
         missing = lacks(path)
-        if path.is_dir() and len(missing) < len(lacks(path / "nothing")):
-            message += f": {named(path)} lacks {', '.join(missing)}"
-            break
-    return "\n    ".join((f"{message}; looked in", *map(named, candidates)))
+        if is_folder(path) and len(missing) < len(lacks(path / "nothing")):
+            return f": {named(path)} lacks {', '.join(missing)}"
+    return ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 from chainrule.errors import ArgumentError, OperandError
@@ -50,7 +51,7 @@ def prefetch(iterable: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
     return _consume(items, number)
 
 
-def _consume(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
+def _consume(items: Iterator[T], ahead: int, ending: Callable[[], bool] = sys.is_finalizing) -> Iterator[T]:
     # The thread knows the line and the items but not this generator, which can so be forgotten while it runs.
     line = _Line(ahead)
     context = contextvars.copy_context()  # modes, and how NumPy treats inf, are those of the consumer
@@ -61,9 +62,12 @@ def _consume(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
     try:
         yield from line
     finally:
-        line.close()
-        if threading.current_thread() is not thread:  # as it is where the collector finds this in there
-            thread.join()
+        # An interpreter that ends has stopped the thread, perhaps within a lock: nothing is to be waited for. Its
+        # modules may be gone too, hence `ending` is an argument.
+        if not ending():
+            line.close()
+            if threading.current_thread() is not thread:  # as it is where the collector finds this in there
+                thread.join()
 
 
 def _produce(items: Iterator[Any], line: _Line) -> None:

@@ -67,7 +67,7 @@ def _quotas(name: str, counts: Array, count: int) -> Array:
         raise DataError(
             f"{name}: cannot take {count} of {counts.sum()} examples and leave one of each of "
             f"{np.count_nonzero(counts)} classes",
-            fix=f"take at most {most.sum()}, or bring more examples",
+            fix=f"take at most {most.sum()}" if most.any() else "bring more examples",
         )
     exact = counts * (count / counts.sum())
     quotas = np.minimum(np.floor(exact).astype(np.int64), most)

@@ -24,8 +24,6 @@ _MANY = 100
 """Classes that a column of integers may have without it being said that it names classes."""
 _MOST_COLUMNS = 1 << 20
 _LONGEST_NAME = 200
-_MOST_UNPACKED = 1 << 30
-"""Bytes that a packed table may unpack to."""
 _LARGEST = float(np.finfo(np.float32).max)
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -206,7 +204,7 @@ def _read(path: Path, delimiter: Any, header: bool | None, label: Any, ignore: A
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Number and fields of each line that is not empty."""
-    lines = reader(text_lines(path, _MOST_UNPACKED), delimiter=delimiter, strict=True)
+    lines = reader(text_lines(path), delimiter=delimiter, strict=True)
     try:
         for fields in lines:
             if len(fields) > _MOST_COLUMNS:
