@@ -182,6 +182,8 @@ def examples_of(plan: Plan) -> Dataset:
         found = found if found.train_x.dtype.kind == "i" else found.standardized()
     elif plan.model not in (None, "mlp", "linear"):
         found = found.as_images()
+    if found.classes is None and found.train_y.ndim == 1:  # models give one column
+        found = found.replace(**{f"{part}_y": found.part(part)[1][:, None] for part in found.parts})
     return found.split(plan.validation, _keys(plan)[1]) if plan.validation else found
 
 
