@@ -309,6 +309,14 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_an_empty_batch(name: str):
+    make, shape = LAYERS[name]
+    layer, x = make(cr.float32), np.ones((0, *shape[1:]), np.float32)
+    assert layer(x).shape[0] == 0
+    assert cr.grad(lambda layer: layer(x).sum())(layer).summary().total == layer.summary().total
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_gradients_and_native_code(name: str, rng: np.random.Generator):
     make, shape = LAYERS[name]
     layer, x = with_random_parameters(make(cr.float64), rng), rng.normal(size=shape)
