@@ -15,7 +15,7 @@ def show(event):
         first = event.gradients["layers.0.weight"]
         print(
             f"epoch {event.epoch:2}/{event.epochs}: training loss {event.train_loss:.4f}, "
-            f"test accuracy {event.test_accuracy:.2%}, gradient of the first weights {first:.1e}"
+            f"test accuracy {event.valid_accuracy:.2%}, gradient of the first weights {first:.1e}"
         )
 
 

@@ -10,10 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import chainrule
-from chainrule.cli import OptimizerName, main
+import chainrule as cr
+from chainrule.cli import main
+from chainrule.cli.training import OptimizerName
 from chainrule.errors import Source
 
 ENVIRONMENT = {
@@ -34,6 +38,12 @@ class Ran:
     @property
     def json(self):
         return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs are kept in the folder where the command is called."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -148,7 +158,7 @@ def test_errors_fit_on_one_screen(run):
 
 
 def test_usage_errors(run):
-    for arguments in (("bogus",), ("train", "nothing"), ("explain",), ("train", "digits", "--epochs", "x")):
+    for arguments in (("bogus",), ("explain",), ("train", "digits", "--epochs", "x")):
         ran = run(*arguments)
         assert (ran.status, ran.out) == (2, "")
         assert ran.err.startswith("error: ")
@@ -177,13 +187,75 @@ def test_train(run):
     as_json = run("train", "digits", "--epochs", "2", "--optimizer", "momentum", "--json").json
     assert as_json["started"]["optimizer"]["name"] == "momentum"
     assert [epoch["epoch"] for epoch in as_json["epochs"]] == [1, 2]
-    assert as_json["finished"]["test_accuracy"] > 0.5
+    assert as_json["finished"]["test"]["accuracy"] > 0.5
+
+
+def test_train_predict_and_plot(run, tmp_path: Path):
+    """What a person does first: train, look at a picture, look at figures; each also as JSON."""
+    assert run("train", "digits", "--epochs", "3").status == 0
+    assert "the run is in runs/digits-mlp-2" in run("train", "digits", "--epochs", "3").out
+    digit = cr.data.digits().test_x[0].reshape(8, 8)
+    Image.fromarray((digit * 255).astype(np.uint8)).resize((64, 64)).save("some.png")
+    seen = run("predict", "runs/latest", "some.png")
+    label = str(cr.data.digits().test_y[0])
+    assert (seen.status, seen.err) == (0, "")
+    assert seen.out.splitlines()[1].split()[0] == label
+    assert "scaled and cut from 64 × 64 to 8 × 8 pixels" in seen.out
+    (one,) = run("predict", "runs/latest", "some.png", "--json").json["predictions"]
+    assert one["label"] == label and sum(one["scores"].values()) == pytest.approx(1)
+    inverted = run("predict", "runs/latest", "some.png", "--invert", "--json").json["predictions"][0]
+    assert inverted["scores"] != one["scores"]
+    drawn = run("plot", "runs/latest", "--json").json
+    assert set(drawn["files"]) == {"curves", "gradients", "confusion", "templates", "weights"}
+    for path in drawn["files"].values():
+        with Image.open(path) as picture:
+            assert picture.size[0] > 200
+    assert "without filters" in run("plot", "runs/digits-mlp-1", "--into", "figures").out
+
+
+def test_resume(run):
+    whole = run("train", "digits", "--epochs", "3", "--run", "whole", "--json").json["finished"]
+    again = run("train", "--resume", "whole", "--json").json
+    assert again["started"]["done"] == 69 and again["epochs"] == []
+    for name in ("test", "confusion", "gradients", "epochs"):
+        assert again["finished"][name] == whole[name]
+    assert "--resume goes on as the run began: epochs cannot change" in run(
+        "train", "--resume", "whole", "--epochs", "5"
+    ).err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train",), "no data is named"),
+        (("train", "nothing"), "is neither a data set's name nor a path"),
+        (("train", "digits", "--model", "resnet21"), "resnet21"),
+        (("train", "digits", "--augment", "blur"), "there is no augmentation 'blur'"),
+        (("train", "digits", "--validation", "2"), "split"),
+        (("train", "--resume", "nowhere"), "is no run: it has no run.json"),
+        (("predict", "nowhere", "some.png"), "is no run"),
+        (("plot", "nowhere"), "is no run"),
+    ],
+)
+def test_requests_that_cannot_be_met(run, arguments: tuple[str, ...], message: str):
+    ran = run(*arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert message in " ".join(ran.err.split())
+    assert run(*arguments, "--json").json["error"]["fix"]
+
+
+def test_what_is_no_picture(run, tmp_path: Path):
+    run("train", "digits", "--epochs", "1")
+    (tmp_path / "notes.png").write_text("dear diary")
+    ran = run("predict", "runs/latest", "notes.png")
+    assert ran.status == 2 and "no picture" in ran.err
+    assert run("predict", "runs/latest", "missing.png").status == 2
 
 
 @pytest.mark.parametrize("optimizer", list(OptimizerName))
 def test_every_optimizer_learns_at_its_default_rate(run, optimizer: str):
     ran = run("train", "digits", "--epochs", "8", "--optimizer", optimizer, "--json")
-    assert ran.json["finished"]["test_accuracy"] > 0.9
+    assert ran.json["finished"]["test"]["accuracy"] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -242,8 +314,9 @@ def test_interrupting_is_quiet():
     assert running.stdout is not None
     running.stdout.readline()
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    said, errors = running.communicate(timeout=60)
     assert (running.returncode, errors) == (130, "")
+    assert said.splitlines()[-1] == "stopped; go on with: chainrule train --resume runs/digits-mlp-1"
 
 
 def test_a_terminal_without_unicode_still_gets_the_numbers():

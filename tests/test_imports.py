@@ -7,7 +7,19 @@ import subprocess
 import sys
 
 LAZY = [
-    *("torch", "jax", "onnx", "safetensors", "scipy", "sklearn", "pandas", "matplotlib", "PIL"),
+    *(
+        "torch",
+        "jax",
+        "onnx",
+        "safetensors",
+        "tensorboardX",
+        "scipy",
+        "sklearn",
+        "pandas",
+        "matplotlib",
+        "PIL",
+        "filelock",
+    ),
     *("rich", "typer", "click", "starlette", "uvicorn", "IPython", "anywidget", "pytest", "hypothesis"),
 ]
 
@@ -41,4 +53,4 @@ def test_import_chainrule_loads_no_optional_library():
 
 
 def test_the_watch_sees_an_import_of_a_missing_library():
-    assert attempts("try:\n    import jax.numpy\nexcept ImportError:\n    pass")[0] == "jax"
+    assert "jax" in attempts("try:\n    import jax.numpy\nexcept ImportError:\n    pass")

@@ -224,8 +224,10 @@ def test_bars():
 
 
 def events() -> tuple[Started, EpochEnded, Finished]:
-    ended = EpochEnded(1, 1, 0.5, 0.9, 0.6, 0.85, {"w": 0.1}, {"w": 0.01}, 0.2)
-    finished = Finished(None, 0.6, 0.75, ("cat", "dog"), ((2, 1), (0, 1)), {"0": 0.25, "1": 0.5}, 1, 0.2)
+    train, valid = {"loss": 0.5, "accuracy": 0.9}, {"loss": 0.6, "accuracy": 0.85}
+    ended = EpochEnded(1, 1, train, valid, {"w": 0.1}, {"w": 0.01}, 1e-3, 0.2)
+    test, gradients = {"loss": 0.6, "accuracy": 0.75}, {"0": 0.25, "1": 0.5}
+    finished = Finished(None, test, ("cat", "dog"), ((2, 1), (0, 1)), gradients, 1, 0.2)
     return Started(1, 1, 4, 12, 4, 34, {"name": "adam", "learning_rate": 1e-3}), ended, finished
 
 
@@ -263,14 +265,14 @@ def test_losses_that_are_very_large_or_small(loss: float, shown: str):
     started, ended, finished = events()
     file = io.StringIO()
     show_training(
-        [started, dataclasses.replace(ended, train_loss=loss), finished], Console(file=file, width=80)
+        [started, dataclasses.replace(ended, train={"loss": loss}), finished], Console(file=file, width=80)
     )
     assert f"  epoch   1  loss {shown}  test" in file.getvalue()
 
 
 def test_a_huge_loss_is_called_divergence():
     started, ended, finished = events()
-    ended = dataclasses.replace(ended, train_loss=4e7)
+    ended = dataclasses.replace(ended, train={"loss": 4e7})
     file = io.StringIO()
     show_training([started, Stepped(1, 1, 1, 2.3), ended, finished], Console(file=file, width=80))
     words = " ".join(file.getvalue().split())
@@ -281,7 +283,7 @@ def test_a_huge_loss_is_called_divergence():
 def test_results_fit(width: int):
     classes = tuple(f"class {i}" for i in range(10))
     confusion = tuple(tuple(5 if i == j else int(j == 0) for j in range(10)) for i in range(10))
-    finished = Finished(None, 0.6, 0.75, classes, confusion, {"a.long.path.to.a.layer": 0.25}, 1, 0.2)
+    finished = Finished(None, {"loss": 0.6}, classes, confusion, {"a.long.path.to.a.layer": 0.25}, 1, 0.2)
     file = io.StringIO()
     show_result(finished, Console(file=file, width=width))
     assert max(map(len, file.getvalue().splitlines())) <= width

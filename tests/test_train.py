@@ -14,7 +14,6 @@ from chainrule import models, nn, optim, train
 from chainrule.data import Dataset
 from chainrule.errors import (
     ArgumentError,
-    DataError,
     DivergenceError,
     OperandError,
     ShapeError,
@@ -104,9 +103,10 @@ def test_the_first_step_by_hand(points: Dataset):
         assert ended.updates[path] == pytest.approx(moved, rel=1e-4)
         np.testing.assert_array_equal(model.parameters()[path].numpy(), before[path])
     test = loss(finished.model, points.test_x, points.test_y).item()
-    assert ended.test_loss == finished.test_loss == pytest.approx(test, rel=1e-5)
-    accuracy = (finished.model.predict(points.train_x).argmax(-1) == points.train_y).mean()
-    assert ended.train_accuracy == accuracy
+    assert ended.valid_loss == finished.test_loss == pytest.approx(test, rel=1e-5)
+    accuracy = (model.predict(points.train_x).argmax(-1) == points.train_y).mean()
+    assert ended.train_accuracy == pytest.approx(accuracy)  # of each batch before its update
+    assert ended.train_loss == pytest.approx(stepped.loss) and ended.learning_rate == 0.5
 
 
 def test_dense_layers_get_their_first_input(points: Dataset):
@@ -119,8 +119,10 @@ def test_dense_layers_get_their_first_input(points: Dataset):
 def test_divergence_is_not_hidden(points: Dataset):
     with pytest.raises(DivergenceError) as caught:
         train.fit(**arguments(points, optimizer=optim.gradient_descent(1e30)))
-    assert caught.value.message.startswith("training stopped in epoch 1, step ")
-    assert caught.value.message.endswith("is not finite")
+    assert caught.value.message == (
+        "training stopped in epoch 1, step 2: the loss is nan. In step 2 the first result that is not finite is that "
+        "of layers.2 (Linear). There is no checkpoint"
+    )
     assert caught.value.fix == "lower the learning rate: 1e+29 instead of 1e+30"
 
 
@@ -143,7 +145,9 @@ def test_the_first_event_says_how_to_make_the_optimizer_again(points: Dataset):
 def test_a_loss_that_starts_infinite_has_another_remedy(points: Dataset):
     loss = lambda scores, labels: nn.softmax_cross_entropy(scores, labels) * cr.inf
     with pytest.raises(
-        DivergenceError, match=r"epoch 1, step 1: the loss \(inf\).*\n  Fix: nothing is updated yet"
+        DivergenceError,
+        match=r"step 1: the loss is inf\. In step 1 the model's output is finite, and the loss function makes it inf\."
+        r".*\n  Fix: nothing is updated yet",
     ):
         train.fit(**arguments(points, loss=loss))
 
@@ -151,7 +155,8 @@ def test_a_loss_that_starts_infinite_has_another_remedy(points: Dataset):
 def test_a_gradient_that_is_not_finite_is_named(points: Dataset):
     loss = lambda scores, labels: nn.softmax_cross_entropy(scores, labels) + cr.sqrt((scores * 0).sum())
     with pytest.raises(
-        DivergenceError, match=r"epoch 1, step 1: the gradient of layers\.0\.weight is not finite"
+        DivergenceError,
+        match=r"step 2: the loss is nan\. In step 1 the loss is finite, and the gradient of layers\.0\.weight is not\.",
     ):
         train.fit(**arguments(points, loss=loss))
 
@@ -175,6 +180,44 @@ def test_bad_arguments_are_refused_at_once(points: Dataset):
         train.run(**arguments(points, model=nn.Sequential(shared, shared)))
 
 
+def test_nan_in_a_layer_is_named(points: Dataset):
+    keys = cr.random.split(cr.random.key(0))
+    model = nn.Sequential(nn.Linear(2, 4, key=keys[0]), cr.sqrt, nn.Linear(4, 2, key=keys[1]))
+    with pytest.raises(
+        DivergenceError, match=r"the first result that is not finite is that of layers\.1 \(sqrt\)"
+    ):
+        train.fit(**arguments(points, model=model))
+
+
+def test_eager_training_is_compiled_training(points: Dataset):
+    compiled, eager = (train.fit(**arguments(points, compile=c)) for c in (True, False))
+    assert eager.test_accuracy == compiled.test_accuracy
+    for path, value in compiled.model.parameters().items():
+        np.testing.assert_allclose(
+            eager.model.parameters()[path].numpy(), value.numpy(), rtol=1e-4, atol=1e-6
+        )
+
+
+def test_a_validation_part_is_watched(points: Dataset):
+    parted = points.split(0.25, cr.random.key(5))
+    started, *_, finished = train.run(**arguments(parted))
+    assert isinstance(started, train.Started) and started.validated_on == "valid" and started.train == 150
+    ended = [e for e in train.run(**arguments(parted)) if isinstance(e, train.EpochEnded)][-1]
+    assert isinstance(finished, train.Finished)
+    x, y = parted.prepared("valid")
+    assert ended.valid_accuracy == pytest.approx((finished.model.predict(x).argmax(-1) == y).mean())
+
+
+def test_a_steady_loss_ends_training(points: Dataset):
+    events = list(train.run(**arguments(points, epochs=500, patience=3, tolerance=0.01)))
+    finished = events[-1]
+    assert isinstance(finished, train.Finished) and finished.reason == "a steady loss"
+    losses = [e.valid_loss for e in events if isinstance(e, train.EpochEnded)]
+    assert 4 <= len(losses) == finished.epochs < 500
+    best = min(losses[:-3])
+    assert all(loss >= best * 0.99 for loss in losses[-3:])
+
+
 def test_images_of_bytes_are_prepared():
     """Bright images against dark ones, kept as bytes: as good as the same images as floats."""
     rng = np.random.default_rng(0)
@@ -188,10 +231,39 @@ def test_images_of_bytes_are_prepared():
     assert train.fit(**arguments(floats, model=model, epochs=10)).test_loss == finished.test_loss
 
 
-def test_targets_that_are_numbers_are_refused(points: Dataset):
-    numbers = Dataset.from_arrays(points.train_x, points.train_x.sum(1))
-    with pytest.raises(DataError, match="train: the targets are numbers, expected classes"):
-        train.run(**arguments(numbers))
+def test_regression():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (200, 2)).astype(np.float32)
+    y = (x @ [[2.0], [-3.0]] + 0.5).astype(np.float32)
+    data = Dataset.from_arrays(x[:150], y[:150], test=(x[150:], y[150:]))
+    model = nn.Linear(2, 1, key=cr.random.key(0))
+    settings = {"epochs": 40, "batch_size": 10, "key": cr.random.key(1)}
+    finished = train.fit(model, data, nn.mean_squared_error, optim.adam(0.05), **settings)
+    assert finished.test_loss < 1e-4 and finished.test["mean_absolute_error"] < 0.02
+    assert finished.confusion == () and finished.classes == () and math.isnan(finished.test_accuracy)
+    np.testing.assert_allclose(finished.model.weight.numpy(), [[2.0], [-3.0]], atol=0.02)
+
+
+def test_own_metrics(points: Dataset):
+    top = {"margin": lambda scores, labels: cr.max(scores, axis=-1).mean()}
+    ended = next(e for e in train.run(**arguments(points, metrics=top)) if isinstance(e, train.EpochEnded))
+    assert set(ended.train) == set(ended.valid) == {"loss", "margin"}
+
+
+def test_training_with_random_layers_and_running_averages_repeats_to_the_bit(points: Dataset):
+    keys = cr.random.split(cr.random.key(0))
+    layers = (
+        nn.Linear(2, 8, key=keys[0]),
+        nn.BatchNorm(8),
+        cr.relu,
+        nn.Dropout(0.2),
+        nn.Linear(8, 2, key=keys[1]),
+    )
+    one, two = (train.fit(**arguments(points, model=nn.Sequential(*layers), threads=t)) for t in (1, 2))
+    assert without_seconds(one) == without_seconds(two)
+    for path, value in one.model.buffers().items():
+        np.testing.assert_array_equal(two.model.buffers()[path].numpy(), value.numpy())
+    assert (one.model.buffers()["layers.1.mean"].numpy() != 0).any()
 
 
 def test_a_run_can_be_left(points: Dataset):

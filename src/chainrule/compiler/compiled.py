@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.compiler import addresses, passes, records, report
 from chainrule.compiler.addresses import address_of
 from chainrule.compiler.layout import Action, Builder, Call, Layout, Seen, Spot
-from chainrule.compiler.memory import aligned
+from chainrule.compiler.memory import MUCH, aligned, give_back
 from chainrule.compiler.on_native import gate, jit, pool, program, python_call
 from chainrule.compiler.on_native.ir import Function, module
 from chainrule.compiler.on_native.lowering import steps_of
@@ -98,6 +98,8 @@ class Executable:
         self._pool = pool.shared_pool(threads) if target else None
         self.layout, library = self._made(denormals)
         self.from_cache = library is None or library.from_cache
+        if self.layout.arena_bytes >= MUCH:
+            give_back()  # what the passes took
         self._arena = aligned(self.layout.arena_bytes)
         self._bases = self._table()
         self._library = library

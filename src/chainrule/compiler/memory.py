@@ -6,6 +6,8 @@ share bytes; the largest are placed first, each at the lowest offset that is fre
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
@@ -70,3 +72,18 @@ def aligned_copy(array: Array) -> Array:
     copy = aligned(array.nbytes, np.empty).view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+MUCH = 1 << 26
+"""Bytes of arrays from which on :func:`give_back` is worth its milliseconds."""
+
+
+def give_back() -> None:
+    """Have the C library return what is free to the system, before much is needed in one piece.
+
+    glibc keeps what many arrays of some megabytes have left, and takes new memory for one that is larger.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 from chainrule.errors import ArgumentError, OperandError
@@ -14,7 +14,7 @@ from chainrule.shapes import as_int
 T = TypeVar("T")
 
 
-def prefetch(iterable: Iterable[T], ahead: int = 2) -> Iterator[T]:
+def prefetch(iterable: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
     """Let a thread run an iterator, a few items ahead of whoever uses them.
 
     The thread starts with the first item that is asked for. It ends when the iterator does, when the iterator raises,
@@ -50,7 +50,7 @@ def prefetch(iterable: Iterable[T], ahead: int = 2) -> Iterator[T]:
     return _consume(items, number)
 
 
-def _consume(items: Iterator[T], ahead: int) -> Iterator[T]:
+def _consume(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
     # The thread knows the line and the items but not this generator, which can so be forgotten while it runs.
     line = _Line(ahead)
     context = contextvars.copy_context()  # modes, and how NumPy treats inf, are those of the consumer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -166,14 +166,23 @@ class Module:
             ShapeError: another shape; the path is named.
         """
         _require_same("buffers", {path: b.value.shape for path, b in self.named_buffers().items()}, values)
-        return self._with_buffers("", values)
 
-    def _with_buffers(self, prefix: str, values: Mapping[str, Any]) -> Any:
+        def change(path: str, value: Any) -> Any:
+            return Buffer(as_node(values[path])) if isinstance(value, Buffer) else value
+
+        return self.rebuilt(change)
+
+    def rebuilt(self, change: Callable[[str, Any], Any], prefix: str = "") -> Any:
+        """A copy in which every `Buffer` and every module inside is what ``change`` gives for its path and itself.
+
+        A module is given as it is after its own buffers and modules have been changed.
+        """
+
         def swap(value: Any, path: str) -> Any:
-            if isinstance(value, Buffer):
-                return Buffer(as_node(values[path]))
             if isinstance(value, Module):
-                return value._with_buffers(f"{path}.", values)
+                return change(path, value.rebuilt(change, f"{path}."))
+            if isinstance(value, Buffer):
+                return change(path, value)
             if not isinstance(value, (dict, list, tuple)):
                 return value
             return _refilled(value, {name: swap(item, f"{path}.{name}") for name, item in _items(value)})

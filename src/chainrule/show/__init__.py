@@ -1,7 +1,18 @@
-"""Drawing in the terminal. Nothing here computes: it reads explanations and events."""
+"""Drawing in the terminal and into files. Nothing here computes: it reads explanations, events and runs."""
 
 from chainrule.show.benchmarks import show_benchmarks, show_workloads
 from chainrule.show.explanation import show_explanation
-from chainrule.show.training import show_result, show_training
+from chainrule.show.figures import Drawn, draw_run
+from chainrule.show.training import show_drawn, show_predictions, show_result, show_training
 
-__all__ = ["show_benchmarks", "show_explanation", "show_result", "show_training", "show_workloads"]
+__all__ = [
+    "Drawn",
+    "draw_run",
+    "show_benchmarks",
+    "show_drawn",
+    "show_explanation",
+    "show_predictions",
+    "show_result",
+    "show_training",
+    "show_workloads",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
@@ -12,10 +12,13 @@ from rich.text import Text
 
 from chainrule.explain.numbers import count_text, counted, number_text
 from chainrule.show import style
-from chainrule.train import EpochEnded, Event, Finished, Started, Stepped
+from chainrule.show.figures import Drawn
+from chainrule.train import EpochEnded, Event, Finished, Prediction, Started, Stepped
 
 _LINES = 10
 _BAR = 24
+_CLASSES = 3
+"""Of a prediction, the most probable."""
 _SMALL, _LARGE = 1e-4, 1e5
 _DIVERGED = 2.0
 """Times the loss of the first step: a loss that ends above has not merely stopped falling."""
@@ -33,13 +36,21 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
     """
     finished: Finished | None = None
     first = last = 0.0
-    for event in _with_progress(iter(events), console):
-        if isinstance(event, Stepped) and (event.epoch, event.step) == (1, 1):
-            first = event.loss
-        elif isinstance(event, EpochEnded):
-            last = event.train_loss
-        elif isinstance(event, Finished):
-            finished = event
+    rest = iter(events)
+    started = next(rest)
+    assert isinstance(started, Started)
+    try:
+        for event in _with_progress(started, rest, console):
+            if isinstance(event, Stepped) and (event.epoch, event.step) == (1, 1):
+                first = event.loss
+            elif isinstance(event, EpochEnded):
+                last = event.train_loss
+            elif isinstance(event, Finished):
+                finished = event
+    except KeyboardInterrupt:
+        if started.folder is not None:
+            console.print(f"stopped; go on with: chainrule train --resume {started.folder}", soft_wrap=True)
+        raise
     assert finished is not None
     console.print()
     if first and last > _DIVERGED * first:
@@ -59,23 +70,21 @@ def _divergence(first: float, last: float) -> Text:
 def _opening(event: Started) -> str:
     rate = event.optimizer["learning_rate"]
     how = rate["schedule"].replace("_", " ") if isinstance(rate, dict) else f"{rate:g}"
-    return (
+    line = (
         f"{counted(event.train, 'example')}, {counted(event.parameters, 'parameter')}, "
         f"{event.optimizer['name']}, learning rate {how}, "
         f"{counted(event.epochs, 'epoch')} of {counted(event.steps, 'step')}"
     )
+    return line + (f"; going on after {counted(event.done, 'step')}" if event.done else "")
 
 
-def _with_progress(events: Iterator[Event], console: Console) -> Iterator[Event]:
-    """Hand the events on, and show how far they are."""
-    started = next(events)
-    assert isinstance(started, Started)
+def _with_progress(started: Started, events: Iterator[Event], console: Console) -> Iterator[Event]:
+    """Hand the events after the first on, and show how far they are."""
     style.print_paragraph(_opening(started), console)
-    yield started
     if not console.is_terminal:
         for event in events:
             if isinstance(event, EpochEnded) and _is_due(event):
-                _print_epoch(event, console)
+                _print_epoch(event, started, console)
             yield event
         return
     columns = (
@@ -84,19 +93,19 @@ def _with_progress(events: Iterator[Event], console: Console) -> Iterator[Event]
         TextColumn("step {task.completed} of {task.total}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=started.epochs * started.steps)
+        task = progress.add_task("", total=started.epochs * started.steps, completed=started.done)
         for event in events:
             if isinstance(event, Stepped):
                 progress.advance(task)
             elif isinstance(event, EpochEnded):
-                progress.update(task, description=_state(event))
+                progress.update(task, description=_state(event, started))
                 if _is_due(event):
-                    _print_epoch(event, progress.console)
+                    _print_epoch(event, started, progress.console)
             yield event
 
 
-def _print_epoch(event: EpochEnded, console: Console) -> None:
-    console.print(f"  epoch {event.epoch:>3}  {_state(event)}", highlight=False)
+def _print_epoch(event: EpochEnded, started: Started, console: Console) -> None:
+    console.print(f"  epoch {event.epoch:>3}  {_state(event, started)}", highlight=False)
 
 
 def _is_due(event: EpochEnded) -> bool:
@@ -104,8 +113,16 @@ def _is_due(event: EpochEnded) -> bool:
     return event.epoch % every == 0 or event.epoch == event.epochs
 
 
-def _state(event: EpochEnded) -> str:
-    return f"loss {_loss(event.train_loss)}  test accuracy {100 * event.test_accuracy:.1f} %"
+def _state(event: EpochEnded, started: Started) -> str:
+    part = {"valid": "validation"}.get(started.validated_on, started.validated_on)
+    return f"loss {_loss(event.train_loss)}  {part} {_quality(event.valid)}"
+
+
+def _quality(measured: dict[str, float]) -> str:
+    """The accuracy where it is measured, else the loss."""
+    if "accuracy" in measured:
+        return f"accuracy {100 * measured['accuracy']:.1f} %"
+    return f"loss {_loss(measured['loss'])}"
 
 
 def _loss(loss: float) -> str:
@@ -115,21 +132,36 @@ def _loss(loss: float) -> str:
 
 def show_result(finished: Finished, console: Console) -> None:
     """Accuracy, the confusion table, and the size of each layer's gradient."""
-    tested = sum(map(sum, finished.confusion))
-    right = sum(row[i] for i, row in enumerate(finished.confusion))
-    line = Text.assemble(
-        ("test accuracy ", "bold"),
-        (f"{100 * finished.test_accuracy:.1f} %", style.VALUE),
-        f"   {count_text(right)} of {count_text(tested)} unseen examples, {finished.seconds:.1f} s",
-    )
-    console.print(line, highlight=False)
+    console.print(_outcome(finished), highlight=False)
     console.print()
-    style.print_trimmed(_confusion(finished, console.width), console)
-    console.print()
+    if finished.confusion:
+        style.print_trimmed(_confusion(finished, console.width), console)
+        console.print()
     console.print(
-        Text("gradient of each layer in the last epoch, root mean square"), style="bold", highlight=False
+        Text("gradient of each layer in the last step, root mean square"), style="bold", highlight=False
     )
     _print_gradients(finished.gradients, console)
+    if finished.folder is not None:
+        console.print()
+        console.print(f"the run is in {finished.folder}", highlight=False, soft_wrap=True)
+
+
+def _outcome(finished: Finished) -> Text:
+    ended = f"{finished.seconds:.1f} s"
+    if finished.reason != "all epochs":
+        ended += f", stopped after {counted(finished.epochs, 'epoch')} at {finished.reason}"
+    if not finished.confusion:
+        found = "   ".join(
+            f"{name.replace('_', ' ')} {_loss(value)}" for name, value in finished.test.items()
+        )
+        return Text.assemble(("test ", "bold"), (found, style.VALUE), f"   {ended}")
+    tested = sum(map(sum, finished.confusion))
+    right = sum(row[i] for i, row in enumerate(finished.confusion))
+    return Text.assemble(
+        ("test accuracy ", "bold"),
+        (f"{100 * right / tested:.1f} %", style.VALUE),
+        f"   {count_text(right)} of {count_text(tested)} unseen examples, {ended}",
+    )
 
 
 def _confusion(finished: Finished, width: int) -> Table | Text:
@@ -172,3 +204,25 @@ def _print_gradients(gradients: dict[str, float], console: Console) -> None:
         )
         line.append_text(style.bar(size / largest if largest else 0.0, _BAR))
         console.print(line, highlight=False)
+
+
+def show_predictions(predictions: Sequence[Prediction], console: Console) -> None:
+    """For each picture the most probable classes, and what was done to it."""
+    for number, one in enumerate(predictions):
+        if number:
+            console.print()
+        console.print(Text(one.file, "bold"), highlight=False, soft_wrap=True)
+        width = max(map(len, one.scores))
+        for name, score in list(one.scores.items())[:_CLASSES]:
+            line = Text("  ").append(name.ljust(width)).append(f"  {100 * score:5.1f} %  ", style.VALUE)
+            console.print(line.append_text(style.bar(score, _BAR)), highlight=False)
+        for note in one.notes:
+            style.print_paragraph(Text(note, style.QUIET), console, indent=2)
+
+
+def show_drawn(drawn: Drawn, console: Console) -> None:
+    """The files that were drawn, and why others were not."""
+    for name, path in drawn.files.items():
+        console.print(f"{name:<12} {path}", highlight=False, soft_wrap=True)
+    for name, why in drawn.left_out.items():
+        style.print_paragraph(Text(f"without {name}: {why}", style.QUIET), console)

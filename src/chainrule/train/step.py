@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from chainrule import trees
-from chainrule.compiler.memory import aligned_copy
+from chainrule.compiler.memory import MUCH, aligned_copy, give_back
 from chainrule.errors import ArgumentError
 from chainrule.nn import Module, Training
 from chainrule.nn.training import call
 from chainrule.node import Node, as_node, holding, leaf
-from chainrule.ops import random
+from chainrule.ops import random, stop_gradient
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
+from chainrule.train.metrics import Metrics
 from chainrule.transforms import value_and_grad
 from chainrule.transforms.compiled import (
     Nesting,
@@ -25,6 +26,53 @@ from chainrule.transforms.compiled import (
     structure_key,
     traced,
 )
+
+
+class EagerStep:
+    """A training step through NumPy, node by node, for debugging: as `CompiledStep`, to rounding.
+
+    Args:
+        model, loss, optimizer, key, state, metrics: as for :func:`compile_step`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Any,
+        optimizer: Optimizer,
+        *,
+        key: Any = None,
+        state: Any = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._measures, self._optimizer, self._key = (loss, dict(metrics or {})), optimizer, key
+        state = optimizer.init(model) if state is None else state
+        self.parts = model, state, buffers_of(model)
+        self.measured: dict[str, float] = {}
+
+    @property
+    def updates(self) -> int:
+        """How many steps have been made."""
+        return int(self.parts[1]["updates"].item())
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        """Make one step on a batch; returns the loss before the update."""
+        value, measured, *changed = one_step(
+            self._measures, self._optimizer, *self.parts, as_node(x), y, self._key
+        )
+        self.parts = changed[0], changed[1], changed[2]
+        self.measured = {name: m.item() for name, m in zip(self._measures[1], measured, strict=True)}
+        return value
+
+    @property
+    def model(self) -> Any:
+        """The model as it is now."""
+        return with_buffers(self.parts[0], self.parts[2])
+
+    @property
+    def state(self) -> Any:
+        """The optimizer's state as it is now."""
+        return self.parts[1]
 
 
 class CompiledStep:
@@ -44,20 +92,17 @@ class CompiledStep:
         *,
         key: Any = None,
         state: Any = None,
+        metrics: Metrics | None = None,
         threads: int | None = None,
         denormals: bool = False,
         winograd: int = 2,
     ) -> None:
-        self._loss, self._optimizer = loss, optimizer
+        self._loss, self._optimizer, self._metrics = loss, optimizer, dict(metrics or {})
         self._threads, self._denormals, self._winograd = threads, denormals, winograd
         self._key = () if key is None else (key,)
-        state = optimizer.init(model) if state is None else state
-        given, structure = trees.flatten((model, state, buffers_of(model)))
-        nodes = [as_node(x) for x in given]
-        self._marks = [(x.tracked, x.name) for x in nodes]
-        self._owned = [aligned_copy(array_of(x)) for x in nodes]
-        # Of what was given nothing is kept: whoever lets go of the model has its memory back.
-        self._structure = trees.flatten(trees.unflatten(structure, self._owned))[1]
+        self._adopt(model, optimizer.init(model) if state is None else state)
+        if sum(x.nbytes for x in self._owned) >= MUCH:
+            give_back()  # what is left of a fresh optimizer's state
         self._versions: dict[Any, Any] = {}
         self._plain: dict[Any, Any] = {}  # the same for batches of two arrays, by their shapes and dtypes
         self._nesting = Nesting("the training step")
@@ -65,6 +110,14 @@ class CompiledStep:
         self._run: Any = None
         self._value: Any = None
         self._x = self._y = self._versions  # which no batch is
+
+    def _adopt(self, model: Any, state: Any) -> None:
+        """Copy the arrays that steps change. Of what is given nothing is kept: its memory may be let go."""
+        given, structure = trees.flatten((model, state, buffers_of(model)))
+        nodes = [as_node(x) for x in given]
+        self._marks = [(x.tracked, x.name) for x in nodes]
+        self._owned = [aligned_copy(array_of(x)) for x in nodes]
+        self._structure = trees.flatten(trees.unflatten(structure, self._owned))[1]
         self.updates = int(as_node(state["updates"]).item())
 
     def __call__(self, x: Any, y: Any) -> Any:
@@ -116,13 +169,25 @@ class CompiledStep:
     def _compile(self, x: Any, y: Any) -> Any:
         def step(owned: Any, x: Any, y: Any, key: Any) -> Any:
             model, state, buffers = owned
-            value, *changed = one_step(self._loss, self._optimizer, model, state, buffers, x, y, *key)
-            return value, changed
+            both = self._loss, self._metrics
+            value, measured, *changed = one_step(both, self._optimizer, model, state, buffers, x, y, *key)
+            return value, measured, changed
 
         owned = trees.unflatten(self._structure, self._owned)
         graph, _ = traced(step, (owned, x, y, self._key), {})
-        donated = {1 + i: i for i in range(len(self._owned))}
+        first = 1 + len(self._metrics)
+        donated = {first + i: i for i in range(len(self._owned))}
         return executable(graph, self._threads, donated, self._denormals, self._winograd)
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The metrics of the last batch, before the update."""
+        return {name: float(self._bound.result(1 + i)) for i, name in enumerate(self._metrics)}
+
+    @property
+    def parts(self) -> tuple[Any, Any, dict[str, Any]]:
+        """Parameters, the optimizer's state, and buffers as they are now: arrays that the next step changes."""
+        return trees.unflatten(self._structure, self._owned)
 
     @property
     def model(self) -> Any:
@@ -154,7 +219,7 @@ class CompiledStep:
 
 
 def one_step(
-    loss: Any,
+    measures: tuple[Any, Metrics],
     optimizer: Optimizer,
     model: Any,
     state: Any,
@@ -162,26 +227,41 @@ def one_step(
     x: Any,
     y: Any,
     key: Any = None,
-) -> tuple[Any, Any, Any, dict[str, Any]]:
+) -> tuple[Any, list[Any], Any, Any, dict[str, Any]]:
     """Forward, backward and update, on numbers or traced.
 
     Args:
-        loss: ``(model(x), y) -> one number``.
+        measures: the loss and the metrics, ``(model(x), y) -> one number``.
+        optimizer, state: what updates.
         buffers: the model's, by path.
         key: for random layers; each update gets its own out of it.
 
     Returns:
-        The loss before the update; then model, state and buffers after it.
+        The loss and the metrics before the update; then model, state and buffers after it.
     """
+    (value, (kept, measured)), gradients = both_ways(measures, model, state, buffers, x, y, key)
+    return value, measured, *optimizer.update(gradients, state, model), kept
+
+
+def both_ways(
+    measures: tuple[Any, Metrics], model: Any, state: Any, buffers: dict[str, Any], x: Any, y: Any, key: Any
+) -> Any:
+    """Forward and backward: ``((loss, (buffers, metrics)), gradients)``. Arguments as for :func:`one_step`."""
+    loss, metrics = measures
 
     def objective(model: Any) -> Any:
         whole = with_buffers(model, buffers)
-        training = Training(None if key is None else random.fold_in(key, state["updates"]))
-        value = loss(call(whole, x, training), y)
-        return value, training.buffers_of(whole) if buffers else {}
+        output, training = call_in_training(whole, state, x, key)
+        kept = training.buffers_of(whole) if buffers else {}
+        return loss(output, y), (kept, [stop_gradient(f(output, y)) for f in metrics.values()])
 
-    (value, kept), gradients = value_and_grad(objective, has_aux=True)(model)
-    return value, *optimizer.update(gradients, state, model), kept
+    return value_and_grad(objective, has_aux=True)(model)
+
+
+def call_in_training(model: Any, state: Any, x: Any, key: Any) -> tuple[Any, Training]:
+    """A model's output while it is trained, and the pass that it was given."""
+    training = Training(None if key is None else random.fold_in(key, state["updates"]))
+    return call(model, x, training), training
 
 
 def buffers_of(model: Any) -> dict[str, Any]:
@@ -207,6 +287,7 @@ def compile_step(
     *,
     key: Any = None,
     state: Any = None,
+    metrics: Metrics | None = None,
     threads: int | None = None,
     denormals: bool = False,
     winograd: int = 2,
@@ -220,6 +301,7 @@ def compile_step(
         optimizer: from ``cr.optim``.
         key: for models with random layers, from ``cr.random.key``; each update gets its own numbers out of it.
         state: the optimizer's, to go on from; None for a fresh one.
+        metrics: what else to measure, by name, ``(model(x), y) -> one number``; ``step.measured`` has the numbers.
         threads: how many run it, at most; by default ``CHAINRULE_THREADS``, or all processors.
         denormals: whether to compute with numbers below the smallest normal one (1.2e-38 in float32), as NumPy
             does, or take them for zero, as jax does. They come from moments of units whose gradient stays zero, and
@@ -247,6 +329,7 @@ def compile_step(
         optimizer,
         key=key,
         state=state,
+        metrics=metrics,
         threads=threads,
         denormals=denormals,
         winograd=as_winograd("compile_step", winograd),

@@ -394,6 +394,6 @@ def _static(value: Any) -> Hashable:
         return tuple((name, _static(item)) for name, item in items.items())
     if isinstance(value, (list, tuple)):
         return kind, tuple(map(_static, cast("tuple[Any, ...]", value)))
-    if isinstance(value, (float, int, bool, str, bytes, type(None))):
+    if isinstance(value, (float, int, bool, str, bytes, frozenset, type(None))):
         return static_key(value)
     return _Same(value)

@@ -165,9 +165,21 @@ def head_of_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node],
 def head_of_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:
     """The gradient of a convolution for its kernel."""
     node = group.members[0]
-    x, _ = node.inputs
+    x, g = node.inputs
     end = finish(group, grouping, needed, target, batched=False)
     problem = _convolution(node, x.shape, node.shape, end)
+    if _is_product(problem) and _pays_to_pack(problem):
+        pixels, m, n = problem.images * problem.size[0] * problem.size[1], problem.channels, problem.outputs
+
+        def product(right: Operand) -> matmul.Product:
+            return matmul.Product(m, n, pixels, problem.dtype, (1, m), (n, 1), n, epilogue=end.epilogue)
+
+        before: list[Step] = []
+        left = dense(grouping.sights[x], x, before, target)
+        sight, unseen = grouping.sights[g], dict.fromkeys(group.prologues)
+        return ProductHead(
+            end, left, g, sight, is_dense(sight, g.shape), dense, product, target, before, unseen
+        )
     how = _filter(problem, winograd_gradient.suits, target)
     if how:
         lower = partial(winograd_gradient.lower_weight_gradient, how=how)
@@ -223,8 +235,23 @@ def _filter(
     return next((how for how in FILTERS if how.outputs <= target.winograd and suits(problem, how)), None)
 
 
+_FEW_PIXELS, _FAR, _MANY_SUMS = 1000, 4096, 1 << 21
+"""From where on packing pays: fewer pixels; bytes from pixel to pixel, and bytes of the sums, of at least so many."""
+
+
+def _pays_to_pack(problem: Convolution) -> bool:
+    """Whether the gradient of a kernel of one pixel is faster as a product of matrices, which packs what it reads.
+
+    The direct sums read a few channels at each pixel: far apart they share the sets of the cache, and are too few to
+    make up for the parts that are added at the end if the kernel is large.
+    """
+    pixels, size = problem.images * problem.size[0] * problem.size[1], problem.dtype.itemsize
+    sums = problem.channels * problem.outputs * size
+    return pixels < _FEW_PIXELS or problem.channels * size >= _FAR or sums >= _MANY_SUMS
+
+
 def _is_product(problem: Convolution) -> bool:
-    """Whether a gradient for the images is a product of matrices: kernels of one pixel that see each pixel once."""
+    """Whether a gradient is a product of matrices: kernels of one pixel that see each pixel once."""
     plain = problem.kernel == problem.stride == (1, 1) and not any(map(any, problem.padding))
     return plain and problem.groups == 1
 

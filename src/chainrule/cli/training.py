@@ -1,0 +1,181 @@
+"""``chainrule train``, ``predict`` and ``plot``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chainrule import train
+from chainrule.cli.printing import Json, make_console, print_json
+from chainrule.errors import ArgumentError
+from chainrule.show import draw_run, show_drawn, show_predictions, show_training
+
+
+class OptimizerName(StrEnum):
+    """Optimizers, by their names in ``cr.optim``."""
+
+    adam = "adam"
+    adamw = "adamw"
+    rmsprop = "rmsprop"
+    adagrad = "adagrad"
+    momentum = "momentum"
+    nesterov = "nesterov"
+    gradient_descent = "gradient_descent"
+
+
+class ScheduleName(StrEnum):
+    """Learning-rate schedules, by their names in ``cr.optim``."""
+
+    constant = "constant"
+    one_cycle = "one_cycle"
+    cosine = "cosine"
+
+
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/latest.", show_default=False)
+]
+
+
+def train_command(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="digits, mnist, fashion-mnist, cifar10; or a folder of pictures, a .csv or an .npz file.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="linear, mlp, lenet, cnn, resnet20 ... resnet152; default: one that suits the data."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often each example is used.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples in a step.")] = None,
+    optimizer: Annotated[OptimizerName | None, typer.Option(help="How a gradient becomes a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Length of a step, the largest if it changes.")
+    ] = None,
+    schedule: Annotated[ScheduleName | None, typer.Option(help="How the learning rate changes.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Pull of the weights to zero.")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Changes of training images: crop, flip, crop,flip or none.")
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of the training examples to watch instead of the test examples.")
+    ] = 0.0,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop at a steady loss: epochs without a smaller one.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder for the run; default: a new one in runs/.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with this run.", show_default=False)
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(metavar="STEPS", help="Save within epochs too.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="How many compute, at most.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network, and keep it in a folder.
+
+    The folder holds checkpoints, a log and the trained parameters; a run that was stopped goes on with --resume, and
+    ends with the same bits. What is not said is chosen to suit the data.
+
+    For example: chainrule train fashion-mnist --model cnn --epochs 6
+    """
+    if resume is not None:
+        asked = {"model": model, "epochs": epochs, "optimizer": optimizer, "run": run, "DATA": data}
+        other = [name for name, value in asked.items() if value is not None]
+        if other:
+            raise ArgumentError(
+                f"--resume goes on as the run began: {other[0]} cannot change", fix="leave it out"
+            )
+        events = train.resume(resume, threads=threads, checkpoint_every=checkpoint_every)
+    elif data is None:
+        raise ArgumentError("train: no data is named", fix="chainrule train digits, or --resume runs/latest")
+    else:
+        plan = train.Plan(
+            data,
+            model,
+            epochs,
+            batch_size,
+            optimizer and optimizer.value,
+            learning_rate,
+            schedule and schedule.value,
+            weight_decay,
+            None if augment is None else tuple(name for name in augment.split(",") if name != "none"),
+            validation,
+            patience,
+            seed,
+        )
+        events = train.begin(plan, run, threads=threads, checkpoint_every=checkpoint_every)
+    _follow(events, as_json)
+
+
+def _follow(events: Iterator[train.Event], as_json: bool) -> None:
+    if not as_json:
+        show_training(events, make_console())
+        return
+    hidden = train.Stepped, train.Saved
+    started, *ended, finished = [event.to_dict() for event in events if not isinstance(event, hidden)]
+    print_json({"version": 2, "started": started, "epochs": ended, "finished": finished})
+
+
+def predict_command(
+    run: Run,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Picture files.", show_default=False)
+    ],
+    invert: Annotated[
+        bool,
+        typer.Option(
+            "--invert", help="Swap black and white, for ink on paper where training had light on dark."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a trained network sees in pictures.
+
+    A picture of another size is scaled and cut to that of the training pictures, which is said.
+
+    For example: chainrule predict runs/latest photo.png
+    """
+    found = train.load(run).see(images, invert=invert)
+    if as_json:
+        print_json({"version": 1, "run": str(run), "predictions": [one.to_dict() for one in found]})
+    else:
+        show_predictions(found, make_console())
+
+
+def plot_command(
+    run: Run,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures; default: figures/ in the run.", show_default=False),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write an event file for TensorBoard too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw what a run has learned, as PNG files.
+
+    Curves of loss and accuracy, the confusion of classes, the size of gradients and updates, weights as templates,
+    filters, and activations for an example.
+    """
+    drawn = draw_run(run, into)
+    if tensorboard:
+        drawn.files["tensorboard"] = train.export_tensorboard(run)
+    if as_json:
+        print_json({"version": 1, **drawn.to_dict()})
+    else:
+        show_drawn(drawn, make_console())

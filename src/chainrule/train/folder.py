@@ -1,0 +1,255 @@
+"""The folder of a run, which a person can read::
+
+runs/digits-mlp-1/
+  run.json            what was asked for: data, model, loss, optimizer, settings
+  log.jsonl           an event a line: steps, epochs, the end
+  epochs.csv          a row an epoch
+  checkpoints/        the last two, and the best; see `chainrule.train.checkpoint`
+  model.safetensors   the trained parameters and buffers, once the run has ended
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chainrule.errors import DataError
+from chainrule.primitive import Array
+from chainrule.train import atomic, checkpoint
+
+VERSION = 1
+ABOUT, LOG, TABLE, WEIGHTS, CHECKPOINTS = (
+    "run.json",
+    "log.jsonl",
+    "epochs.csv",
+    "model.safetensors",
+    "checkpoints",
+)
+KEPT = 2
+"""Checkpoints that are kept beside the best: if the newest is damaged there is one before it."""
+_LONGEST = 1 << 20
+"""Bytes of a line of the log that is read."""
+
+
+class RunFolder:
+    """A run on disk; made by :meth:`create` or :meth:`open`.
+
+    Attributes:
+        path: the folder.
+        about: what ``run.json`` says.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path, self.about = path, about
+        self._log: io.BufferedWriter | None = None
+        self._lock: Any = None
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], about: Mapping[str, Any]) -> RunFolder:
+        """A new folder.
+
+        Args:
+            path: must not exist, or be empty.
+            about: JSON-ready: what was asked for.
+
+        Raises:
+            DataError: there is something already, or the folder cannot be made.
+        """
+        folder = Path(path)
+        if folder.exists() and (not folder.is_dir() or not all(map(atomic.is_temporary, folder.iterdir()))):
+            what = "a run" if (folder / ABOUT).exists() else "something else"
+            raise DataError(
+                f"{folder} holds {what} already",
+                fix="choose another folder"
+                + (", or go on with that run: resume=True" if what == "a run" else ""),
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"{folder} cannot be made: {error.strerror or error}",
+                fix="choose a folder that can be written to",
+            ) from None
+        document = {"version": VERSION, **about}
+        atomic.write(folder / ABOUT, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+        return cls(folder, document)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """A folder that is there.
+
+        Raises:
+            DataError: it is no run, or one of another version.
+        """
+        folder = resolved(Path(path))
+        if not (folder / ABOUT).is_file():
+            raise DataError(
+                f"{folder} is no run: it has no {ABOUT}", fix="pass the folder that chainrule train has named"
+            )
+        about = checkpoint.read_json(folder / ABOUT)
+        if about.get("version") != VERSION:
+            raise DataError(
+                f"{folder} is a run of version {about.get('version')!r}, this chainrule reads {VERSION}",
+                fix="use the chainrule that made it",
+            )
+        return cls(folder, about)
+
+    def claim(self) -> None:
+        """Keep other processes from writing here, until :meth:`close` or the end of this one; tidy up.
+
+        Raises:
+            DataError: another process trains into this folder.
+        """
+        from filelock import FileLock, Timeout  # which only those need who train
+
+        self._lock = FileLock(self.path / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise DataError(
+                f"another process trains into {self.path}", fix="wait for it, or choose another folder"
+            ) from None
+        folder = self.path / CHECKPOINTS
+        folder.mkdir(exist_ok=True)
+        for place in (self.path, folder):
+            for left in filter(atomic.is_temporary, place.iterdir()):
+                left.unlink()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        if self._lock is not None:
+            self._lock.release()
+
+    def begin_log(self, size: int) -> None:
+        """Write after the first ``size`` bytes of the log; what came later is not part of the run any more."""
+        file = open(self.path / LOG, "ab")  # noqa: SIM115 - it stays open while the run goes on
+        if file.tell() > size:
+            file.truncate(size)
+        self._log = file
+
+    def write_log(self, event: Mapping[str, Any]) -> None:
+        """Add a line."""
+        assert self._log is not None
+        self._log.write((json.dumps(event, allow_nan=False) + "\n").encode())
+
+    def flush_log(self) -> int:
+        """Have all lines on the disk; returns their bytes."""
+        assert self._log is not None
+        self._log.flush()
+        os.fsync(self._log.fileno())
+        return self._log.tell()
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The log's events; a last line that was cut off is left out.
+
+        Raises:
+            DataError: a line is not what the log has.
+        """
+        path = self.path / LOG
+        if not path.exists():
+            return
+        with open(path, "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    event = None
+                if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+                    raise DataError(f"{path}: line {number} is no event", fix="remove the line")
+                yield event
+
+    def write_table(self) -> None:
+        """``epochs.csv`` anew, out of the log."""
+        epochs = [event for event in self.events() if event["event"] == "EpochEnded"]
+        rows = [
+            {
+                "epoch": e["epoch"],
+                **{f"{part}_{name}": v for part in ("train", "valid") for name, v in e[part].items()},
+                "learning_rate": e["learning_rate"],
+                "seconds": e["seconds"],
+            }
+            for e in epochs
+        ]
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]) if rows else ["epoch"], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        atomic.write(self.path / TABLE, text.getvalue().encode())
+
+    def save(self, updates: int, arrays: Mapping[str, Array], progress: Mapping[str, Any]) -> Path:
+        """Write a checkpoint, then remove those that are not needed any more."""
+        folder = self.path / CHECKPOINTS
+        written = checkpoint.save(folder, updates, arrays, progress)
+        best = f"step-{progress.get('best_updates', -1):08d}.json"
+        for old in checkpoint.found(folder)[:-KEPT]:
+            if old.name != best:
+                old.unlink()
+                old.with_suffix(".safetensors").unlink(missing_ok=True)
+        return written
+
+    def write_weights(self, arrays: Mapping[str, Array]) -> None:
+        """``model.safetensors``: what a trained model is made of."""
+        atomic.write(self.path / WEIGHTS, checkpoint.packed(arrays))
+
+    def newest(self) -> checkpoint.Checkpoint | None:
+        """The last checkpoint that is whole; warns of those that are not. None if there is none at all.
+
+        Raises:
+            DataError: there are some, and none is whole.
+        """
+        error: DataError | None = None
+        for path in reversed(checkpoint.found(self.path / CHECKPOINTS)):
+            try:
+                return checkpoint.load(path)
+            except DataError as wrong:
+                error = wrong
+                warnings.warn(f"{wrong.message}; going on from an earlier one", UserWarning, stacklevel=3)
+        if error is not None:
+            raise error
+        return None
+
+    def weights(self) -> dict[str, Array]:
+        """Parameters and buffers by name: of the end, or of the newest checkpoint.
+
+        Raises:
+            DataError: there are none yet, or they are damaged.
+        """
+        path = self.path / WEIGHTS
+        if path.exists():
+            return checkpoint.read_arrays(path)
+        newest = self.newest()
+        if newest is None:
+            raise DataError(f"{self.path} has no parameters yet", fix="train until the first epoch has ended")
+        return newest.arrays
+
+
+def resolved(path: Path) -> Path:
+    """The folder that ``latest`` stands for, where links cannot be made and it is a file with a name."""
+    if path.is_file() and path.name == "latest":
+        name = path.read_text(encoding="utf-8").strip()
+        if name and Path(name).name == name:
+            return path.with_name(name)
+    return path
+
+
+def point_latest(folder: Path) -> None:
+    """Let ``latest`` beside a run's folder stand for it."""
+    link, temporary = folder.with_name("latest"), folder.with_name(f".latest-{os.getpid()}")
+    try:
+        temporary.symlink_to(folder.name, target_is_directory=True)
+        os.replace(temporary, link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        if not link.is_symlink() and not link.is_dir():
+            atomic.write(link, f"{folder.name}\n".encode())

@@ -1,0 +1,88 @@
+"""Runs that begin from a plan, and runs that go on."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chainrule.errors import DataError
+from chainrule.train.events import Event
+from chainrule.train.fitting import run
+from chainrule.train.folder import RunFolder, point_latest
+from chainrule.train.plan import Plan, prepare
+
+RUNS = Path("runs")
+"""Where runs are kept that are given no folder."""
+
+
+def begin(
+    plan: Plan,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    checkpoint_every: int | None = None,
+) -> Iterator[Event]:
+    """Train by a plan.
+
+    Args:
+        plan: what to train.
+        folder: for the run; None for a new one in ``runs/``, for which ``runs/latest`` then stands.
+        threads, checkpoint_every: as for :func:`chainrule.train.run`.
+
+    Returns:
+        What :func:`chainrule.train.run` yields.
+
+    Raises:
+        DataError: the data is missing or not what it should be, or the folder holds something.
+        ArgumentError: a name is unknown, or a number out of its range.
+    """
+    work = prepare(plan)
+    chosen = _new_folder(work.plan) if folder is None else Path(folder)
+    events = run(
+        work.model,
+        work.data,
+        work.loss,
+        work.optimizer,
+        **work.settings,
+        folder=chosen,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+    )
+    if folder is None:
+        point_latest(chosen)
+    return events
+
+
+def resume(
+    folder: str | os.PathLike[str], *, threads: int | None = None, checkpoint_every: int | None = None
+) -> Iterator[Event]:
+    """Go on with a run that ``begin`` began. Arguments, result and errors as there."""
+    kept = RunFolder.open(folder)
+    if "plan" not in kept.about:
+        raise DataError(
+            f"{kept.path} was trained by a program",
+            fix="go on with that program: cr.train.fit(..., folder=..., resume=True)",
+        )
+    work = prepare(Plan.from_dict(kept.about["plan"]))
+    settings: dict[str, Any] = {**work.settings, "folder": kept.path, "resume": True}
+    return run(
+        work.model,
+        work.data,
+        work.loss,
+        work.optimizer,
+        **settings,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+    )
+
+
+def _new_folder(plan: Plan) -> Path:
+    """``runs/digits-mlp-1``, or the next number that is free."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(plan.data).stem) or "data"
+    number = 1
+    while (RUNS / f"{stem}-{plan.model}-{number}").exists():
+        number += 1
+    return RUNS / f"{stem}-{plan.model}-{number}"

@@ -1,0 +1,154 @@
+"""What training changes: arrays by name, and where in the run it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from chainrule import trees
+from chainrule.errors import DataError
+from chainrule.node import as_node
+from chainrule.primitive import Array
+from chainrule.tensor import tensor
+from chainrule.train.step import buffers_of, with_buffers
+
+PARAMETERS, BUFFERS, OPTIMIZER = "parameters/", "buffers/", "optimizer/"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        epoch: the one that is going on, from 1.
+        step: how many of its steps are done.
+        updates: how many are done in all.
+        sums: over the epoch's examples so far, of loss and metrics by name.
+        examples: how many they are.
+        best, best_updates: the least loss on held-out examples, and after how many updates.
+        waited: epochs since it last fell by more than the tolerance.
+        gradients: root mean square of each parameter's gradient in the last step of the last whole epoch, by path.
+        seconds: that earlier parts of the run took.
+        log_bytes: size of the log.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    updates: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    examples: int = 0
+    best: float = math.inf
+    best_updates: int = -1
+    waited: int = 0
+    gradients: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    log_bytes: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready and exact: what JSON has no number for is text."""
+        return {f.name: _exact(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Progress:
+        """What :meth:`to_dict` wrote.
+
+        Raises:
+            DataError: it did not write this.
+        """
+        known = {f.name: f for f in fields(cls)}
+        if set(document) != set(known):
+            strange = sorted(set(document) ^ set(known))[0]
+            raise DataError(f"a checkpoint's progress: {strange!r} is missing or unknown", fix=_FIX)
+        whole = {"epoch", "step", "updates", "examples", "best_updates", "waited", "log_bytes"}
+        try:
+            values = {name: _number(value, name in whole) for name, value in document.items()}
+        except (TypeError, ValueError, OverflowError):
+            raise DataError("a checkpoint's progress holds something else than numbers", fix=_FIX) from None
+        return cls(**values)
+
+
+_FIX = "use an earlier checkpoint of the same run"
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _exact(item) for name, item in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any, whole: bool) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _number(item, False) for name, item in value.items()}
+    if whole and type(value) is not int:
+        raise ValueError(value)
+    return value if whole else float(value)
+
+
+def arrays_of(parts: Any) -> dict[str, Array]:
+    """Model, optimizer's state and buffers as arrays by name."""
+    model, state, buffers = parts
+    found = {PARAMETERS + path: value for path, value in _leaves(model)}
+    found |= {BUFFERS + path: value for path, value in buffers.items()}
+    found |= {OPTIMIZER + path: value for path, value in _leaves(state)}
+    return {name: as_node(value).array() for name, value in found.items()}
+
+
+def model_from(arrays: Mapping[str, Array], model: Any, where: str) -> Any:
+    """The model with the parameters and buffers among these arrays.
+
+    Args:
+        arrays: by name, as :func:`arrays_of` gives them.
+        model: of the same kind.
+        where: what they come from, for messages.
+
+    Raises:
+        DataError: some are missing, are too many, or have another shape or dtype.
+    """
+    kept = {name: value for name, value in arrays.items() if not name.startswith(OPTIMIZER)}
+    expected = {PARAMETERS + path: value for path, value in _leaves(model)}
+    expected |= {BUFFERS + path: value for path, value in buffers_of(model).items()}
+    _require_same(kept, expected, where)
+    pairs = zip(trees.paths(model), trees.leaves(model), strict=True)
+    fresh = [tensor(kept[PARAMETERS + path], requires_grad=p.tracked, name=p.name) for path, p in pairs]
+    new = trees.unflatten(trees.flatten(model)[1], fresh)
+    return with_buffers(new, {path: tensor(kept[BUFFERS + path]) for path in buffers_of(model)})
+
+
+def state_from(arrays: Mapping[str, Array], fresh: Any, where: str) -> Any:
+    """The optimizer's state among these arrays, nested as a fresh one.
+
+    Raises:
+        DataError: some are missing, are too many, or have another shape or dtype.
+    """
+    kept = {name: value for name, value in arrays.items() if name.startswith(OPTIMIZER)}
+    pairs = _leaves(fresh)
+    _require_same(kept, {OPTIMIZER + path: value for path, value in pairs}, where)
+    return trees.unflatten(trees.flatten(fresh)[1], [tensor(kept[OPTIMIZER + path]) for path, _ in pairs])
+
+
+def _leaves(tree: Any) -> list[tuple[str, Any]]:
+    return list(zip(trees.paths(tree), trees.leaves(tree), strict=True))
+
+
+def _require_same(found: Mapping[str, Array], expected: Mapping[str, Any], where: str) -> None:
+    fix = "load it into the model that was trained, with the same optimizer"
+    for name in sorted(set(found) ^ set(expected)):
+        what = "lacks" if name in expected else "also has"
+        raise DataError(f"{where} does not belong to this model: it {what} {name}", fix=fix)
+    for name, value in expected.items():
+        got, wanted = found[name], as_node(value).spec
+        if got.shape != wanted.shape or got.dtype != wanted.dtype:
+            raise DataError(
+                f"{where} does not belong to this model: {name} is {got.dtype}{list(got.shape)}, expected {wanted}",
+                fix=fix,
+            )
+
+
+def copied(parts: Any) -> Any:
+    """The same with memory of its own."""
+    leaves, structure = trees.flatten(parts)
+    return trees.unflatten(structure, [tensor(np.array(as_node(leaf).array())) for leaf in leaves])

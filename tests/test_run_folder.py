@@ -1,0 +1,408 @@
+"""Runs on disk: what is in the folder, how it is resumed, and what happens to those that are damaged."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, train
+from chainrule.errors import ArgumentError, DataError, DivergenceError
+from chainrule.train import atomic, checkpoint
+
+KEYS = cr.random.split(cr.random.key(3), 3)
+
+
+def work(folder: Any = None, **changes: Any) -> dict[str, Any]:
+    """A small classifier with random layers and running averages, and 7 steps of an epoch."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (100, 2)).astype(np.float32)
+    y = ((x**2).sum(1) > 0.6).astype(np.int64)
+    data = cr.data.Dataset(x[:70], y[:70], x[70:], y[70:], ("inside", "outside"))
+    layers = (
+        nn.Linear(2, 8, key=KEYS[0]),
+        nn.BatchNorm(8),
+        cr.relu,
+        nn.Dropout(0.2),
+        nn.Linear(8, 2, key=KEYS[1]),
+    )
+    given = {"model": nn.Sequential(*layers), "data": data, "loss": nn.softmax_cross_entropy}
+    given |= {
+        "optimizer": cr.optim.adam(0.02),
+        "epochs": 4,
+        "batch_size": 10,
+        "key": KEYS[2],
+        "folder": folder,
+    }
+    return {**given, **changes}
+
+
+def numbers(folder: Path) -> dict[str, bytes]:
+    return {
+        name: array.tobytes() for name, array in checkpoint.read_arrays(folder / "model.safetensors").items()
+    }
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    events = train.RunFolder.open(folder).events()
+    return [{k: v for k, v in event.items() if k not in ("seconds", "folder")} for event in events]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train.fit(**work(folder))
+    return folder
+
+
+def test_a_person_can_read_it(whole: Path):
+    assert {p.name for p in whole.iterdir()} - {".lock"} == {
+        "run.json",
+        "log.jsonl",
+        "epochs.csv",
+        "checkpoints",
+        "model.safetensors",
+    }
+    about = json.loads((whole / "run.json").read_text())
+    assert about["version"] == 1 and about["loss"] == "softmax_cross_entropy"
+    assert about["optimizer"]["name"] == "adam" and about["settings"]["epochs"] == 4
+    assert about["data"]["sizes"] == {"train": 70, "test": 30} and about["data"]["classes"] == [
+        "inside",
+        "outside",
+    ]
+    assert about["model"]["parameters"]["layers.0.weight"] == [2, 8]
+    with open(whole / "epochs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "learning_rate"} < set(rows[0])
+    names = [event["event"] for event in logged(whole)]
+    assert names == ["Started", *(["Stepped"] * 7 + ["EpochEnded"]) * 4, "Finished"]
+
+
+def test_the_trained_parameters_are_kept(whole: Path):
+    given = work()
+    finished = train.fit(**given)
+    trained = train.load(whole, given["model"])
+    for path, value in finished.model.parameters().items():
+        np.testing.assert_array_equal(trained.model.parameters()[path].numpy(), value.numpy())
+    for path, value in finished.model.buffers().items():
+        np.testing.assert_array_equal(trained.model.buffers()[path].numpy(), value.numpy())
+    x, y = given["data"].prepared("test")
+    assert (trained.probabilities(x).argmax(-1) == y).mean() == pytest.approx(finished.test_accuracy)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7, 9, 16, 28])
+def test_a_run_that_is_left_goes_on_with_the_same_bits(tmp_path: Path, whole: Path, stop: int):
+    """Stopped after so many steps, with checkpoints every 3 steps and after each epoch."""
+    events = train.run(**work(tmp_path / "run", checkpoint_every=3))
+    steps = 0
+    for event in events:
+        steps += isinstance(event, train.Stepped)
+        if steps == stop:
+            break
+    events.close()
+    started = next(iter(train.run(**work(tmp_path / "run", checkpoint_every=3, resume=True))))
+    assert isinstance(started, train.Started) and stop - 3 < started.done + 1 and started.done <= stop
+    train.fit(**work(tmp_path / "run", checkpoint_every=3, resume=True))
+    assert numbers(tmp_path / "run") == numbers(whole)
+    assert logged(tmp_path / "run") == logged(whole)
+
+
+def test_resuming_what_is_not_there_begins_it(tmp_path: Path, whole: Path):
+    train.fit(**work(tmp_path / "run", resume=True))
+    assert numbers(tmp_path / "run") == numbers(whole)
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path: Path):
+    long, short = tmp_path / "long", tmp_path / "short"
+    train.fit(**work(long, epochs=6))
+    train.fit(**work(short, epochs=4))
+    train.fit(**work(short, epochs=6, resume=True))
+    assert numbers(short) == numbers(long)
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from test_run_folder import train, work
+print("ready", flush=True)
+train.fit(**work(sys.argv[1], epochs=30, checkpoint_every=2, resume=True))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_kill_at_any_moment(tmp_path: Path):
+    """Killed without warning again and again, a run stays readable, moves on, and ends as one that was not."""
+    train.fit(**work(tmp_path / "whole", epochs=30))
+    folder = tmp_path / "run"
+    done, kills = -1, 0
+    for attempt in range(60):
+        command = [sys.executable, "-c", PROGRAM, str(folder), str(Path(__file__).parent)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None and process.stdout.readline() == "ready\n", process.communicate()
+        try:
+            process.wait(0.15 + 0.037 * (attempt % 17))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        _, complaints = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), complaints
+        if process.returncode == 0:
+            break
+        if folder.exists() and (folder / "run.json").exists():
+            kept = train.RunFolder.open(folder).newest()  # which warns of any checkpoint that is not whole
+            reached = kept.progress["updates"] if kept else 0
+            assert reached >= done
+            done = reached
+    assert kills >= 3
+    assert numbers(folder) == numbers(tmp_path / "whole")
+    assert not [path for path in folder.rglob("*") if atomic.is_temporary(path)]
+
+
+def test_nothing_is_overwritten(tmp_path: Path, whole: Path):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="holds a run already") as caught:
+        train.fit(**work(whole))
+    assert "resume=True" in (caught.value.fix or "")
+    for change, what in (
+        ({"batch_size": 20}, r"another settings \(batch_size: 10, now 20\)"),
+        ({"optimizer": cr.optim.adam(0.1)}, r"another optimizer \(learning_rate: 0.02, now 0.1\)"),
+        ({"model": nn.Linear(2, 2, key=KEYS[0])}, r"another model \(class: Sequential, now Linear\)"),
+        ({"loss": nn.mean_squared_error}, r"another loss"),
+        ({"key": cr.random.key(9)}, "another settings \\(key"),
+    ):
+        with pytest.raises(ArgumentError, match=what):
+            train.fit(**work(whole, resume=True, **change))
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to mother.txt").write_text("dear")
+    with pytest.raises(DataError, match="holds something else already"):
+        train.fit(**work(tmp_path / "letters"))
+
+
+def test_other_data_of_the_same_shape(whole: Path):
+    given = work(whole, resume=True)
+    given["data"] = given["data"].replace(train_x=given["data"].train_x + 1)
+    with pytest.raises(ArgumentError, match="another data \\(sha256"):
+        train.fit(**given)
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path):
+    events = train.run(**work(tmp_path / "run"))
+    next(events)
+    with pytest.raises(DataError, match="another process trains into"):
+        train.run(**work(tmp_path / "run", resume=True))
+    events.close()
+    train.fit(**work(tmp_path / "run", resume=True))
+
+
+def damaged(whole: Path, folder: Path) -> tuple[Path, Path]:
+    """A copy of a run, and the file of its newest checkpoint."""
+    shutil.copytree(whole, folder)
+    return folder, checkpoint.found(folder / "checkpoints")[-1]
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, whole: Path):
+    folder, newest = damaged(whole, tmp_path / "run")
+    content = bytearray(newest.with_suffix(".safetensors").read_bytes())
+    content[-1] ^= 1
+    newest.with_suffix(".safetensors").write_bytes(content)
+    with pytest.warns(UserWarning, match="another SHA-256; going on from an earlier one"):
+        train.fit(**work(folder, resume=True))
+    assert numbers(folder) == numbers(whole)
+
+
+def test_no_checkpoint_is_whole(tmp_path: Path, whole: Path):
+    folder, _ = damaged(whole, tmp_path / "run")
+    for path in checkpoint.found(folder / "checkpoints"):
+        path.with_suffix(".safetensors").unlink()
+    warned = pytest.warns(UserWarning, match="going on from an earlier one")
+    with warned, pytest.raises(DataError, match="cannot be read: No such file"):
+        train.fit(**work(folder, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda head: {**head, "version": 9}, "it has version 9, expected 1"),
+        (lambda head: {**head, "arrays": None}, "it does not describe a checkpoint"),
+        (lambda head: [head], "it holds a list, expected a JSON object"),
+        (lambda head: {**head, "arrays": {**head["arrays"], "bytes": 1}}, "bytes, expected 1"),
+    ],
+)
+def test_a_checkpoint_that_is_not_what_it_claims(tmp_path: Path, whole: Path, change: Any, message: str):
+    _, newest = damaged(whole, tmp_path / "run")
+    newest.write_text(json.dumps(change(json.loads(newest.read_text()))))
+    with pytest.raises(DataError, match=message):
+        checkpoint.load(newest)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "it is no JSON"),
+        ('{"version": 1, "version": 2}', "it has the name 'version' twice"),
+        ("[" * 100_000, "it is no JSON"),
+        (" " * ((1 << 24) + 1), "more than 16777216"),
+        ("", "it is no JSON"),
+    ],
+    ids=["cut off", "a name twice", "deep", "huge", "empty"],
+)
+def test_hostile_json(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "step-00000001.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        checkpoint.load(path)
+
+
+def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "its header claims 0 bytes, and the file has 0"),
+        (safetensors({}, length=1 << 60), "its header claims 1152921504606846976 bytes"),
+        (safetensors({"a": {**ONE, "shape": [1 << 60]}}, bytes(4)), "it is no safetensors file of numbers"),
+        (
+            safetensors({"a": {**ONE, "data_offsets": [0, 400]}}, bytes(4)),
+            "it is no safetensors file of numbers",
+        ),
+        (safetensors({"a": {**ONE, "dtype": "X9"}}, bytes(4)), "it is no safetensors file of numbers"),
+        (
+            safetensors(
+                b'{"a":' + json.dumps(ONE).encode() + b',"a":' + json.dumps(ONE).encode() + b"}", bytes(4)
+            ),
+            "it has the name 'a' twice",
+        ),
+        (safetensors(b"not json"), "it is no JSON"),
+        (safetensors({"a": ONE, "b": ONE}, bytes(4)), "it is no safetensors file of numbers"),
+    ],
+    ids=["empty", "long header", "large shape", "beyond the end", "dtype", "a name twice", "text", "overlap"],
+)
+def test_hostile_arrays(tmp_path: Path, content: bytes, message: str):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        checkpoint.read_arrays(path)
+
+
+def test_names_in_files_are_never_paths(tmp_path: Path, whole: Path):
+    folder, _ = damaged(whole, tmp_path / "run")
+    arrays = checkpoint.read_arrays(folder / "model.safetensors")
+    arrays["/etc/passwd"] = np.zeros(1, np.float32)
+    (folder / "model.safetensors").write_bytes(checkpoint.packed(arrays))
+    with pytest.raises(DataError, match="does not belong to this model: it also has /etc/passwd"):
+        train.load(folder, work()["model"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("parameters/layers.0.bias"), "it lacks parameters/layers.0.bias"),
+        (
+            lambda a: a.update({"parameters/layers.0.bias": np.zeros(3, np.float32)}),
+            r"parameters/layers.0.bias is float32\[3\], expected float32\[8\]",
+        ),
+        (
+            lambda a: a.update({"buffers/layers.1.mean": np.zeros(8, np.float64)}),
+            r"buffers/layers.1.mean is float64\[8\], expected float32\[8\]",
+        ),
+    ],
+)
+def test_parameters_of_another_model(tmp_path: Path, whole: Path, change: Any, message: str):
+    folder, _ = damaged(whole, tmp_path / "run")
+    arrays = checkpoint.read_arrays(folder / "model.safetensors")
+    change(arrays)
+    (folder / "model.safetensors").write_bytes(checkpoint.packed(arrays))
+    with pytest.raises(DataError, match=message):
+        train.load(folder, work()["model"])
+
+
+def test_a_run_of_another_version(tmp_path: Path, whole: Path):
+    folder, _ = damaged(whole, tmp_path / "run")
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**about, "version": 7}))
+    for attempt in (
+        lambda: train.load(folder, work()["model"]),
+        lambda: train.fit(**work(folder, resume=True)),
+    ):
+        with pytest.raises(DataError, match="is a run of version 7, this chainrule reads 1"):
+            attempt()
+
+
+def test_no_run_at_all(tmp_path: Path):
+    with pytest.raises(DataError, match=r"is no run: it has no run\.json"):
+        train.load(tmp_path / "nowhere")
+    train.fit(**work(tmp_path / "run", epochs=1))
+    with pytest.raises(DataError, match="was trained by a program: how its model is built is not noted"):
+        train.load(tmp_path / "run")
+
+
+def test_a_log_that_was_cut_off_is_read_up_to_there(tmp_path: Path, whole: Path):
+    folder, _ = damaged(whole, tmp_path / "run")
+    log = folder / "log.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:5]) + lines[5][:-4])
+    assert logged(folder) == logged(whole)[:5]
+    log.write_bytes(lines[0] + b"nonsense\n" + lines[1])
+    with pytest.raises(DataError, match="line 2 is no event"):
+        logged(folder)
+
+
+def test_nan_names_the_last_good_checkpoint(tmp_path: Path):
+    """After 9 good steps the rate becomes enormous: the checkpoint of step 9 is named, and is there."""
+    rate = lambda update: np.where(update < 9, 0.01, 1e30)
+    with pytest.raises(DivergenceError) as caught:
+        train.fit(**work(tmp_path / "run", optimizer=cr.optim.gradient_descent(rate), checkpoint_every=3))
+    kept = checkpoint.found(tmp_path / "run" / "checkpoints")[-1]
+    assert caught.value.message.endswith(f"The last good checkpoint is {kept}")
+    assert "the first result that is not finite is that of layers." in caught.value.message
+    assert all(np.isfinite(a).all() for a in checkpoint.load(kept).arrays.values())
+
+
+def test_old_checkpoints_go_and_the_best_stays(whole: Path):
+    kept = checkpoint.found(whole / "checkpoints")
+    losses = [event["valid"]["loss"] for event in logged(whole) if event["event"] == "EpochEnded"]
+    best = f"step-{7 * (1 + int(np.argmin(losses))):08d}.json"
+    assert {path.name for path in kept} == {best, "step-00000021.json", "step-00000028.json"}
+
+
+def test_a_disk_that_is_full(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, newest = damaged(whole, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="cannot be written: No space left on device"):
+        checkpoint.save(folder / "checkpoints", 35, checkpoint.load(newest).arrays, {})
+    assert {path: path.read_bytes() for path in (folder / "checkpoints").iterdir()} == before
+
+
+def test_checkpoints_say_what_they_hold(whole: Path):
+    newest = checkpoint.found(whole / "checkpoints")[-1]
+    head = json.loads(newest.read_text())
+    content = newest.with_suffix(".safetensors").read_bytes()
+    assert head["arrays"] == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert head["updates"] == 28
+    names = set(checkpoint.load(newest).arrays)
+    assert {"parameters/layers.0.weight", "buffers/layers.1.mean", "optimizer/mean.layers.0.weight"} < names
