@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
 import re
 
 import numpy as np
@@ -279,6 +281,8 @@ def test_attention_refuses_what_does_not_fit(attention):
         attention(x, mask=np.ones((5, 5)))
     with says(ShapeError, "causal needs as many keys as queries, got 5 queries and 4 keys"):
         nn.attention_weights(x, x[:, :4], causal=True)
+    with says(ArgumentError, "causal must be True or False, got 'no'"):
+        nn.MultiHeadAttention(6, 2, causal="no", key=KEY)
     with says(ShapeError, r"got \(2, 5, 6\) and \(2, 5, 5\)"):
         nn.attention_weights(x, x[..., :5])
 
@@ -290,6 +294,28 @@ def test_flatten_knows_its_features_without_examples():
     assert nn.Flatten()(np.ones((0, 4, 5), np.float32)).shape == (0, 20)
     assert nn.Flatten()(np.ones((2, 0, 5), np.float32)).shape == (2, 0)
     assert nn.Flatten()(np.ones(3, np.float32)).shape == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        cr.sigmoid,
+        cr.tanh,
+        cr.relu,
+        functools.partial(cr.leaky_relu, negative_slope=0.2),
+        nn.Maxout(4, 4, 2, key=KEY),
+    ],
+    ids=["sigmoid", "tanh", "relu", "leaky_relu", "maxout"],
+)
+def test_common_activations_are_layers(activation, rng: np.random.Generator):
+    """Those that the introduction to networks names; each in a model that is trained and copied."""
+    model = nn.Sequential(nn.Linear(3, 4, key=KEY), activation, nn.Linear(4, 1, key=cr.random.key(1)))
+    x, y = rng.normal(size=(16, 3)).astype(np.float32), rng.normal(size=(16, 1)).astype(np.float32)
+    step = cr.train.compile_step(model, nn.mean_squared_error, cr.optim.adam(1e-2))
+    losses = [step(x, y).item() for _ in range(100)]
+    assert losses[-1] < 0.8 * losses[0]
+    twin = pickle.loads(pickle.dumps(step.model))
+    np.testing.assert_array_equal(twin.predict(x), step.model.predict(x))
 
 
 # What holds for all
@@ -306,6 +332,14 @@ LAYERS = {
         (2, 3, 6),
     ),
 }
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_empty_batch(name: str):
+    make, shape = LAYERS[name]
+    layer, x = make(cr.float32), np.ones((0, *shape[1:]), np.float32)
+    assert layer(x).shape[0] == 0
+    assert cr.grad(lambda layer: layer(x).sum())(layer).summary().total == layer.summary().total
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -83,6 +83,15 @@ def test_images_that_are_too_small():
     models.cnn((4, 4, 1), 10, key=KEY)(images(1, 4, 4, 1))
 
 
+@pytest.mark.parametrize("name", ["linear", "mlp", "cnn", "lenet", "resnet20"])
+def test_no_images_have_no_scores(name: str):
+    model = models.build({"name": name, "input_shape": [12, 12, 1], "classes": 3}, key=KEY)
+    assert model.predict(images(0, 12, 12, 1)).shape == (0, 3)
+    assert cr.compile(model)(images(0, 12, 12, 1)).shape == (0, 3)
+    with says(ShapeError, "mean of no losses"):
+        cr.nn.softmax_cross_entropy(model(images(0, 12, 12, 1)), np.zeros(0, np.int64))
+
+
 def test_a_nan_is_not_hidden():
     for model in (models.lenet(key=KEY), models.cnn((28, 28, 1), 10, key=KEY)):
         x = images(2, 28, 28, 1)
@@ -262,6 +271,7 @@ def test_what_a_transformer_refuses():
         model(np.zeros((2, 8), np.int64))
     with says(ShapeError, r"got shape \(\)"):
         model(3)
+    assert model(np.zeros((0, 7), np.int64)).shape == (0, 7, 11)
     with says(AxisError, "id 11 is not one of 11"):
         model([[0, 11]])
     with says(DTypeError, "ids must be integers"):

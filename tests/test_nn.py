@@ -243,6 +243,20 @@ def test_sequential_as_in_keras():
     np.testing.assert_array_equal(nn.Sequential().predict(ONES), ONES)
 
 
+def test_every_module_predicts():
+    class Both(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(2, 3, key=KEY)
+
+        def __call__(self, x):
+            y = self.layer(x)
+            return {"scores": y, "best": y.argmax(axis=-1)}
+
+    found = Both().predict(ONES)
+    assert all(type(part) is np.ndarray for part in found.values())
+    np.testing.assert_array_equal(found["best"], found["scores"].argmax(-1))
+
+
 def test_sequential_refuses_what_is_no_layer():
     with says(ArgumentError, "got the class Dense"):
         nn.Sequential(nn.Dense)

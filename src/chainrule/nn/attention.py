@@ -16,7 +16,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.training import Training
 from chainrule.node import as_node
 from chainrule.ops import expand_dims, matmul, matrix_transpose, random, softmax, swapaxes, where
-from chainrule.shapes import bool_, float32
+from chainrule.shapes import as_flag, bool_, float32
 from chainrule.tensor import Tensor
 
 
@@ -44,6 +44,7 @@ def attention_weights(query: Any, key: Any, *, causal: bool = False, mask: Any =
     Source: Vaswani et al., NeurIPS 2017, section 3.2.1, arXiv:1706.03762.
     """
     q, k = as_features("attention", query), as_features("attention", key)
+    causal = as_flag("attention", "causal", causal)
     if q.ndim < 2 or k.ndim < 2 or q.shape[-1] != k.shape[-1]:
         raise ShapeError(
             f"attention: expected (*batch, queries, size) and (*batch, keys, size), got {q.shape} and {k.shape}",
@@ -137,7 +138,7 @@ class MultiHeadAttention(Module):
             Linear(size, size, key=own, bias=bias, initializer=initializer, dtype=dtype)
             for own in random.split(key, 4)
         )
-        self.causal = causal
+        self.causal = as_flag(name, "causal", causal)
         self.dropout = Dropout(rate) if (rate := as_share(name, "dropout", dropout, such=0.1)) else None
 
     def __call__(

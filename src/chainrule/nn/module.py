@@ -15,6 +15,7 @@ from chainrule.node import Node, as_node, leaf
 from chainrule.ops.cast import astype
 from chainrule.ops.create import zeros_like
 from chainrule.shapes import FLOATS, Shape
+from chainrule.tensor import no_grad
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +74,18 @@ class Module:
 
         def __getattr__(self, name: str) -> Any:
             raise habits.missing(type(self).__name__, name, habits.MODULE)
+
+    def predict(self, x: Any) -> Any:
+        """The result for ``x`` as a NumPy array, class scores for a classifier; nothing is recorded.
+
+        Several results come nested as the call gives them.
+
+        Example:
+            >>> cr.nn.Linear(2, 3, key=cr.random.key(0)).predict(np.ones((5, 2), np.float32)).shape
+            (5, 3)
+        """
+        with no_grad():
+            return trees.map_leaves(lambda y: as_node(y).numpy(), self(x))
 
     def tree_children(self) -> list[tuple[str, Any]]:
         """Parameters and child modules with their paths, in the order of the attributes."""

@@ -9,8 +9,7 @@ from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.nn.module import Module
 from chainrule.nn.training import Training, call
 from chainrule.node import as_node
-from chainrule.primitive import Array
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensor import Tensor
 
 
 def as_layer(name: str, layer: Any) -> Callable[..., Any]:
@@ -69,8 +68,3 @@ class Sequential(Module):
                 error.add_note(f"  In:  layer {i} of {len(self.layers)}: {layer!r}")
                 raise
         return y
-
-    def predict(self, x: Any) -> Array:
-        """The result for ``x`` as a NumPy array, class scores for a classifier; nothing is recorded."""
-        with no_grad():
-            return self(x).numpy()

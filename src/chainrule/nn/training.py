@@ -96,6 +96,6 @@ def takes_training(layer: Callable[..., Any]) -> bool:
     return False
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)  # classes may be made while the program runs
 def _has_argument(kind: type) -> bool:
     return "training" in inspect.signature(kind.__call__).parameters
