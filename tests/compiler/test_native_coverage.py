@@ -28,6 +28,7 @@ NUMPY = {
     "det_sign": FACTORS,
     "inv": FACTORS,
     "logabsdet": FACTORS,
+    "scan": "step by step",
     "solve": FACTORS,
     "sort": SORTING,
 }
