@@ -28,7 +28,6 @@ NUMPY = {
     "det_sign": FACTORS,
     "inv": FACTORS,
     "logabsdet": FACTORS,
-    "scan": "step by step",
     "solve": FACTORS,
     "sort": SORTING,
 }

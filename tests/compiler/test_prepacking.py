@@ -30,7 +30,7 @@ def made(*shapes, dtype="f4", seed=0):
 def unpacked(monkeypatch, graph, machine, threads=2):
     """The same program, whose kernels pack for themselves."""
     with monkeypatch.context() as patch:
-        patch.setattr(prepacking, "lower", lambda heads, _: [head.steps(None) for head in heads])
+        patch.setattr(prepacking, "lower", lambda heads, *_: [head.steps(None) for head in heads])
         return Executable(graph, machine, threads)
 
 
