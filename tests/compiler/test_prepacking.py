@@ -52,6 +52,14 @@ def layers(w, v):
     return lambda x: cr.relu(cr.relu(x @ w) @ v)
 
 
+def test_a_constant_matrix_that_is_kept_by_halves():
+    """Such a product is two partial sums, of a B that is packed in two parts."""
+    w, x = made((128, 512), (32, 128))
+    f = cr.compile(lambda x: x @ w)
+    np.testing.assert_allclose(f(x).array(), x @ w, rtol=1e-4, atol=1e-4)
+    assert "packed when compiled" in f.explain().lines[-1].note
+
+
 @machines
 @dtypes
 @pytest.mark.parametrize("rows", [1, 7, 40])
