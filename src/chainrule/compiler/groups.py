@@ -87,6 +87,8 @@ class Grouping:
         home: for each computed base node, its group.
         again: nodes that have no array, but are computed again by each group that reads them.
         opening: nodes that open a loop whose elements are found anywhere in their inputs: by an index, by a key.
+        placed: for a node that is stored as a part of another's array, how it lies there.
+        repeated: whether all of it runs many times in a row.
     """
 
     groups: list[Group]
@@ -94,6 +96,8 @@ class Grouping:
     home: dict[Node, Group]
     again: set[Node] = field(default_factory=set[Node])
     opening: set[Node] = field(default_factory=set[Node])
+    placed: dict[Node, Sight] = field(default_factory=dict[Node, Sight])
+    repeated: bool = False
 
     def arrays_read(self, x: Node) -> set[Node]:
         """The arrays in memory that are read for ``x``."""

@@ -11,6 +11,7 @@ from chainrule.autodiff.scan import Scan
 from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
 from chainrule.compiler.inplace import overwrite
 from chainrule.compiler.items import join_tasks
+from chainrule.compiler.joining import place_parts
 from chainrule.compiler.on_native import bodies, heads, loops, prepacking, repetition
 from chainrule.compiler.on_native.elements import missing, slow
 from chainrule.compiler.on_native.kernel import Kernel, one_after_the_other
@@ -57,10 +58,12 @@ def steps_of(
             cheap=is_cheap,
             seen=repeated and repeated.seen,
         )
+    grouping.repeated = repeated is not None
     needed = stored(graph, grouping, is_cheap)
     if target is not None:
         absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)
         join_tasks(graph, grouping, needed)
+        place_parts(graph, grouping, needed)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
     headed = _headed(grouping, needed, target, repeated) if target else {}

@@ -25,12 +25,13 @@ from chainrule.compiler.passes import run
 from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
+from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
-from chainrule.ops.arithmetic import Scale, abs, divide, multiply, square, subtract
+from chainrule.ops.arithmetic import Add, Scale, abs, divide, multiply, square, subtract
 from chainrule.ops.cast import AsType, astype
 from chainrule.ops.compare import LogicalNot, equal, isfinite, isnan, logical_and, logical_or, where
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
@@ -75,6 +76,8 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             return instead(node, node.op, *[astype(x, node.dtype) for x in node.inputs], **node.params)
         if node.op in _RULES:
             return _RULES[node.op](node, node.inputs[0], **node.params)
+        if node.op is Add:
+            return side_by_side(node)
         if node.op is Scale:
             return _masked(node, *node.inputs)
         if node.op is Einsum:
