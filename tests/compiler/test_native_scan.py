@@ -7,6 +7,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import trees
+from chainrule.autodiff.scan import Scan
+from chainrule.compiler import passes
 from chainrule.compiler.compiled import Executable
 from chainrule.compiler.on_native import target
 from chainrule.transforms.compiled import traced
@@ -204,3 +206,24 @@ def test_a_recorded_scan_comes_back_from_disk(tmp_path, monkeypatch):
     assert [a.tobytes() for a in first(arrays)] == [a.tobytes() for a in again(arrays)]
     for different in (other, reverse):
         assert Executable(different, MACHINE, 1)(arrays)[0].tobytes() != first(arrays)[0].tobytes()
+
+
+def test_only_what_is_read_is_kept():
+    """Carries are kept at all times for a second derivative, which nobody takes here."""
+    sizes = lambda graph: [n.size for n in graph.nodes if n.op is Scan]
+    length, batch, features = 9, 4, 12
+    row = batch * features
+    graph, _ = traced(cr.grad(loss), made(length), {})
+    forward, backward = sizes(passes.run(graph)[0])
+    assert forward == 2 * (length + 1) * row
+    assert backward == 2 * row + length * 4 * row  # the last carries, and the gradients of the gates
+    inference, _ = traced(lstm, made(length), {})
+    assert sizes(passes.run(inference)[0]) == [(length + 1) * row + row]
+
+
+def test_a_carry_that_nothing_depends_on_is_not_computed():
+    f = lambda x: cr.scan(lambda c, x: ((c[0] + x, cr.sort(c[1] * x)), c[0]), (x[0], x[0]), x)[1]
+    compiled = cr.compile(f)
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    assert compiled(x).tolist() == f(x).tolist()
+    assert all(line.kind == "kernel" for line in compiled.explain().lines)
