@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from chainrule.errors import ShapeError
 from chainrule.ops import random
-from chainrule.shapes import Shape, as_shape, float32
-from chainrule.tensor import Tensor
+from chainrule.shapes import Shape, as_shape, float32, float64
+from chainrule.tensor import Tensor, tensor
 
 Initializer: TypeAlias = Callable[..., Tensor]
 
@@ -58,6 +60,28 @@ def glorot_uniform(key: Tensor, shape: Any, dtype: Any = float32) -> Tensor:
     fan_in, fan_out = _fans("glorot_uniform", shape)
     limit = math.sqrt(6 / (fan_in + fan_out))
     return (2 * random.uniform(key, shape, dtype) - 1) * limit
+
+
+def orthogonal(key: Tensor, shape: Any, dtype: Any = float32) -> Tensor:
+    """A random matrix with orthonormal rows or columns, whichever are fewer, for a state that runs through it again and
+    again: it neither grows nor shrinks.
+
+    Args, Raises: as for :func:`he_normal`; a window counts as inputs.
+
+    Example:
+        >>> w = orthogonal(cr.random.key(0), (30, 30), cr.float64)
+        >>> abs(w.mT @ w - cr.eye(30)).max().item() < 1e-12
+        True
+
+    Source: Saxe, McClelland and Ganguli, ICLR 2014, arXiv:1312.6120.
+    """
+    shape = as_shape("orthogonal", shape)
+    _fans("orthogonal", shape)
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    tall = random.normal(key, (max(rows, columns), min(rows, columns)), float64).numpy()
+    q, r = np.linalg.qr(tall)
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # so that all such matrices are equally likely
+    return tensor((q if rows >= columns else q.T).reshape(shape), dtype=dtype)
 
 
 def _fans(name: str, shape: Shape) -> tuple[int, int]:
