@@ -25,6 +25,7 @@ from chainrule.compiler.passes import run
 from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
+from chainrule.compiler.passes.lookups import lookups
 from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
@@ -94,7 +95,7 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             return _expanded_step(node, flags)
         return None
 
-    made = rewrite(graph, rule)
+    made = rewrite(lookups(graph), rule)
     whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
     return by_item(pools(whole)), len(flags)
 
