@@ -28,8 +28,6 @@ def unread(graph: Graph) -> Graph:
         [20, 1]
     """
     plans = _plans(graph)
-    if not plans:
-        return graph
     made: dict[Hashable, Node] = {}
 
     def rule(node: Node) -> Node | None:
