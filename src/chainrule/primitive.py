@@ -264,6 +264,10 @@ class Custom(Primitive):
     vjp: ClassVar[Callable[..., Any]]
     """``vjp(g, y, *xs, **params)``: pull ``g`` back to each input, a tuple of `Partial`."""
 
+    vjp_all: ClassVar[Callable[..., Sequence[Any]] | None] = None
+    """Instead of ``vjp`` where one pass gives all that is wanted: ``vjp_all(g, wanted, y, *xs, **params)``, None
+    where it is zero or not wanted."""
+
 
 class Discrete(Primitive):
     """No derivative: integer or boolean results, and random numbers."""
@@ -334,7 +338,9 @@ def _rules_of(primitive: type[Primitive]) -> tuple[str, ...]:
         return ("partials",)
     if issubclass(primitive, Linear):
         return ("transpose",) if primitive.transpose_all is None else ()
-    return ("jvp", "vjp") if issubclass(primitive, Custom) else ()
+    if issubclass(primitive, Custom):
+        return ("jvp", "vjp") if primitive.vjp_all is None else ("jvp",)
+    return ()
 
 
 __all__ = [

@@ -30,7 +30,7 @@ def made(*shapes, dtype="f4", seed=0):
 def unpacked(monkeypatch, graph, machine, threads=2):
     """The same program, whose kernels pack for themselves."""
     with monkeypatch.context() as patch:
-        patch.setattr(prepacking, "lower", lambda heads, _: [head.steps(None) for head in heads])
+        patch.setattr(prepacking, "lower", lambda heads, *_: [head.steps(None) for head in heads])
         return Executable(graph, machine, threads)
 
 
@@ -50,6 +50,14 @@ def notes(executable):
 
 def layers(w, v):
     return lambda x: cr.relu(cr.relu(x @ w) @ v)
+
+
+def test_a_constant_matrix_that_is_kept_by_halves():
+    """Such a product is two partial sums, of a B that is packed in two parts."""
+    w, x = made((128, 512), (32, 128))
+    f = cr.compile(lambda x: x @ w)
+    np.testing.assert_allclose(f(x).array(), x @ w, rtol=1e-4, atol=1e-4)
+    assert "packed when compiled" in f.explain().lines[-1].note
 
 
 @machines

@@ -71,7 +71,7 @@ def pull_through(
             want = wanted[i] and (linear is None or i in linear)
             found.append(_fit(op.transpose(g, i, *xs, **params), x) if want else None)
     elif issubclass(op, Custom):
-        pulled = op.vjp(g, y, *xs, **params)
+        pulled = op.vjp_all(g, wanted, y, *xs, **params) if op.vjp_all else op.vjp(g, y, *xs, **params)
         if len(pulled) != len(xs):
             raise _miscounted(op, pulled, xs)
         for x, contribution, want in zip(xs, pulled, wanted, strict=True):

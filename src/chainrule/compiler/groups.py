@@ -11,9 +11,10 @@ the next pass over the row, which is in the cache by then (softmax, normalisatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chainrule.autodiff.scan import Scan
 from chainrule.compiler.views import Axes, Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
@@ -86,6 +87,8 @@ class Grouping:
         home: for each computed base node, its group.
         again: nodes that have no array, but are computed again by each group that reads them.
         opening: nodes that open a loop whose elements are found anywhere in their inputs: by an index, by a key.
+        placed: for a node that is stored as a part of another's array, how it lies there.
+        repeated: whether all of it runs many times in a row.
     """
 
     groups: list[Group]
@@ -93,6 +96,8 @@ class Grouping:
     home: dict[Node, Group]
     again: set[Node] = field(default_factory=set[Node])
     opening: set[Node] = field(default_factory=set[Node])
+    placed: dict[Node, Sight] = field(default_factory=dict[Node, Sight])
+    repeated: bool = False
 
     def arrays_read(self, x: Node) -> set[Node]:
         """The arrays in memory that are read for ``x``."""
@@ -114,6 +119,7 @@ def group(
     kind_of: Callable[[Node], str],
     reduces: Callable[[Node], bool],
     cheap: Callable[[Node], bool],
+    seen: Mapping[Node, Sight] | None = None,
 ) -> Grouping:
     """Divide the nodes of a graph into steps.
 
@@ -125,8 +131,9 @@ def group(
             if there is none.
         reduces: whether a backend computes it as a reduction in a loop.
         cheap: whether an elementwise node takes so few instructions that it may be computed again.
+        seen: how inputs lie that are not row-major in memory.
     """
-    return _Grouper(graph, elementwise, kind_of, reduces, cheap).run()
+    return _Grouper(graph, elementwise, kind_of, reduces, cheap, seen or {}).run()
 
 
 class _Grouper:
@@ -137,8 +144,10 @@ class _Grouper:
         kind_of: Callable[[Node], str],
         reduces: Callable[[Node], bool],
         cheap: Callable[[Node], bool],
+        seen: Mapping[Node, Sight],
     ) -> None:
-        self.graph, self.cheap = graph, cheap
+        self.graph, self.cheap, self.seen = graph, cheap, seen
+        self.scans: dict[Hashable, Group] = {}
         self.summands: set[Node] = set()
         self.opening: set[Node] = set()
         self.elementwise, self.kind_of, self.reduces = elementwise, kind_of, reduces
@@ -152,7 +161,7 @@ class _Grouper:
         self._find_summands()
         for node in self.graph.nodes:
             if node.op is None or node in inputs:
-                self.sights[node] = of_base(node)
+                self.sights[node] = self.seen.get(node) or of_base(node)
                 continue
             below = self.sights[node.inputs[0]] if node.inputs else None
             sight = see_through(node, below) if below else None
@@ -162,7 +171,7 @@ class _Grouper:
             self.sights[node] = of_base(node)
             if self.elementwise(node) or self.reduces(node):
                 self._join(node)
-            else:
+            elif not self._joins_scan(node):
                 opened = self._open(self.kind_of(node), node, node.shape)
                 if opened.kind == "loop":
                     opened.once = True
@@ -170,6 +179,21 @@ class _Grouper:
         self._join_siblings()
         order = sorted(self.groups.values(), key=lambda g: (g.after.bit_count(), g.number))
         return Grouping(order, self.sights, self.home, opening=self.opening)
+
+    def _joins_scan(self, node: Node) -> bool:
+        """Let the nodes for results of several dtypes of one scan be one group."""
+        if node.op is not Scan or self.kind_of(node) != "alone":
+            return False
+        same = tuple((name, node.params[name]) for name in sorted(node.params) if name != "dtype")
+        key = (tuple(x.index for x in node.inputs), same)
+        group = self.scans.get(key)
+        if group is None:
+            self.scans[key] = self._open("alone", node, node.shape)
+        else:
+            group.members.append(node)
+            group.axes[node] = group.reads[node] = (0,)
+            self.home[node] = group
+        return True
 
     def _join_siblings(self) -> None:
         """Let loops that read one large array, and do not wait for each other, read it together."""

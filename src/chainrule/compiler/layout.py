@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from chainrule.compiler.memory import Life, plan
+from chainrule.compiler.on_native import program
 from chainrule.compiler.on_native.program import ARENA, FIRST
-from chainrule.compiler.steps import Scratch, Step, Workspace
+from chainrule.compiler.steps import POOL, Scratch, Step, Workspace
 from chainrule.compiler.views import Sight
 from chainrule.graph import Graph
 from chainrule.node import Node
@@ -171,7 +172,7 @@ class Builder:
             tuple(self._seen(sights[n], n) for n in checked),
             {o: i for o, i in donated.items() if overwritten.get(graph.outputs[o]) is not graph.inputs[i]},
             order,
-            all(step.kernel is not None and step.kernel.tasks == 1 for step in steps)
+            all(step.kernel is not None and step.kernel.widest == 1 for step in steps)
             and sum(step.kernel.flops + step.kernel.bytes for step in steps) <= BRIEF,
         )
 
@@ -183,7 +184,7 @@ class Builder:
         self._constants: dict[Node, Array] = {}
         for i, step in enumerate(steps):
             for key in step.arrays:
-                if key in self._inputs or key in self._overwritten:
+                if key in self._inputs or key in self._overwritten or key is POOL:
                     continue
                 if isinstance(key, Node) and key.op is None:
                     self._constants[key] = np.ascontiguousarray(key.value)
@@ -199,6 +200,7 @@ class Builder:
             if base.op is None and base not in self._inputs and base not in self._constants:
                 self._constants[base] = np.ascontiguousarray(base.value)
         self.where: dict[Any, tuple[int, int]] = {n: (FIRST + i, 0) for n, i in self._inputs.items()}
+        self.where[POOL] = (program.POOL, 0)
         for result, old in self._overwritten.items():
             self.where[result] = self.where[old]
         entry = FIRST + len(self._inputs)

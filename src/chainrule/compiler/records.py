@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.body import Body
 from chainrule.compiler import addresses
 from chainrule.compiler.layout import Call, Layout, Seen, Spot
 from chainrule.compiler.memory import aligned
@@ -43,23 +44,38 @@ def key_of(
     leaves = _leaves(graph)
     if sum(node.size * node.dtype.itemsize for node in leaves) > LARGEST:
         return None
-    known = {node: f"{node.spec} {_digest(_value(node))}" for node in leaves}
-    known |= {node: f"input{i}" for i, node in enumerate(graph.inputs)}
     python = f"{sys.implementation.cache_tag} {addresses.DATA} {addresses.READABLE} {np.__version__}"
     lines = [f"program {threads} {sorted(donated.items())} {denormals} {python} {_own_files()}"]
-    lines += [str(node.spec) for node in graph.inputs]
+    described = _lines(graph)
+    return None if described is None else cache.key_of("\n".join(lines + described), target.key(), 0)
+
+
+def _lines(graph: Graph) -> list[str] | None:
+    """Everything that a graph computes, as text; None if there is more to it than that says."""
+    known = {node: f"{node.spec} {_digest(_value(node))}" for node in _leaves(graph)}
+    known |= {node: f"input{i}" for i, node in enumerate(graph.inputs)}
+    lines = [str(node.spec) for node in graph.inputs]
     for node in graph.nodes:
         if node in known:
             continue
         op = node.op
         if op is None or REGISTRY.get(op.name) is not op or not op.bare:  # then it is not chainrule's own
             return None
-        if not all(map(_is_plain, node.params.values())):
+        params = {name: _text(value) for name, value in sorted(node.params.items())}
+        if None in params.values():
             return None
-        lines.append(f"{op.name} {[known[x] for x in node.inputs]} {sorted(node.params.items())!r}")
+        lines.append(f"{op.name} {[known[x] for x in node.inputs]} {params}")
         known[node] = str(len(lines))
     lines.append(str([known[node] for node in graph.outputs]))
-    return cache.key_of("\n".join(lines), target.key(), 0)
+    return lines
+
+
+def _text(value: Any) -> str | None:
+    """A parameter as text that tells it from all others; None if there is no such text."""
+    if isinstance(value, Body):
+        lines = value.derived("as text", lambda: _lines(value.graph))
+        return None if lines is None else f"{value.constants} {value.carries} {lines}"
+    return repr(value) if _is_plain(value) else None
 
 
 @dataclass(frozen=True, slots=True)

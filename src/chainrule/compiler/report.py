@@ -24,6 +24,7 @@ class Line:
         reason: why NumPy computes it.
         note: what was done so that it is faster.
         source: the user's line that made its last node.
+        inside: of a scan, the steps that it repeats.
     """
 
     kind: str
@@ -35,6 +36,22 @@ class Line:
     reason: str
     note: str
     source: str
+    inside: tuple[Line, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        found = {
+            "kind": self.kind,
+            "nodes": list(self.nodes),
+            "results": list(self.results),
+            "tasks": self.tasks,
+            "flops": self.flops,
+            "bytes": self.bytes,
+            "reason": self.reason,
+            "note": self.note,
+            "source": self.source,
+        }
+        return {**found, "inside": [line.to_dict() for line in self.inside]} if self.inside else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,7 @@ class Report:
         ]
         for name, start, end in self.passes:
             head.append(f"  {name}: {start} -> {end} nodes")
-        rows = [_row(number, line) for number, line in enumerate(self.lines, 1)]
+        rows = [row for number, line in enumerate(self.lines, 1) for row in _rows(f"{number:4}", line)]
         return "\n".join((*head, *rows))
 
     def __str__(self) -> str:
@@ -85,20 +102,7 @@ class Report:
             "threads": self.threads,
             "nodes": {"traced": self.nodes[0], "left": self.nodes[1]},
             "passes": [{"name": n, "before": a, "after": b} for n, a, b in self.passes],
-            "steps": [
-                {
-                    "kind": line.kind,
-                    "nodes": list(line.nodes),
-                    "results": list(line.results),
-                    "tasks": line.tasks,
-                    "flops": line.flops,
-                    "bytes": line.bytes,
-                    "reason": line.reason,
-                    "note": line.note,
-                    "source": line.source,
-                }
-                for line in self.lines
-            ],
+            "steps": [line.to_dict() for line in self.lines],
             "arena_bytes": self.arena_bytes,
             "from_cache": self.from_cache,
         }
@@ -129,15 +133,22 @@ def _line(step: Step) -> Line:
         cost = node.op.cost(node.inputs, node.shape, node.dtype, **node.params)
         return Line("numpy", names, results, 1, cost.flops, cost.bytes, step.reason, step.note, place)
     kernel = step.kernel
-    return Line("kernel", names, results, kernel.tasks, kernel.flops, kernel.bytes, "", step.note, place)
+    tasks, inside = kernel.tasks, tuple(map(_line, step.inside))
+    return Line("kernel", names, results, tasks, kernel.flops, kernel.bytes, "", step.note, place, inside)
 
 
-def _row(number: int, line: Line) -> str:
+def _rows(number: str, line: Line) -> list[str]:
+    """A line, and those of what it repeats."""
+    inside = [row for n, each in enumerate(line.inside, 1) for row in _rows(f"{number}.{n}", each)]
+    return [_row(number, line), *inside]
+
+
+def _row(number: str, line: Line) -> str:
     what = " ".join(line.nodes)
     what = what if len(what) <= 70 else f"{what[:67]}..."
     figures = f"{_count(line.flops)} flop, {_size(line.bytes)}, {line.tasks} task{'s' * (line.tasks != 1)}"
     note = f"  [NumPy: {line.reason}]" if line.kind == "numpy" else f"  [{line.note}]" if line.note else ""
-    return f"{number:4}  {what} -> {', '.join(line.results)}  ({figures}){note}"
+    return f"{number}  {what} -> {', '.join(line.results)}  ({figures}){note}"
 
 
 def _count(n: float) -> str:

@@ -32,6 +32,16 @@ class Scratch:
     nbytes: int
 
 
+class _Pool:
+    """The key of the pool of threads, for a step that hands out tasks itself."""
+
+    def __repr__(self) -> str:
+        return "POOL"
+
+
+POOL = _Pool()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One kernel, or one call of NumPy.
@@ -44,6 +54,7 @@ class Step:
         sights: for a call of NumPy, how each input is read.
         reason: why NumPy is called.
         note: what else is worth saying about it.
+        inside: of a loop over steps, those that it repeats.
     """
 
     nodes: Sequence[Node]
@@ -53,6 +64,7 @@ class Step:
     sights: Sequence[Sight] = field(default=())
     reason: str = ""
     note: str = ""
+    inside: Sequence[Step] = field(default=())
 
     @property
     def arrays(self) -> list[Any]:

@@ -51,7 +51,9 @@ def prefetch(iterable: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
     return _consume(items, number)
 
 
-def _consume(items: Iterator[T], ahead: int, ending: Callable[[], bool] = sys.is_finalizing) -> Iterator[T]:
+def _consume(
+    items: Iterator[T], ahead: int, ending: Callable[[], bool] = sys.is_finalizing
+) -> Generator[T, None, None]:
     # The thread knows the line and the items but not this generator, which can so be forgotten while it runs.
     line = _Line(ahead)
     context = contextvars.copy_context()  # modes, and how NumPy treats inf, are those of the consumer

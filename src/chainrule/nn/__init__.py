@@ -30,6 +30,7 @@ from chainrule.nn.losses import (
 )
 from chainrule.nn.module import Buffer, Module, Summary
 from chainrule.nn.norm import BatchNorm, GroupNorm, LayerNorm
+from chainrule.nn.recurrent import GRU, LSTM, RNN, Cell, GRUCell, LSTMCell, Recurrent, RNNCell
 from chainrule.nn.sequential import Sequential
 from chainrule.nn.training import Training
 
@@ -55,6 +56,14 @@ __all__ = [
     "Dropout",
     "MultiHeadAttention",
     "attention_weights",
+    "Cell",
+    "RNNCell",
+    "LSTMCell",
+    "GRUCell",
+    "Recurrent",
+    "RNN",
+    "LSTM",
+    "GRU",
     "half_squared_error",
     "mean_squared_error",
     "absolute_error",

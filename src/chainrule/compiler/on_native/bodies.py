@@ -13,7 +13,7 @@ from chainrule.compiler.on_native.operands import as_it_lies
 from chainrule.compiler.on_native.random_numbers import GENERATORS, width_of
 from chainrule.compiler.on_native.values import Access, Instruction
 from chainrule.compiler.steps import Place
-from chainrule.compiler.views import Axes, Sight
+from chainrule.compiler.views import Axes, Sight, of_base
 from chainrule.node import Node
 from chainrule.ops.gather import GetItem
 from chainrule.shapes import DType, int32, int64, row_major
@@ -158,8 +158,9 @@ class _Builder:
 
     def store(self, node: Node) -> None:
         if node in self.kept:
-            strides = _along(self.group.axes[node], row_major(node.shape), self.body.rank)
-            array = self.array(Access(strides, node.dtype), Place(node))
+            lies = self.grouping.placed.get(node) or of_base(node)
+            strides = _along(self.group.axes[node], lies.strides, self.body.rank)
+            array = self.array(Access(strides, node.dtype), as_it_lies(lies).place)
             self.body.stores.append((array, self.body.of[node]))
 
     def add(self, instruction: Instruction) -> int:

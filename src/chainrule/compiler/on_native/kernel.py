@@ -28,6 +28,7 @@ class Kernel:
         tasks: how many pieces the work is cut into.
         flops, bytes: of one run of all tasks.
         items: along the result's first axis, if the tasks `share` them in multiples of ``together``; else 0.
+        jobs: tasks of the largest job that its own task hands to the pool.
     """
 
     name: str
@@ -37,6 +38,12 @@ class Kernel:
     bytes: int
     items: int = 0
     together: int = 1
+    jobs: int = 1
+
+    @property
+    def widest(self) -> int:
+        """How many tasks there are at once."""
+        return max(self.tasks, self.jobs)
 
 
 def entry(name: str, target: Target) -> tuple[Function, Value, Value, Value]:

@@ -6,26 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chainrule.autodiff.body import Body
+from chainrule.autodiff.scan import Scan
 from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
 from chainrule.compiler.inplace import overwrite
 from chainrule.compiler.items import join_tasks
-from chainrule.compiler.on_native import bodies, heads, loops, prepacking
+from chainrule.compiler.joining import place_parts
+from chainrule.compiler.on_native import bodies, heads, loops, prepacking, repetition
 from chainrule.compiler.on_native.elements import missing, slow
 from chainrule.compiler.on_native.kernel import Kernel, one_after_the_other
 from chainrule.compiler.on_native.partial import in_parts
+from chainrule.compiler.on_native.repetition import Repeated
 from chainrule.compiler.on_native.summing import unless_sound
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Loop, collapsed
 from chainrule.compiler.prologues import Takes, absorb
 from chainrule.compiler.recompute import stored
 from chainrule.compiler.steps import Place, Step, Workspace
-from chainrule.compiler.views import Sight
+from chainrule.compiler.views import Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
 
 
 def steps_of(
-    graph: Graph, target: Target | None, donated: Mapping[Node, Node], flags: Sequence[Node]
+    graph: Graph,
+    target: Target | None,
+    donated: Mapping[Node, Node],
+    flags: Sequence[Node],
+    repeated: Repeated | None = None,
 ) -> tuple[list[Step], dict[Node, Node], dict[Node, Sight]]:
     """The steps of a graph, in an order in which they can run.
 
@@ -34,6 +42,7 @@ def steps_of(
         target: what to make kernels for; None for calls of NumPy alone.
         donated: for a result, the input whose memory it may take.
         flags: outputs that must be known before anything is overwritten.
+        repeated: if all of it runs again and again, how.
 
     Returns:
         The steps; which results do take the memory of an input; and how every node is read.
@@ -42,15 +51,22 @@ def steps_of(
         grouping = group(graph, elementwise=_never, kind_of=_call_of, reduces=_never, cheap=_never)
     else:
         grouping = group(
-            graph, elementwise=is_elementwise, kind_of=heads.kind_of, reduces=is_reduction, cheap=is_cheap
+            graph,
+            elementwise=is_elementwise,
+            kind_of=kind_of,
+            reduces=is_reduction,
+            cheap=is_cheap,
+            seen=repeated and repeated.seen,
         )
+    grouping.repeated = repeated is not None
     needed = stored(graph, grouping, is_cheap)
     if target is not None:
         absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)
         join_tasks(graph, grouping, needed)
+        place_parts(graph, grouping, needed)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
-    headed = _headed(grouping, needed, target) if target else {}
+    headed = _headed(grouping, needed, target, repeated) if target else {}
     for each in grouping.groups:
         if target is None or each.kind == "call":
             found.append(_call(each.members[0], grouping, target is None))
@@ -58,9 +74,43 @@ def steps_of(
             found.extend(_loop(each, grouping, needed, target))
         elif each.kind == "head":
             found.extend(_with_loops(*headed[each], each, grouping, needed, target))
+        elif each.members[0].op is Scan:
+            found.append(_scan(each, grouping, target))
         else:
             found.extend(heads.alone(each, grouping, needed, target))
     return found, overwritten, grouping.sights
+
+
+def kind_of(node: Node) -> str:
+    """As :func:`heads.kind_of`; a scan has a kernel if all of its step has."""
+    if node.op is not Scan:
+        return heads.kind_of(node)
+    body: Body = node.params["body"]
+    same = all(x.dtype == own.dtype for x, own in zip(node.inputs, body.graph.inputs, strict=True))
+    sized = node.size and all(x.size for x in node.inputs)
+    return "alone" if same and sized and not _left(body) else "call"
+
+
+def _left(body: Body) -> list[Node]:
+    """What a step would leave to NumPy."""
+
+    def look() -> list[Node]:
+        inputs = set(body.graph.inputs)
+        computed = [n for n in body.graph.nodes if n.op is not None and n not in inputs]
+        return [n for n in computed if not (is_elementwise(n) or is_reduction(n) or _is_run(n))]
+
+    return body.derived("left to NumPy", look)
+
+
+def _is_run(node: Node) -> bool:
+    return see_through(node, of_base(node.inputs[0])) is not None or kind_of(node) != "call"
+
+
+def _scan(each: Group, grouping: Grouping, target: Target) -> Step:
+    """A scan as one step, whose kernel runs the kernels of the scan's own steps."""
+    whole = repetition.Whole(each.members, grouping.sights)
+    lowered = steps_of(whole.graph, target, whole.donated, (), whole.repeated)
+    return repetition.lower(whole, *lowered, target)
 
 
 def is_elementwise(node: Node) -> bool:
@@ -98,12 +148,13 @@ def _takes(grouping: Grouping, needed: set[Node], target: Target) -> Takes:
 
 
 def _headed(
-    grouping: Grouping, needed: set[Node], target: Target
+    grouping: Grouping, needed: set[Node], target: Target, repeated: Repeated | None
 ) -> dict[Group, tuple[prepacking.Head, list[Step]]]:
     """The steps of all groups with a head: made together, since they may share what is packed."""
     groups = [each for each in grouping.groups if each.kind == "head"]
     made = [heads.head(each, grouping, needed, target) for each in groups]
-    steps = prepacking.lower(made, target)
+    fixed, times = (repeated.fixed, repeated.times) if repeated else ((), 1)
+    steps = prepacking.lower(made, target, fixed, times)
     return {g: (head, own) for g, head, own in zip(groups, made, steps, strict=True)}
 
 
@@ -220,6 +271,10 @@ def _call_of(node: Node) -> str:
 def _call(node: Node, grouping: Grouping, all_numpy: bool) -> Step:
     sights = [grouping.sights[x] for x in node.inputs]
     what = f"{node.op.name if node.op else '?'} of {node.dtype.name}"
+    left = _left(node.params["body"]) if node.op is Scan else ()
+    if left:
+        names = dict.fromkeys(n.op.name for n in left if n.op)
+        what = f"{', '.join(names)} of {left[0].dtype.name} in its step"
     return Step(
         [node],
         (),

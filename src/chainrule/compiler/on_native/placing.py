@@ -16,14 +16,14 @@ from chainrule.shapes import DType, Shape, row_major
 
 
 def lower_concat(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> list[Step]:
-    """Each input is copied to its place along the axis."""
+    """Each input is copied to its place along the axis, unless it is stored there."""
     node = group.members[0]
     axis: int = node.params["axis"]
     strides = row_major(node.shape)
     found: list[Step] = []
     start = 0
     for x in node.inputs:
-        if x.size:
+        if x.size and x not in grouping.placed:
             found.append(copy(x, node, start * strides[axis], strides, grouping, target))
         start += x.shape[axis]
     return found

@@ -13,7 +13,7 @@ order either way, so results keep their bits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -31,6 +31,8 @@ from chainrule.shapes import Shape
 
 Check: TypeAlias = "Callable[[Function, Value], Value]"
 """Writes code that says whether something holds, given the table of a kernel's operands."""
+ALIGNED = 0.1
+"""What a product saves at least, in times of packing, if B begins at a cache line."""
 WORTH = 1.5
 """A step that packs must save so many times the time that it takes."""
 
@@ -105,11 +107,15 @@ class Head(ABC):
         return False
 
 
-def lower(heads: Sequence[Head], target: Target) -> list[list[Step]]:
+def lower(
+    heads: Sequence[Head], target: Target, fixed: Container[object] = (), times: int = 1
+) -> list[list[Step]]:
     """The steps of each head; a step that packs comes with those of the first reader.
 
     Args:
         heads: in the order in which they run.
+        fixed: inputs that stay the same where all of it runs again and again, and are packed once.
+        times: how often it runs.
     """
     together: dict[object, list[tuple[int, Wish]]] = {}
     for i, head in enumerate(heads):
@@ -122,7 +128,7 @@ def lower(heads: Sequence[Head], target: Target) -> list[list[Step]]:
         first, wish = readers[0]
         if is_constant(wish.place):
             place, note = Place(_constant(wish)), f"{wish.node.spec} packed when compiled"
-        elif wish.computed or sum(w.saves for _, w in readers) >= WORTH:
+        elif wish.computed or _saved(readers, fixed, times) >= WORTH:
             place, note = Place(Workspace(wish.packing.nbytes)), f"{wish.node.spec} packed before"
             found[first] = _packing(wish, place, len(readers), target)
         else:
@@ -133,6 +139,12 @@ def lower(heads: Sequence[Head], target: Target) -> list[list[Step]]:
         *others, last = head.steps(place)
         found[i] += [*others, replace(last, note="; ".join(filter(None, (last.note, note))))]
     return found
+
+
+def _saved(readers: Sequence[tuple[int, Wish]], fixed: Container[object], times: int) -> float:
+    """The time that is saved, in times of packing."""
+    saved = sum(wish.saves for _, wish in readers)
+    return times * max(saved, ALIGNED) if readers[0][1].place.array in fixed else saved
 
 
 def _packing(wish: Wish, to: Place, readers: int, target: Target) -> list[Step]:

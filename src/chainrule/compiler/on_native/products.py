@@ -113,6 +113,7 @@ def head_of_matmul(group: Group, grouping: Grouping, needed: set[Node], target: 
                 row_major(node.shape)[:-2],
             ),
             end.epilogue,
+            repeated=grouping.repeated,
         )
 
     sight = grouping.sights[y]

@@ -53,7 +53,7 @@ def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int
     loaded: dict[int, Value] = {}
     for base in sorted({where[p.array][0] for step in steps for p in step.places}):
         loaded[base] = run.load(run.at(bases, base, PTR), PTR)
-    most = max((step.kernel.tasks for step in steps), default=1)
+    most = max((step.kernel.widest for step in steps), default=1)
     if most > 1:
         enter(run, pool, most)
     for step in steps:

@@ -14,9 +14,18 @@ from chainrule.compiler.passes.fold import fold
 from chainrule.compiler.passes.moves import moves
 from chainrule.compiler.passes.simplify import simplify
 from chainrule.compiler.passes.strong_zeros import strong_zeros
+from chainrule.compiler.passes.unread import unread
 from chainrule.graph import Graph
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (fold, simplify, moves, dead, strong_zeros, duplicates)
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    fold,
+    simplify,
+    moves,
+    dead,
+    unread,
+    strong_zeros,
+    duplicates,
+)
 """In the order in which they run."""
 
 ROUNDS = 10

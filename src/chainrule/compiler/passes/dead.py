@@ -7,7 +7,7 @@ away again, and inputs that have no influence.
 
 from __future__ import annotations
 
-from chainrule.compiler.passes.rewrite import instead, rewrite
+from chainrule.compiler.passes.rewrite import build, constant_of, fitted, instead, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node
 from chainrule.ops.cast import ConstantIn
@@ -24,8 +24,8 @@ def dead(graph: Graph) -> Graph:
     ``narrow`` of a whole axis            its input
     ``narrow(narrow(x))``                 ``narrow(x)``                 along the same axis
     ``narrow(concat(x, y, ...))``         ``narrow(x)``                 it lies within x, of its dtype
-    ``narrow(pad(x))``                    ``narrow(x)``                 only that axis is surrounded,
-                                                                        and it lies within x
+    ``narrow(pad(x))``                    ``narrow(x)``, zeros, or      only that axis is surrounded
+                                          ``pad(narrow(x))``
     ``concat(x)``                         ``x``
     ``concat(x, y, ...)``                 without y                     y has no elements, and is not
                                                                         needed for the dtype
@@ -71,15 +71,28 @@ def _cut(node: Node) -> Node | None:
     if x.op is Pad:
         width: list[tuple[int, int]] = list(x.params["width"])
         before, _ = width.pop(axis)
-        inside = before <= start and stop <= before + x.inputs[0].shape[axis]
-        if inside and not any(map(any, width)):
-            return _narrow(node, x.inputs[0], start - before)
+        if not any(map(any, width)):
+            return _cut_of_padded(node, x.inputs[0], start - before, stop - before)
     if x.op is Concatenate and x.params["axis"] == axis:
         for part in x.inputs:
             if start >= 0 and stop <= part.shape[axis]:
                 return _narrow(node, part, start) if part.dtype == node.dtype else None
             start, stop = start - part.shape[axis], stop - part.shape[axis]
     return None
+
+
+def _cut_of_padded(node: Node, x: Node, start: int, stop: int) -> Node:
+    """The elements of ``x`` in a range, and zeros where it has none."""
+    axis: int = node.params["axis"]
+    low, high = max(start, 0), min(stop, x.shape[axis])
+    if low >= high:
+        return fitted(constant_of(node.dtype.type(0)), node)
+    if (low, high) == (start, stop):
+        return _narrow(node, x, start)
+    inside = build(Narrow, x, params={"axis": axis, "start": low, "stop": high})
+    width = [(0, 0)] * node.ndim
+    width[axis] = (low - start, stop - high)
+    return instead(node, Pad, inside, width=tuple(width))
 
 
 def _narrow(node: Node, x: Node, start: int) -> Node:

@@ -18,15 +18,21 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.body import Body
+from chainrule.autodiff.body import layout as scan_layout
+from chainrule.autodiff.scan import Scan
+from chainrule.compiler.passes import run
 from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
+from chainrule.compiler.passes.lookups import lookups
+from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
-from chainrule.compiler.passes.rewrite import instead, is_constant, rewrite
+from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
-from chainrule.ops.arithmetic import Scale, abs, divide, multiply, square, subtract
+from chainrule.ops.arithmetic import Add, Scale, abs, divide, multiply, square, subtract
 from chainrule.ops.cast import AsType, astype
 from chainrule.ops.compare import LogicalNot, equal, isfinite, isnan, logical_and, logical_or, where
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
@@ -34,7 +40,7 @@ from chainrule.ops.einsum import Einsum
 from chainrule.ops.exponential import Power, exp, log, power, sqrt
 from chainrule.ops.gather import GetItem, ScatterAdd
 from chainrule.ops.index import OneHot
-from chainrule.ops.join import Concatenate, narrow, pad
+from chainrule.ops.join import Concatenate, concat, narrow, pad
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import SumTo, broadcast_to, reshape
 from chainrule.ops.norm import VectorNorm
@@ -71,6 +77,8 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             return instead(node, node.op, *[astype(x, node.dtype) for x in node.inputs], **node.params)
         if node.op in _RULES:
             return _RULES[node.op](node, node.inputs[0], **node.params)
+        if node.op is Add:
+            return side_by_side(node)
         if node.op is Scale:
             return _masked(node, *node.inputs)
         if node.op is Einsum:
@@ -83,11 +91,49 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             return _one_hot(node, flags)
         if node.op is GetItem or node.op is ScatterAdd:
             return _picked(node)
+        if node.op is Scan:
+            return _expanded_step(node, flags)
         return None
 
-    made = rewrite(graph, rule)
+    made = rewrite(lookups(graph), rule)
     whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
     return by_item(pools(whole)), len(flags)
+
+
+def _expanded_step(node: Node, flags: dict[object, Node]) -> Node | None:
+    """A scan whose step is simplified and expanded itself; a flag of a step is one more thing that it gives."""
+    body: Body = node.params["body"]
+    expected = [x.dtype for x in body.graph.inputs]
+    if not node.params["length"]:  # the first carries are the last
+        first = node.inputs[body.constants : body.constants + body.carries]
+        own = [
+            astype(x, d) for x, d in zip(first, expected[body.constants :], strict=False) if d == node.dtype
+        ]
+        return concat([reshape(x, (-1,)) for x in own])
+    if any(x.dtype != dtype for x, dtype in zip(node.inputs, expected, strict=True)):
+        converted = [astype(x, dtype) for x, dtype in zip(node.inputs, expected, strict=True)]
+        return instead(node, Scan, *converted, **node.params)
+    if body.derived("is expanded", lambda: False):
+        return None
+
+    def look() -> tuple[Body, int]:
+        graph, count = expand(run(body.graph)[0])
+        made = Body(graph, body.constants, body.carries, body.name)
+        made.derived("is expanded", lambda: True)
+        return made, count
+
+    lean, count = body.derived("expanded", look)
+    params = {**node.params, "body": lean}
+    if not count:
+        return instead(node, Scan, *node.inputs, **params)
+    sizes = [scan_layout(b, node.params["length"], node.params["kept"], int64).size for b in (body, lean)]
+    key = (lean, node.inputs, node.params["reverse"])
+    if key not in flags:
+        counted = build(Scan, *node.inputs, params={**params, "dtype": int64})
+        flags[key] = max_of(narrow(counted, 0, *sizes))
+    if node.dtype == int64:
+        return narrow(flags[key].inputs[0].inputs[0], 0, 0, sizes[0])
+    return instead(node, Scan, *node.inputs, **params)
 
 
 def _sum_to(node: Node, x: Node, shape: tuple[int, ...]) -> Node:

@@ -45,7 +45,7 @@ def _is_kept_by_halves(p: Product) -> bool:
     low, high = OWNED
     return (
         p.items == 1
-        and not p.packed_b
+        and not p.repeated
         and p.b[1] == 1
         and p.k % 2 == 0
         and 16 <= p.m <= p.k // 4

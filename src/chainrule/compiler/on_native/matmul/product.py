@@ -28,6 +28,7 @@ class Product:
         prologue: computes A as it is staged; its rows are those of A, batch after batch.
         packed_b: if not 0, B lies in panels of so many columns instead (see `packed_size`), one matrix after the
             other or as its batch strides say; ``b`` is (packed_b, 1).
+        repeated: whether it runs many times in a row with the same B.
     """
 
     m: int
@@ -42,6 +43,7 @@ class Product:
     epilogue: Epilogue | None = None
     packed_b: int = 0
     prologue: Prologue | None = None
+    repeated: bool = False
 
     @property
     def items(self) -> int:
