@@ -44,6 +44,8 @@ def overwrite(
         others = [g for g in (*readers.get(old, ()), *checks) if g is not home]
         if any(g.after & home.bit for g in others) or not _same_place(home, grouping, result, old):
             continue
+        if not _reads_first(home, grouping, result, old):
+            continue
         for group in others:
             home.after |= group.after | group.bit
         for group in grouping.groups:
@@ -53,6 +55,21 @@ def overwrite(
         taken.add(old)
     grouping.groups.sort(key=lambda g: (g.after.bit_count(), g.number))
     return found
+
+
+def _reads_first(home: Group, grouping: Grouping, result: Node, old: Node) -> bool:
+    """Whether what the group reads of ``old`` is in registers when ``result`` is stored: it is computed from that."""
+    readers = {n for n in home.members if any(grouping.sights[x].base is old for x in n.inputs)}
+    todo, seen = [result], {result}
+    while todo and readers:
+        node = todo.pop()
+        if node in readers:
+            return True
+        for base in (grouping.sights[x].base for x in node.inputs):
+            if grouping.home.get(base) is home and base not in seen:
+                seen.add(base)
+                todo.append(base)
+    return not readers
 
 
 def _same_place(home: Group, grouping: Grouping, result: Node, old: Node) -> bool:
