@@ -292,3 +292,46 @@ def test_transformer(rng: np.random.Generator):
     ids, following = rng.integers(0, 23, (3, 12)), rng.integers(0, 23, (3, 12))
     assert model.summary().total == sum(p.numel() for p in theirs.parameters())
     assert_same_network(model, theirs, ids, following)
+
+
+# The recurrent network
+
+
+class TorchCharRNN(torch.nn.Module):
+    """torch's own recurrences, which have two biases for each sum: ours is the first."""
+
+    def __init__(self, vocabulary: int, width: int, cell: str, layers: int):
+        super().__init__()
+        gates = {"rnn": 1, "gru": 3, "lstm": 4}[cell]
+        self.cell, self.gates, self.width = cell, gates, width
+        self.tokens = torch.nn.Parameter(torch.zeros(width, vocabulary))
+        shapes = [(gates * width, width), (gates * width, width), (gates * width,)]
+        shapes += [(width,)] if cell == "gru" else []
+        self.layers = torch.nn.ParameterList(
+            torch.nn.Parameter(torch.zeros(shape)) for _ in range(layers) for shape in shapes
+        )
+        self.parts = len(shapes)
+        self.head = torch.nn.Linear(width, vocabulary)
+
+    def forward(self, ids):
+        x = self.tokens.T[ids]
+        zeros = x.new_zeros(1, len(ids), self.width)
+        for first in range(0, len(self.layers), self.parts):
+            own = [self.layers[first + i] for i in range(self.parts)]
+            second = torch.zeros_like(own[2])
+            if self.cell == "gru":
+                second = torch.cat([second[: 2 * self.width], own[3]])
+            run = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[self.cell]
+            state = (zeros, zeros) if self.cell == "lstm" else zeros
+            x = run(x, state, [*own[:3], second], True, 1, 0.0, False, False, True)[0]
+        return self.head(x)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_char_rnn(cell: str, rng: np.random.Generator):
+    model, theirs = models.char_rnn(13, 10, cell, 2, key=KEY), TorchCharRNN(13, 10, cell, 2)
+    model = model.with_parameters(
+        {path: p.numpy() + 0.1 * rng.normal(size=p.shape) for path, p in model.parameters().items()}
+    )
+    ids, following = rng.integers(0, 13, (3, 9)), rng.integers(0, 13, (3, 9))
+    assert_same_network(model, theirs, ids, following)
