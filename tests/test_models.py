@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import models
-from chainrule.errors import ArgumentError, AxisError, ChainruleError, DTypeError, ShapeError
+from chainrule import models, trees
+from chainrule.errors import ArgumentError, AxisError, ChainruleError, DTypeError, ShapeError, StructureError
 
 KEY = cr.random.key(0)
 
@@ -282,3 +282,60 @@ def test_what_a_transformer_refuses():
         models.transformer(11, 8, 3, 1, 7, key=KEY)
     with says(ArgumentError, r"transformer: dropout must lie in \[0, 1\)"):
         models.transformer(11, 8, 2, 1, 7, dropout=1.5, key=KEY)
+
+
+# The recurrent network
+
+
+@pytest.mark.parametrize(("cell", "gates", "biases"), [("rnn", 1, 1), ("gru", 3, 4), ("lstm", 4, 4)])
+def test_a_char_rnn_has_the_size_that_it_says(cell: str, gates: int, biases: int):
+    model = models.char_rnn(11, 8, cell, 2, key=KEY)
+    assert model.summary().total == 11 * 8 + 2 * (gates * 2 * 8 * 8 + biases * 8) + 8 * 11 + 11
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_char_rnn_goes_on_from_its_state(cell: str):
+    model = models.char_rnn(11, 8, cell, 2, key=KEY)
+    ids = np.random.default_rng(0).integers(0, 11, (3, 7))
+    whole, last = model.run(ids)
+    np.testing.assert_array_equal(model(ids).numpy(), whole.numpy())
+    first, state = model.run(ids[:, :4])
+    rest, end = model.run(ids[:, 4:], state)
+    np.testing.assert_allclose(cr.concat([first, rest], axis=1).numpy(), whole.numpy(), rtol=1e-4, atol=1e-6)
+    for ours, expected in zip(trees.leaves(end), trees.leaves(last), strict=True):
+        np.testing.assert_allclose(ours.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_char_rnn_learns_a_sequence(cell: str):
+    text = np.array([0, 1, 2, 1, 3, 1] * 4)
+    x = np.stack([text[i : i + 12] for i in range(6)])
+    y = np.stack([text[i + 1 : i + 13] for i in range(6)])
+    model = models.char_rnn(4, 16, cell, key=KEY)
+    step = cr.train.compile_step(model, cr.nn.softmax_cross_entropy, cr.optim.adam(1e-2))
+    losses = [step(x, y).item() for _ in range(150)]
+    assert losses[0] > 1.0 and (step.model(x).numpy().argmax(-1) == y)[:, 1:].all()
+
+
+def test_dropout_of_a_char_rnn():
+    model, ids = models.char_rnn(5, 8, dropout=0.5, key=KEY), np.zeros((2, 3), np.int64)
+    np.testing.assert_array_equal(model(ids).numpy(), models.char_rnn(5, 8, key=KEY)(ids).numpy())
+    assert (model(ids, cr.nn.Training(KEY)).numpy() != model(ids).numpy()).any()
+
+
+def test_what_a_char_rnn_refuses():
+    model, ids = models.char_rnn(11, 8, "gru", 2, key=KEY), np.zeros((2, 3), np.int64)
+    with says(ShapeError, r"expected ids \(batch, time\), got shape \(3,\)\n  Fix: .*ids\[None\]"):
+        model(ids[0])
+    with says(AxisError, "id 11 is not one of 11"):
+        model(ids + 11)
+    with says(StructureError, "expected a list of 2 states, got Tensor of shape"):
+        model.run(ids, cr.zeros((2, 8)))
+    with says(StructureError, "expected a list of 2 states"):
+        model.run(ids, model.run(ids)[1][:1])
+    with says(ShapeError, r"expected a state of float32\[2, 8\], got float32\[3, 8\]"):
+        model.run(ids, model.run(np.zeros((3, 3), np.int64))[1])
+    with says(ArgumentError, "unknown cell 'lstmm'\n  Fix: choose \"lstm\""):
+        models.char_rnn(11, 8, "lstmm", key=KEY)
+    with says(ArgumentError, "char_rnn: layers must be at least 1, got 0"):
+        models.char_rnn(11, 8, layers=0, key=KEY)

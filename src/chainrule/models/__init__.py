@@ -1,6 +1,7 @@
 """Models that are ready to use, and recipes that train them."""
 
 from chainrule.models.catalogue import NAMES, build, full_description
+from chainrule.models.char_rnn import char_rnn
 from chainrule.models.classifier import Classifier, cnn, lenet, linear
 from chainrule.models.digits import Recipe, digits_classifier
 from chainrule.models.mlp import mlp
@@ -12,6 +13,7 @@ __all__ = [
     "Classifier",
     "Recipe",
     "build",
+    "char_rnn",
     "cnn",
     "digits_classifier",
     "full_description",
