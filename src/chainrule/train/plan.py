@@ -195,7 +195,9 @@ def _keys(plan: Plan) -> Any:
 def describe_model(plan: Plan, examples: Dataset) -> dict[str, Any]:
     """The model of a plan for this data, as :func:`chainrule.models.build` takes it."""
     outputs = examples.train_y[0].size if examples.classes is None else len(examples.classes)
-    return {"name": plan.model, "input_shape": list(examples.input_shape), "classes": outputs}
+    return models.full_description(
+        {"name": plan.model, "input_shape": list(examples.input_shape), "classes": outputs}
+    )
 
 
 def optimizer_of(plan: Plan, steps: int) -> Optimizer:
