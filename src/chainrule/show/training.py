@@ -93,9 +93,11 @@ def _with_progress(started: Started, events: Iterator[Event], console: Console) 
         TextColumn("step {task.completed} of {task.total}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=started.epochs * started.steps, completed=started.done)
+        task = progress.add_task("compiling", total=started.epochs * started.steps, completed=started.done)
         for event in events:
             if isinstance(event, Stepped):
+                if (event.epoch - 1) * event.steps + event.step == started.done + 1:
+                    progress.update(task, description="training")
                 progress.advance(task)
             elif isinstance(event, EpochEnded):
                 progress.update(task, description=_state(event, started))
