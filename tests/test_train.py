@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -277,3 +278,24 @@ def test_the_digits_are_read():
     finished = train.fit(model, data, loss, optimizer, **settings)
     assert finished.test_accuracy >= 0.97
     assert np.array(finished.confusion).shape == (10, 10)
+
+
+def test_nan_on_examples_that_are_not_trained_on(points: Dataset):
+    """The square root of a distance from the training examples' range: finite for them alone."""
+    x = points.test_x.copy()
+    x[3] = 100.0
+    model = nn.Sequential(lambda x: cr.sqrt(10.0 - x), nn.Linear(2, 2, key=cr.random.key(0)))
+    with pytest.raises(DivergenceError) as caught:
+        train.fit(**arguments(points.replace(test_x=x), model=model))
+    assert caught.value.message == (
+        "training stopped after epoch 1, step 4: the loss on the test examples is nan. Every training step was finite, "
+        "only the result on other examples is not. There is no checkpoint"
+    )
+
+
+def test_a_run_that_ended_at_a_steady_loss_has_ended(points: Dataset, tmp_path: Path):
+    given = arguments(points, epochs=500, patience=2, tolerance=0.05, folder=tmp_path / "run")
+    first = train.fit(**given)
+    events = list(train.run(**given, resume=True))
+    assert [type(e).__name__ for e in events] == ["Started", "Finished"]
+    assert without_seconds(events[-1]) == without_seconds(first) and first.reason == "a steady loss"

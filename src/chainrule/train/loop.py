@@ -61,15 +61,11 @@ class Loop:
             started = self.started()
             self.keeper.begin(self.progress, started)
             yield started
-            reason = "all epochs"
-            while self.progress.epoch <= self.options.epochs:
+            while self.progress.epoch <= self.options.epochs and not self.is_steady():
                 for event in self.epoch():
                     self.keeper.log(event)
                     yield event
-                if self.is_steady():
-                    reason = "a steady loss"
-                    break
-            finished = self.finished(reason)
+            finished = self.finished("a steady loss" if self.is_steady() else "all epochs")
             self.keeper.end(finished, self.step.parts)
             yield finished
 
@@ -110,7 +106,7 @@ class Loop:
         now = self.progress
         loss = float(self.step(x, y))
         if not math.isfinite(loss):
-            raise self.diverged(now.epoch, now.step + 1, f"the loss is {loss}")
+            raise self.diverged(f"the loss is {loss}")
         now.step, now.updates, now.examples = now.step + 1, now.updates + 1, now.examples + len(x)
         for name, value in {"loss": loss, **self.step.measured}.items():
             now.sums[name] = now.sums.get(name, 0.0) + value * len(x)
@@ -123,16 +119,13 @@ class Loop:
             (path for path, size in self.progress.gradients.items() if not math.isfinite(size)), None
         )
         if wrong is not None:
-            raise self.diverged(
-                self.progress.epoch, self.progress.step + 1, f"the gradient of {wrong} is not finite"
-            )
+            raise self.diverged(f"the gradient of {wrong} is not finite")
 
     def evaluate(self, part: str) -> Score:
         model, _, buffers = self.step.parts
         score = self.evaluator((model, buffers), self.data, part)
         if not math.isfinite(score.measured["loss"]):
-            what = f"the loss on the {part} examples is {score.measured['loss']}"
-            raise self.diverged(self.progress.epoch, self.steps + 1, what)
+            raise self.diverged(f"the loss on the {part} examples is {score.measured['loss']}", after=True)
         return score
 
     def epoch_ended(self, score: Score) -> EpochEnded:
@@ -166,7 +159,7 @@ class Loop:
         now = self.progress
         wrong = divergence.first_parameter(self.step.parts[0])
         if wrong is not None:
-            raise self.diverged(now.epoch, now.step + 1, f"{wrong} is not finite")
+            raise self.diverged(f"{wrong} is not finite", after=True)
         now.seconds, was = self.seconds, now.seconds
         file = self.keeper.save(self.step.parts, now)
         now.seconds = was
@@ -199,27 +192,41 @@ class Loop:
     def seconds(self) -> float:
         return self.progress.seconds + time.perf_counter() - self.began
 
-    def diverged(self, epoch: int, step: int, what: str) -> DivergenceError:
-        """The error for numbers that are not finite: where they began, found by making the steps again."""
-        where, at = self.first_cause(epoch, step)
-        rate = self.optimizer.learning_rate_at(max(self.progress.updates - 1, 0))
-        fix = f"lower the learning rate: {rate / 10:g} instead of {rate:g}"
-        if isinstance(self.optimizer.settings["learning_rate"], dict):
-            fix = f"lower the schedule of the learning rate, which was {rate:g} in the last update"
-        if at == (1, 1):
-            fix = "nothing is updated yet: check the scale of the inputs and of the first weights, and log, sqrt or "
-            fix += "division in the loss"
+    def diverged(self, what: str, *, after: bool = False) -> DivergenceError:
+        """The error for numbers that are not finite: where they began, found by making the steps again.
+
+        Args:
+            what: is not finite.
+            after: whether it was found between steps.
+        """
+        now = self.progress
+        epoch, step = now.epoch, now.step if after else now.step + 1
+        if step == 0:
+            epoch, step = epoch - 1, self.steps
+        where, at = self.first_cause()
         kept = self.keeper.last
         return DivergenceError(
-            f"training stopped in epoch {epoch}, step {step}: {what}. In step {at[1]}"
-            + (f" of epoch {at[0]}" if at[0] != epoch else "")
-            + f" {where}. "
+            f"training stopped {'after' if after else 'in'} epoch {epoch}, step {step}: {what}. "
+            + ("" if at is None else f"In step {at[1]}" + (f" of epoch {at[0]} " if at[0] != epoch else " "))
+            + f"{where}. "
             + (f"The last good checkpoint is {kept}" if kept else "There is no checkpoint"),
-            fix=fix,
+            fix=self.remedy(first=at == (1, 1)),
         )
 
-    def first_cause(self, epoch: int, step: int) -> tuple[str, tuple[int, int]]:
-        """What was not finite first, in words; and the epoch and step of that, from 1."""
+    def remedy(self, first: bool) -> str:
+        """What to do about it; ``first`` if nothing was updated yet."""
+        if first:
+            return (
+                "nothing is updated yet: check the scale of the inputs and of the first weights, and log, sqrt or "
+                "division in the loss"
+            )
+        rate = self.optimizer.learning_rate_at(max(self.progress.updates - 1, 0))
+        if isinstance(self.optimizer.settings["learning_rate"], dict):
+            return f"lower the schedule of the learning rate, which was {rate:g} in the last update"
+        return f"lower the learning rate: {rate / 10:g} instead of {rate:g}"
+
+    def first_cause(self) -> tuple[str, tuple[int, int] | None]:
+        """What was not finite first, in words; and in which epoch and step, from 1."""
         first_epoch, done, parts = self.good
         model, state, buffers = self.keeper.parts(parts)
         again = self.stepper(with_buffers(model, buffers), state)
@@ -229,4 +236,4 @@ class Loop:
             if not math.isfinite(loss) or divergence.first_parameter(again.parts[0]) is not None:
                 where = divergence.first_of_step(self.loss, before, x, y, self.layer_key)
                 return where, (first_epoch, done)
-        return "only the result on other examples is not finite: every training step was", (epoch, step)
+        return "Every training step was finite, only the result on other examples is not", None
