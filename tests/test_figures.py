@@ -113,12 +113,15 @@ def test_a_run_that_has_just_begun(tmp_path: Path):
         draw_run(tmp_path / "run")
 
 
-def test_figures_leave_the_users_backend_alone(runs: Path):
+def test_figures_leave_the_users_figures_alone(runs: Path):
     import matplotlib
+    from matplotlib import pyplot
 
     matplotlib.use("svg")
+    mine = pyplot.figure()
     draw_run(runs / "linear")
-    assert matplotlib.get_backend() == "svg"
+    assert matplotlib.get_backend() == "svg" and pyplot.get_fignums() == [mine.number]
+    pyplot.close(mine)
 
 
 def records(path: Path) -> list[bytes]:

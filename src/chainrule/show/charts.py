@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.show.colours import BLUE, CHARCOAL, ORANGE, QUIET, rising
+from chainrule.show.canvas import BLUE, CHARCOAL, ORANGE, QUIET, rising, subplots
 
 _MOST_LINES = 12
 _MOST_NUMBERS = 20
@@ -22,11 +22,9 @@ def curves(events: list[dict[str, Any]]) -> Any:
     Returns:
         A matplotlib figure.
     """
-    from matplotlib import pyplot
-
     started, epochs = events[0], [e for e in events if e["event"] == "EpochEnded"]
     names = list(epochs[0]["train"])
-    figure, axes = pyplot.subplots(1, len(names) + 1, figsize=(3.6 * (len(names) + 1), 3), squeeze=False)
+    figure, axes = subplots(1, len(names) + 1, (3.6 * (len(names) + 1), 3), square=True)
     at = [e["epoch"] for e in epochs]
     steps = [e for e in events if e["event"] == "Stepped"]
     for axis, name in zip(axes[0], names, strict=False):
@@ -61,8 +59,6 @@ def gradients(events: list[dict[str, Any]]) -> Any:
     Returns:
         A matplotlib figure.
     """
-    from matplotlib import pyplot
-
     epochs = [e for e in events if e["event"] == "EpochEnded"]
     weights = [path for path in epochs[-1]["gradients"] if path.endswith("weight")] or list(
         epochs[-1]["gradients"]
@@ -71,7 +67,7 @@ def gradients(events: list[dict[str, Any]]) -> Any:
         weights[i]
         for i in np.linspace(0, len(weights) - 1, min(len(weights), _MOST_LINES)).round().astype(int)
     ]
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.4))
+    figure, axes = subplots(1, 2, (10, 3.4))
     colours = rising(len(chosen))
     for axis, what, title in (
         (axes[0], "gradients", "gradient, root mean square"),
@@ -98,12 +94,10 @@ def confusion(finished: dict[str, Any]) -> Any:
     Returns:
         A matplotlib figure.
     """
-    from matplotlib import pyplot
-
     counts, classes = np.array(finished["confusion"]), finished["classes"]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     size = max(3.2, 0.42 * len(classes))
-    figure, axis = pyplot.subplots(figsize=(size, size))
+    figure, axis = subplots(1, 1, (size, size))
     axis.imshow(shares, cmap=_tint(), vmin=0, vmax=1)
     if len(classes) <= _MOST_NUMBERS:
         for i, j in np.ndindex(*counts.shape):

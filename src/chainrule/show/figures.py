@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,29 +75,13 @@ def draw_run(run: Path, into: Path | None = None) -> Drawn:
         ) from None
     left_out: dict[str, str] = {}
     files: dict[str, Path] = {}
+    from matplotlib import rc_context  # which takes a second to load
+
     for name, draw in _pictures(folder, events, left_out):
-        with _styled():
-            figure = draw()
-            if figure is None:
-                continue
+        with rc_context(_STYLE):
             files[name] = target / f"{name}.png"
-            figure.savefig(files[name])
+            draw().savefig(files[name])
     return Drawn(files, left_out)
-
-
-@contextmanager
-def _styled() -> Iterator[None]:
-    import matplotlib
-    from matplotlib import pyplot
-
-    backend = matplotlib.get_backend()
-    matplotlib.use("agg")
-    try:
-        with pyplot.rc_context(_STYLE):
-            yield
-    finally:
-        pyplot.close("all")
-        matplotlib.use(backend)
 
 
 def _pictures(

@@ -12,7 +12,7 @@ from chainrule.data import Dataset
 from chainrule.nn import Conv2d, Linear, Module
 from chainrule.primitive import Array
 from chainrule.shapes import count
-from chainrule.show.colours import BLUE, ORANGE, signed
+from chainrule.show.canvas import BLUE, ORANGE, signed, subplots
 from chainrule.train import Trained
 
 _EXAMPLES = 256
@@ -89,11 +89,9 @@ def _picture(values: Array, data: Dataset) -> Array:
 
 
 def _grid(images: Sequence[Array], names: Sequence[str] | None, title: str, hue: str) -> Any:
-    from matplotlib import pyplot
-
     columns = min(len(images), 10 if len(images) > 16 else 5)
     rows = -(-len(images) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(columns * 1.1, rows * 1.2 + 0.4), squeeze=False)
+    figure, axes = subplots(rows, columns, (columns * 1.1, rows * 1.2 + 0.4), square=True)
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
@@ -108,12 +106,9 @@ def _grid(images: Sequence[Array], names: Sequence[str] | None, title: str, hue:
 
 
 def _rows(layers: Sequence[tuple[str, Array]], title: str) -> Any:
-    from matplotlib import pyplot
-
     columns = min(_MOST_CHANNELS, max(value.shape[2] for _, value in layers))
-    figure, axes = pyplot.subplots(
-        len(layers), columns, figsize=(columns * 0.8, len(layers) * 1.0 + 0.4), squeeze=False
-    )
+    size = (columns * 0.8, len(layers) * 1.0 + 0.4)
+    figure, axes = subplots(len(layers), columns, size, square=True)
     for row, (name, value) in zip(axes, layers, strict=True):
         for axis in row:
             axis.axis("off")
