@@ -29,8 +29,8 @@ _DIGITS = {"model": "mlp", "epochs": 30, "batch_size": 64, "optimizer": "adam", 
 _TABLE = {"model": "mlp", "epochs": 50, "batch_size": 32, "optimizer": "adam", "schedule": "one_cycle"}
 _IMAGES = {"model": "cnn", "epochs": 6, "batch_size": 128, "optimizer": "adam", "schedule": "one_cycle"}
 _RESNET = {
-    "epochs": 30,
-    "batch_size": 128,
+    "epochs": 60,
+    "batch_size": 64,
     "optimizer": "nesterov",
     "learning_rate": 0.2,
     "schedule": "one_cycle",
