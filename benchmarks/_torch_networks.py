@@ -174,11 +174,8 @@ def step(depth: int, batch: int, size: int, threads: int) -> Any:
     torch.set_num_threads(threads)
     net = ResNet(depth, 1000, 3).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9, fused=True)
-    x, y = (
-        channels_last(np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)),
-        batch,
-    )
-    labels = torch.arange(y) % 1000
+    x = channels_last(np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32))
+    labels = torch.arange(batch) % 1000
 
     def once() -> float:
         optimizer.zero_grad()

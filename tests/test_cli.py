@@ -219,9 +219,9 @@ def test_resume(run):
     assert again["started"]["done"] == 69 and again["epochs"] == []
     for name in ("test", "confusion", "gradients", "epochs"):
         assert again["finished"][name] == whole[name]
-    assert "--resume goes on as the run began: epochs cannot change" in run(
-        "train", "--resume", "whole", "--epochs", "5"
-    ).err.replace("\n", " ")
+    for option, value in (("--epochs", "5"), ("--learning-rate", "0.1"), ("--seed", "0"), ("--run", "other")):
+        said = " ".join(run("train", "--resume", "whole", option, value).err.split())
+        assert f"--resume goes on as the run began: {option} cannot change" in said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,12 +67,13 @@ def train_command(
         str | None, typer.Option(help="Changes of training images: crop, flip, crop,flip or none.")
     ] = None,
     validation: Annotated[
-        float, typer.Option(help="Share of the training examples to watch instead of the test examples.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Share of the training examples to watch instead of the test examples."),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop at a steady loss: epochs without a smaller one.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of everything random; default: 0.")] = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder for the run; default: a new one in runs/.", show_default=False)
     ] = None,
@@ -92,9 +93,23 @@ def train_command(
 
     For example: chainrule train fashion-mnist --model cnn --epochs 6
     """
+    asked: dict[str, Any] = {
+        "model": model,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer and optimizer.value,
+        "learning_rate": learning_rate,
+        "schedule": schedule and schedule.value,
+        "weight_decay": weight_decay,
+        "augment": None if augment is None else tuple(name for name in augment.split(",") if name != "none"),
+        "validation": validation,
+        "patience": patience,
+        "seed": seed,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
     if resume is not None:
-        asked = {"model": model, "epochs": epochs, "optimizer": optimizer, "run": run, "DATA": data}
-        other = [name for name, value in asked.items() if value is not None]
+        other = ["DATA"] * (data is not None) + ["--run"] * (run is not None)
+        other += [f"--{name.replace('_', '-')}" for name in given]
         if other:
             raise ArgumentError(
                 f"--resume goes on as the run began: {other[0]} cannot change", fix="leave it out"
@@ -103,20 +118,7 @@ def train_command(
     elif data is None:
         raise ArgumentError("train: no data is named", fix="chainrule train digits, or --resume runs/latest")
     else:
-        plan = train.Plan(
-            data,
-            model,
-            epochs,
-            batch_size,
-            optimizer and optimizer.value,
-            learning_rate,
-            schedule and schedule.value,
-            weight_decay,
-            None if augment is None else tuple(name for name in augment.split(",") if name != "none"),
-            validation,
-            patience,
-            seed,
-        )
+        plan = train.Plan(data, **given)
         events = train.begin(plan, run, threads=threads, checkpoint_every=checkpoint_every)
     _follow(events, as_json)
 

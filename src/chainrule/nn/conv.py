@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,28 @@ class Conv2d(Module):
         return y if self.bias is None else y + self.bias
 
 
-class MaxPool2d(Module):
+class _Pool2d(Module):
+    """One number for each window and channel, by ``_pool``."""
+
+    _pool: Callable[..., Any]
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] | None = None,
+        padding: Padding = "valid",
+    ) -> None:
+        self.size, self.stride = size, stride
+        self.padding: Padding = padding
+
+    def __call__(self, x: Any) -> Tensor:
+        """Images ``(N, H, W, C)`` to ``(N, OH, OW, C)``."""
+        images = as_images(type(self).__name__, x)
+        return type(self)._pool(images, self.size, stride=self.stride, padding=self.padding)
+
+
+class MaxPool2d(_Pool2d):
     """The largest pixel of each window, for each channel.
 
     Args:
@@ -117,22 +139,10 @@ class MaxPool2d(Module):
         (1, 2, 2, 3)
     """
 
-    def __init__(
-        self,
-        size: int | tuple[int, int],
-        *,
-        stride: int | tuple[int, int] | None = None,
-        padding: Padding = "valid",
-    ) -> None:
-        self.size, self.stride = size, stride
-        self.padding: Padding = padding
-
-    def __call__(self, x: Any) -> Tensor:
-        """Images ``(N, H, W, C)`` to ``(N, OH, OW, C)``."""
-        return max_pool2d(as_images("MaxPool2d", x), self.size, stride=self.stride, padding=self.padding)
+    _pool = staticmethod(max_pool2d)
 
 
-class AvgPool2d(Module):
+class AvgPool2d(_Pool2d):
     """The mean of each window, for each channel. Arguments as for `MaxPool2d`; padding is not counted.
 
     Example:
@@ -140,19 +150,7 @@ class AvgPool2d(Module):
         (1, 2, 2, 3)
     """
 
-    def __init__(
-        self,
-        size: int | tuple[int, int],
-        *,
-        stride: int | tuple[int, int] | None = None,
-        padding: Padding = "valid",
-    ) -> None:
-        self.size, self.stride = size, stride
-        self.padding: Padding = padding
-
-    def __call__(self, x: Any) -> Tensor:
-        """Images ``(N, H, W, C)`` to ``(N, OH, OW, C)``."""
-        return avg_pool2d(as_images("AvgPool2d", x), self.size, stride=self.stride, padding=self.padding)
+    _pool = staticmethod(avg_pool2d)
 
 
 class GlobalAveragePool(Module):

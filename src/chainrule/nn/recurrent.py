@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule import trees
-from chainrule.errors import ArgumentError, ShapeError, StructureError
+from chainrule.errors import ArgumentError, NotSupportedError, ShapeError, StructureError
 from chainrule.nn.arguments import as_features, as_floating, as_size
 from chainrule.nn.init import Initializer, glorot_uniform, orthogonal
 from chainrule.nn.module import Module
@@ -93,7 +93,10 @@ class Cell(Module):
 
     def step(self, projected: Tensor, state: Any) -> Any:
         """The next state, from the projected input of one time."""
-        raise NotImplementedError
+        name = type(self).__name__
+        raise NotSupportedError(
+            f"{name} does not say how its state moves on", fix=f"define {name}.step(self, projected, state)"
+        )
 
     def output(self, state: Any) -> Tensor:
         """What of the state is the layer's result."""

@@ -30,9 +30,9 @@ def curves(events: list[dict[str, Any]]) -> Any:
     for axis, name in zip(axes[0], names, strict=False):
         if name == "loss":
             where = [s["epoch"] - 1 + s["step"] / s["steps"] for s in steps]
-            axis.plot(where, [_number(s["loss"]) for s in steps], color=BLUE, alpha=0.2, linewidth=0.7)
-        axis.plot(at, [_number(e["train"][name]) for e in epochs], color=BLUE, label="training")
-        held = [_number(e["valid"][name]) for e in epochs]
+            axis.plot(where, [float(s["loss"]) for s in steps], color=BLUE, alpha=0.2, linewidth=0.7)
+        axis.plot(at, [float(e["train"][name]) for e in epochs], color=BLUE, label="training")
+        held = [float(e["valid"][name]) for e in epochs]
         axis.plot(
             at,
             held,
@@ -74,7 +74,7 @@ def gradients(events: list[dict[str, Any]]) -> Any:
         (axes[1], "updates", "update relative to the parameter"),
     ):
         for path, colour in zip(chosen, colours, strict=True):
-            sizes = np.array([_number(e[what][path]) for e in epochs])
+            sizes = np.array([float(e[what][path]) for e in epochs])
             axis.plot(
                 [e["epoch"] for e in epochs], np.where(sizes > 0, sizes, np.nan), color=colour, label=path
             )
@@ -127,7 +127,3 @@ def _tint() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("counts", ["#ffffff", BLUE])
-
-
-def _number(value: Any) -> float:
-    return float(value)

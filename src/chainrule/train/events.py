@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -129,7 +129,7 @@ class Finished(Event):
     epochs: int
     seconds: float
     reason: str = "all epochs"
-    folder: str | None = field(default=None)
+    folder: str | None = None
 
     @property
     def test_loss(self) -> float:

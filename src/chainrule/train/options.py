@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Required, TypedDict
 
 from chainrule.data import Dataset
@@ -53,7 +53,7 @@ class Options:
     folder: str | os.PathLike[str] | None = None
     resume: bool = False
     checkpoint_every: int | None = None
-    about: dict[str, Any] | None = field(default=None)
+    about: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for what, value in (

@@ -112,10 +112,10 @@ def model_from(arrays: Mapping[str, Array], model: Any, where: str) -> Any:
     expected = {PARAMETERS + path: value for path, value in _leaves(model)}
     expected |= {BUFFERS + path: value for path, value in buffers_of(model).items()}
     _require_same(kept, expected, where)
-    pairs = zip(trees.paths(model), trees.leaves(model), strict=True)
-    fresh = [tensor(kept[PARAMETERS + path], requires_grad=p.tracked, name=p.name) for path, p in pairs]
-    new = trees.unflatten(trees.flatten(model)[1], fresh)
-    return with_buffers(new, {path: tensor(kept[BUFFERS + path]) for path in buffers_of(model)})
+    parameters = {path: kept[PARAMETERS + path] for path, _ in _leaves(model)}
+    return with_buffers(
+        model.with_parameters(parameters), {path: kept[BUFFERS + path] for path in buffers_of(model)}
+    )
 
 
 def state_from(arrays: Mapping[str, Array], fresh: Any, where: str) -> Any:
