@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,13 @@ def test_tensorboard(runs: Path):
     assert list(found["train/loss"]) == [steps, 2 * steps]
     assert found["valid/accuracy"][2 * steps] == pytest.approx(epochs[-1]["valid"]["accuracy"])
     assert {"learning_rate", "gradient/layers.0.weight", "update/layers.0.weight"} < set(found)
+
+
+def test_tensorboard_that_is_not_installed(runs: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(DataError, match="needs tensorboardX") as caught:
+        train.export_tensorboard(runs / "cnn")
+    assert caught.value.fix == "pip install 'chainrule[tensorboard]'"
 
 
 def test_a_plan_says_what_it_leaves_to_the_data(runs: Path):

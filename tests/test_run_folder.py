@@ -378,11 +378,41 @@ def test_nan_names_the_last_good_checkpoint(tmp_path: Path):
     assert all(np.isfinite(a).all() for a in checkpoint.load(kept).arrays.values())
 
 
-def test_old_checkpoints_go_and_the_best_stays(whole: Path):
-    kept = checkpoint.found(whole / "checkpoints")
-    losses = [event["valid"]["loss"] for event in logged(whole) if event["event"] == "EpochEnded"]
-    best = f"step-{7 * (1 + int(np.argmin(losses))):08d}.json"
-    assert {path.name for path in kept} == {best, "step-00000021.json", "step-00000028.json"}
+def test_old_checkpoints_go_and_the_best_stays(tmp_path: Path):
+    folder = train.RunFolder.create(tmp_path / "run", {})
+    folder.claim()
+    for updates in range(1, 8):
+        best = 1 if updates < 3 else 3
+        folder.save(updates, {"a": np.zeros(3, np.float32)}, {"best_updates": best})
+    folder.close()
+    kept = [f"step-0000000{updates}" for updates in (3, 6, 7)]
+    names = sorted(path.stem for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert names == sorted(kept * 2)  # arrays and JSON of each
+
+
+def test_the_best_is_that_of_the_least_loss(tmp_path: Path):
+    """A rate that becomes too large spoils what was better before."""
+    rate = lambda update: np.where(update < 14, 0.05, 30.0)
+    train.fit(**work(tmp_path / "run", optimizer=cr.optim.gradient_descent(rate), epochs=6))
+    losses = [event["valid"]["loss"] for event in logged(tmp_path / "run") if event["event"] == "EpochEnded"]
+    best = int(np.argmin(losses)) + 1
+    assert best < 5
+    kept = [path.name for path in checkpoint.found(tmp_path / "run" / "checkpoints")]
+    assert kept == [f"step-{7 * epoch:08d}.json" for epoch in (best, 5, 6)]
+
+
+def test_latest_where_links_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    for epochs in (1, 2):
+        for _ in train.begin(train.Plan("digits", epochs=epochs)):
+            pass
+        assert train.load("runs/latest").plan.epochs == epochs
+    assert (tmp_path / "runs" / "latest").read_text() == "digits-mlp-2\n"
 
 
 def test_a_disk_that_is_full(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch):
