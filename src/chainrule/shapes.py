@@ -251,6 +251,38 @@ def as_flag(name: str, what: str, value: Any) -> bool:
     )
 
 
+def as_number(name: str, what: str, value: Any, like: str = "1.0") -> float:
+    """``value`` as a float, which may be nan or infinite; tensors, texts and truth values are refused."""
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        try:
+            return float(cast("float", value))
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    raise ArgumentError(
+        f"{name}: {what} must be a number, got {type(value).__name__}", fix=f"pass {what}={like}"
+    )
+
+
+def as_above_zero(name: str, what: str, value: Any, like: str = "0.001") -> float:
+    """A finite number above 0."""
+    found = as_number(name, what, value, like)
+    if not 0 < found < math.inf:
+        raise ArgumentError(
+            f"{name}: {what} must be above 0 and finite, got {shown(value)}", fix=f"pass {what}={like}"
+        )
+    return found
+
+
+def as_share(name: str, what: str, value: Any, like: str = "0.9", *, within: str = "[0, 1)") -> float:
+    """A number in an interval from 0 to 1, whose brackets say which ends belong to it."""
+    found = as_number(name, what, value, like)
+    if not (0 < found < 1 or (found == 0 and within[0] == "[") or (found == 1 and within[-1] == "]")):
+        raise ArgumentError(
+            f"{name}: {what} must lie in {within}, got {shown(value)}", fix=f"pass {what}={like}"
+        )
+    return found
+
+
 MAX_RANK = 64
 """Most axes that NumPy's arrays have."""
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from chainrule.errors import ArgumentError, ShapeError, StructureError, shown
 from chainrule.nn import GRU, LSTM, RNN, Dropout, Embedding, Linear, Module, Recurrent, lecun_normal
-from chainrule.nn.arguments import as_share, as_size
+from chainrule.nn.arguments import as_size
 from chainrule.nn.training import Training
 from chainrule.node import as_node
 from chainrule.ops import random
+from chainrule.shapes import as_share
 from chainrule.tensor import Tensor
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
@@ -121,4 +122,4 @@ def char_rnn(
         raise ArgumentError(f"char_rnn: unknown cell {shown(cell)}", fix='choose "lstm", "gru" or "rnn"')
     sizes = {"vocabulary": vocabulary, "width": width, "layers": layers}
     whole = {what: as_size("char_rnn", what, value) for what, value in sizes.items()}
-    return CharRNN(**whole, cell=cell, dropout=as_share("char_rnn", "dropout", dropout, such=0.1), key=key)
+    return CharRNN(**whole, cell=cell, dropout=as_share("char_rnn", "dropout", dropout, like="0.1"), key=key)

@@ -7,10 +7,11 @@ from typing import Any
 
 from chainrule.errors import ShapeError
 from chainrule.nn import Dropout, Embedding, LayerNorm, Linear, Module, MultiHeadAttention
-from chainrule.nn.arguments import as_share, as_size
+from chainrule.nn.arguments import as_size
 from chainrule.nn.training import Training
 from chainrule.node import as_node
 from chainrule.ops import gelu, matmul, matrix_transpose, random
+from chainrule.shapes import as_share
 from chainrule.tensor import Tensor
 
 _SPREAD = 0.02
@@ -155,4 +156,4 @@ def transformer(
     """
     sizes = {"width": width, "heads": heads, "layers": layers, "context": context, "vocabulary": vocabulary}
     whole = {what: as_size("transformer", what, value) for what, value in sizes.items()}
-    return Transformer(**whole, dropout=as_share("transformer", "dropout", dropout, such=0.1), key=key)
+    return Transformer(**whole, dropout=as_share("transformer", "dropout", dropout, like="0.1"), key=key)

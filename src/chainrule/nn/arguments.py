@@ -30,22 +30,6 @@ def as_floating(dtype: Any) -> Any:
     return chosen
 
 
-def as_share(name: str, what: str, value: Any, *, such: float = 0.9) -> float:
-    """Return a number in [0, 1); ``such`` is one that makes sense."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1:
-        return float(value)
-    raise ArgumentError(f"{name}: {what} must lie in [0, 1), got {shown(value)}", fix=f"pass {what}={such}")
-
-
-def as_above_zero(name: str, what: str, value: Any) -> float:
-    """Return a finite number above 0."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
-        return float(value)
-    raise ArgumentError(
-        f"{name}: {what} must be above 0 and finite, got {shown(value)}", fix=f"pass {what}=1e-5"
-    )
-
-
 def as_features(name: str, x: Any) -> Any:
     """Return the input of a layer as a tensor of floats with features on its last axis."""
     node = as_node(x)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
-from chainrule.nn.arguments import as_features, as_share, as_size
+from chainrule.nn.arguments import as_features, as_size
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.init import Initializer, glorot_uniform
 from chainrule.nn.linear import Linear
@@ -16,7 +16,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.training import Training
 from chainrule.node import as_node
 from chainrule.ops import expand_dims, matmul, matrix_transpose, random, softmax, swapaxes, where
-from chainrule.shapes import as_flag, bool_, float32
+from chainrule.shapes import as_flag, as_share, bool_, float32
 from chainrule.tensor import Tensor
 
 
@@ -139,7 +139,7 @@ class MultiHeadAttention(Module):
             for own in random.split(key, 4)
         )
         self.causal = as_flag(name, "causal", causal)
-        self.dropout = Dropout(rate) if (rate := as_share(name, "dropout", dropout, such=0.1)) else None
+        self.dropout = Dropout(rate) if (rate := as_share(name, "dropout", dropout, like="0.1")) else None
 
     def __call__(
         self, x: Any, training: Training | None = None, *, memory: Any = None, mask: Any = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.nn.arguments import as_features, as_share
+from chainrule.nn.arguments import as_features
 from chainrule.nn.module import Module
 from chainrule.nn.training import Training
 from chainrule.ops import random
+from chainrule.shapes import as_share
 from chainrule.tensor import Tensor
 
 
@@ -32,7 +33,7 @@ class Dropout(Module):
     trains_differently = True
 
     def __init__(self, rate: float = 0.5) -> None:
-        self.rate = as_share("Dropout", "rate", rate, such=0.5)
+        self.rate = as_share("Dropout", "rate", rate, like="0.5")
 
     def __call__(self, x: Any, training: Training | None = None) -> Tensor:
         """``x`` of any shape, floats, as it is, or in a training pass with zeros.

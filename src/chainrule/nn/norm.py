@@ -13,17 +13,15 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.arguments import (
-    as_above_zero,
     as_features,
     as_floating,
-    as_share,
     as_size,
     require_channels,
 )
 from chainrule.nn.module import Buffer, Module
 from chainrule.nn.training import Training
 from chainrule.ops import mean, sqrt, stop_gradient, var
-from chainrule.shapes import float32
+from chainrule.shapes import as_above_zero, as_share, float32
 from chainrule.tensor import Tensor, tensor
 
 
@@ -68,7 +66,7 @@ class BatchNorm(Module):
         self.scale, self.shift = _scale_and_shift(size, chosen)
         self.mean, self.variance = (Buffer(tensor(start(size, chosen))) for start in (np.zeros, np.ones))
         self.decay = as_share("BatchNorm", "decay", decay)
-        self.epsilon = as_above_zero("BatchNorm", "epsilon", epsilon)
+        self.epsilon = as_above_zero("BatchNorm", "epsilon", epsilon, "1e-5")
 
     def __call__(self, x: Any, training: Training | None = None) -> Tensor:
         """Apply the layer.
@@ -131,7 +129,7 @@ class LayerNorm(Module):
     def __init__(self, features: int, *, epsilon: float = 1e-5, dtype: Any = float32) -> None:
         size, chosen = as_size("LayerNorm", "features", features), as_floating(dtype)
         self.scale, self.shift = _scale_and_shift(size, chosen)
-        self.epsilon = as_above_zero("LayerNorm", "epsilon", epsilon)
+        self.epsilon = as_above_zero("LayerNorm", "epsilon", epsilon, "1e-5")
 
     def __call__(self, x: Any) -> Tensor:
         """Apply the layer.
@@ -190,7 +188,7 @@ class GroupNorm(Module):
                 fix=f"pass a number of groups that does, such as {math.gcd(self.groups, size)}",
             )
         self.scale, self.shift = _scale_and_shift(size, chosen)
-        self.epsilon = as_above_zero("GroupNorm", "epsilon", epsilon)
+        self.epsilon = as_above_zero("GroupNorm", "epsilon", epsilon, "1e-5")
 
     def __call__(self, x: Any) -> Tensor:
         """Apply the layer.

@@ -13,7 +13,7 @@ from chainrule.errors import ArgumentError, DTypeError, OperandError
 from chainrule.node import as_node
 from chainrule.optim import hyperparameters as hyper
 from chainrule.optim.optimizer import Optimizer
-from chainrule.shapes import FLOATS, float64
+from chainrule.shapes import FLOATS, as_above_zero, float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _clipped(name: str, optimizer: Any, by: str, limit: Any) -> Optimizer:
             f"{name}: expected an optimizer, got {type(optimizer).__name__}",
             fix=f"wrap the optimizer, which then clips in each update: cr.optim.{name}(cr.optim.adam(0.001), 1.0)",
         )
-    new = Clipping(by, hyper.above_zero(name, "limit", limit, "1.0"))
+    new = Clipping(by, as_above_zero(name, "limit", limit, "1.0"))
     clipping = (new, *optimizer.clipping)
     settings = {**optimizer.settings, "clipping": [clip.to_dict() for clip in clipping]}
     return replace(optimizer, clipping=clipping, settings=settings)

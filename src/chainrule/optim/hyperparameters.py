@@ -5,56 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from chainrule.errors import ArgumentError, shown
 from chainrule.node import Node
 from chainrule.ops import astype
-from chainrule.shapes import DType, as_int
+from chainrule.shapes import DType, as_int, as_number
 
 _MOST = 2**53
 """Up to here float64 holds every integer."""
 
 
-def _number(name: str, what: str, value: Any, like: str) -> float:
-    """``value`` as a float, which may be nan or infinite; tensors, texts and truth values are refused."""
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    raise ArgumentError(
-        f"{name}: {what} must be a number, got {type(value).__name__}", fix=f"pass {what}={like}"
-    )
-
-
-def above_zero(name: str, what: str, value: Any, like: str = "0.001") -> float:
-    """A finite number above 0."""
-    found = _number(name, what, value, like)
-    if not 0 < found < math.inf:
-        raise ArgumentError(
-            f"{name}: {what} must be above 0 and finite, got {shown(value)}", fix=f"pass {what}={like}"
-        )
-    return found
-
-
 def at_least(name: str, what: str, value: Any, least: int, like: str) -> float:
     """A finite number, ``least`` or above."""
-    found = _number(name, what, value, like)
+    found = as_number(name, what, value, like)
     if not least <= found < math.inf:
         raise ArgumentError(
             f"{name}: {what} must be at least {least} and finite, got {shown(value)}",
             fix=f"pass {what}={like}",
-        )
-    return found
-
-
-def share(name: str, what: str, value: Any, like: str = "0.9", *, within: str = "[0, 1)") -> float:
-    """A number in an interval from 0 to 1, whose brackets say which ends belong to it."""
-    found = _number(name, what, value, like)
-    if not (0 < found < 1 or (found == 0 and within[0] == "[") or (found == 1 and within[-1] == "]")):
-        raise ArgumentError(
-            f"{name}: {what} must lie in {within}, got {shown(value)}", fix=f"pass {what}={like}"
         )
     return found
 

@@ -13,13 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from chainrule.optim import hyperparameters as hyper
 from chainrule.optim import schedules
 from chainrule.optim.hyperparameters import beside
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.optim.weight_decay import Decays, as_weight_decay, described
-from chainrule.shapes import float64
+from chainrule.shapes import as_above_zero, as_share, float64
 
 Rate: TypeAlias = "float | Schedule | Callable[[Any], Any]"
 """A number above 0, or a schedule, or a function of the number of updates made so far.
@@ -67,7 +66,7 @@ def momentum(
     Source: Polyak, USSR Computational Mathematics and Mathematical Physics 4(5), 1964, 1-17,
     DOI 10.1016/0041-5553(64)90137-5.
     """
-    mu = hyper.share("momentum", "decay", decay)
+    mu = as_share("momentum", "decay", decay)
 
     def formula(t: Any, rate: Any, p: Any, g: Any, velocity: Any) -> tuple[Any, ...]:
         velocity = mu * velocity + g
@@ -95,7 +94,7 @@ def nesterov(
     Source: Nesterov, Soviet Mathematics Doklady 27(2), 1983, 372-376; as momentum, Sutskever, Martens, Dahl and
     Hinton, ICML 2013, PMLR 28(3), 1139-1147.
     """
-    mu = hyper.share("nesterov", "decay", decay)
+    mu = as_share("nesterov", "decay", decay)
 
     def formula(t: Any, rate: Any, p: Any, g: Any, velocity: Any) -> tuple[Any, ...]:
         velocity = mu * velocity + g
@@ -120,7 +119,7 @@ def adagrad(
 
     Source: Duchi, Hazan and Singer, Journal of Machine Learning Research 12, 2011, 2121-2159.
     """
-    eps = hyper.above_zero("adagrad", "epsilon", epsilon, "1e-10")
+    eps = as_above_zero("adagrad", "epsilon", epsilon, "1e-10")
 
     def formula(t: Any, rate: Any, p: Any, g: Any, square: Any) -> tuple[Any, ...]:
         square = square + g * g
@@ -151,8 +150,8 @@ def rmsprop(
 
     Source: Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning, Coursera, 2012.
     """
-    rho = hyper.share("rmsprop", "decay", decay)
-    eps = hyper.above_zero("rmsprop", "epsilon", epsilon, "1e-08")
+    rho = as_share("rmsprop", "decay", decay)
+    eps = as_above_zero("rmsprop", "epsilon", epsilon, "1e-08")
 
     def formula(t: Any, rate: Any, p: Any, g: Any, square: Any) -> tuple[Any, ...]:
         square = rho * square + (1 - rho) * (g * g)
@@ -232,8 +231,8 @@ def adamw(
 def _adam(
     name: str, beta1: float, beta2: float, epsilon: float
 ) -> tuple[dict[str, Any], Callable[..., tuple[Any, ...]]]:
-    b1, b2 = hyper.share(name, "beta1", beta1), hyper.share(name, "beta2", beta2, "0.999")
-    eps = hyper.above_zero(name, "epsilon", epsilon, "1e-08")
+    b1, b2 = as_share(name, "beta1", beta1), as_share(name, "beta2", beta2, "0.999")
+    eps = as_above_zero(name, "epsilon", epsilon, "1e-08")
 
     def formula(t: Any, rate: Any, p: Any, g: Any, mean: Any, square: Any) -> tuple[Any, ...]:
         mean = b1 * mean + (1 - b1) * g

@@ -17,7 +17,7 @@ from chainrule.errors import ArgumentError, ChainruleError, shown
 from chainrule.node import Node, as_node
 from chainrule.ops import astype
 from chainrule.optim import hyperparameters as hyper
-from chainrule.shapes import FLOATS, float64
+from chainrule.shapes import FLOATS, as_above_zero, as_share, float64
 
 FUNCTION = "function"
 """The name under which descriptions have what a user wrote as a function."""
@@ -119,7 +119,7 @@ def as_schedule(name: str, what: str, rate: Any) -> Schedule:
         raise ArgumentError(
             f"{name}: {what} must be a number or a schedule, got {type(rate).__name__}", fix=fix
         )
-    return constant(hyper.above_zero(name, what, rate))
+    return constant(as_above_zero(name, what, rate))
 
 
 def name_of(function: Any) -> str:
@@ -147,7 +147,7 @@ def constant(rate: float) -> Schedule:
         >>> constant(0.1)(1000)
         0.1
     """
-    value = hyper.above_zero("constant", "rate", rate)
+    value = as_above_zero("constant", "rate", rate)
     return Schedule("constant", {"rate": value}, lambda u: value)
 
 
@@ -167,8 +167,8 @@ def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
         >>> schedule(9), schedule(10), schedule(25)
         (0.1, 0.05, 0.025)
     """
-    value, length = hyper.above_zero("step_decay", "rate", rate), hyper.count("step_decay", "every", every)
-    ratio = hyper.share("step_decay", "factor", factor, "0.5", within="(0, 1]")
+    value, length = as_above_zero("step_decay", "rate", rate), hyper.count("step_decay", "every", every)
+    ratio = as_share("step_decay", "factor", factor, "0.5", within="(0, 1]")
 
     def formula(u: Any) -> Any:
         return value * ratio ** np.floor(u / float(length))
@@ -194,7 +194,7 @@ def cosine(rate: float, updates: int, *, final: float = 0.0) -> Schedule:
 
     Source: Loshchilov and Hutter, ICLR 2017, equation 5 without restarts, DOI 10.48550/arXiv.1608.03983.
     """
-    value, length = hyper.above_zero("cosine", "rate", rate), hyper.count("cosine", "updates", updates)
+    value, length = as_above_zero("cosine", "rate", rate), hyper.count("cosine", "updates", updates)
     last = hyper.at_least("cosine", "final", final, 0, "0.0")
     if last > value:
         raise ArgumentError(
@@ -229,7 +229,7 @@ def warm_up(rate: float | Schedule | Callable[[Any], Any], updates: int, *, firs
     Source: Goyal et al., 2017, section 2.2, DOI 10.48550/arXiv.1706.02677.
     """
     then, length = as_schedule("warm_up", "rate", rate), hyper.count("warm_up", "updates", updates)
-    start = hyper.share("warm_up", "first", first, "0.0", within="[0, 1]")
+    start = as_share("warm_up", "first", first, "0.0", within="[0, 1]")
 
     def formula(u: Any) -> Any:
         missing = (1 - start) * (1 - np.minimum(u / float(length), 1.0))
@@ -269,8 +269,8 @@ def one_cycle(
 
     Source: Smith and Topin, SPIE 11006, 2019, DOI 10.1117/12.2520589.
     """
-    top, length = hyper.above_zero("one_cycle", "peak", peak), hyper.count("one_cycle", "updates", updates)
-    part = hyper.share("one_cycle", "rising", rising, "0.3")
+    top, length = as_above_zero("one_cycle", "peak", peak), hyper.count("one_cycle", "updates", updates)
+    part = as_share("one_cycle", "rising", rising, "0.3")
     above = hyper.at_least("one_cycle", "first_divisor", first_divisor, 1, "25.0")
     below = hyper.at_least("one_cycle", "final_divisor", final_divisor, 1, "10000.0")
     first = top / above

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from chainrule.nn.arguments import as_above_zero, as_share, counted_from_zero, first_outside
+from chainrule.nn.arguments import counted_from_zero, first_outside
 from chainrule.nn.losses.reduction import Reduction, reduced, require_alike, require_floats
 from chainrule.node import Node, as_node
 from chainrule.ops import (
@@ -30,7 +30,7 @@ from chainrule.ops import (
     where,
 )
 from chainrule.ops.arithmetic import scale
-from chainrule.shapes import INTS
+from chainrule.shapes import INTS, as_above_zero, as_share
 from chainrule.tensor import Tensor
 
 
@@ -67,7 +67,7 @@ def softmax_cross_entropy(
     smoothing: Szegedy et al., CVPR 2016, 2818-2826, DOI 10.1109/CVPR.2016.308.
     """
     name = "softmax_cross_entropy"
-    share = as_share(name, "label_smoothing", label_smoothing, such=0.1)
+    share = as_share(name, "label_smoothing", label_smoothing, like="0.1")
     scores, right = _scores_and_classes(name, logits, labels)
     chosen = _of_class(scores, right)
     if share:
@@ -163,7 +163,7 @@ def multiclass_hinge(
     Source: Weston and Watkins, ESANN 1999, 219-224.
     """
     name = "multiclass_hinge"
-    limit = as_above_zero(name, "margin", margin)
+    limit = as_above_zero(name, "margin", margin, "1.0")
     s, right = _scores_and_classes(name, scores, labels)
     over = relu(s - expand_dims(_of_class(s, right), axis=-1) + limit)
     wrong = expand_dims(right, axis=-1) != arange(s.shape[-1], dtype=right.dtype)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.nn.arguments import as_above_zero
 from chainrule.nn.losses.reduction import Reduction, reduced, require_alike, require_floats
 from chainrule.node import as_nodes
 from chainrule.ops import abs, clip, square
+from chainrule.shapes import as_above_zero
 from chainrule.tensor import Tensor
 
 
@@ -77,7 +77,7 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: Reduct
 
     Source: Huber, The Annals of Mathematical Statistics 35(1), 1964, 73-101, DOI 10.1214/aoms/1177703732.
     """
-    error, limit = _error("huber", prediction, target), as_above_zero("huber", "delta", delta)
+    error, limit = _error("huber", prediction, target), as_above_zero("huber", "delta", delta, "1.0")
     part = clip(error, -limit, limit)
     return reduced("huber", part * (error - 0.5 * part), reduction)
 
