@@ -194,3 +194,28 @@ def test_products_that_are_summed_keep_strong_zeros():
     found = cr.compile(f)(g, factor).numpy()
     np.testing.assert_array_equal(found, expected)
     assert not np.signbit(found[expected == 0]).any()
+
+
+@machines
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [63, 64, 1000], ids=str)
+@pytest.mark.parametrize("rows", [3, 49], ids=str)
+def test_sums_and_variances_over_rows_that_lie_far_apart(machine, dtype, columns, rows):
+    """Columns are reduced some vectors at a time; those left over one by one, and the last under a mask."""
+    x = np.random.default_rng(0).normal(3.0, 1.0, (2, rows, columns)).astype(dtype)
+
+    def several(x):
+        centred = x - cr.mean(x, axis=1, keepdims=True)
+        return (
+            cr.sum(x, axis=1),
+            cr.sum(centred * centred, axis=1),
+            cr.max(x, axis=(0, 1)),
+            cr.mean(x, axis=1),
+        )
+
+    graph = cr.trace(several, x)
+    wide = x.astype(np.longdouble)
+    mean = wide.mean(axis=1, keepdims=True)
+    exact = (wide.sum(axis=1), ((wide - mean) ** 2).sum(axis=1), x.max(axis=(0, 1)), mean[:, 0])
+    for got, wanted in zip(run(graph, [x], machine), exact, strict=True):
+        np.testing.assert_allclose(got, wanted.astype(dtype), rtol=64 * np.finfo(dtype).eps)

@@ -235,7 +235,7 @@ def _filter(
     return next((how for how in FILTERS if how.outputs <= target.winograd and suits(problem, how)), None)
 
 
-_FEW_PIXELS, _FAR, _MANY_SUMS = 1000, 4096, 1 << 21
+_FEW_PIXELS, _FAR, _MANY_SUMS = 1000, 1024, 1 << 21
 """From where on packing pays: fewer pixels; bytes from pixel to pixel, and bytes of the sums, of at least so many."""
 
 

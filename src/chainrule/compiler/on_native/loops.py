@@ -7,8 +7,11 @@ kept in several vectors whose lanes are added at the end, always in the same ord
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from chainrule.compiler.on_native.division import Divisor
 from chainrule.compiler.on_native.elements import slow
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
@@ -21,8 +24,15 @@ from chainrule.shapes import DType, count
 
 UNROLL = 4
 """Vectors that a reduction keeps, to hide the latency of an addition."""
+AHEAD = 8
+"""How many rows ahead a reduction over them asks for what it will read,"""
+APART = 1024
+"""if they are at least so many bytes apart: the machine foresees no reads that each go to a page of their own."""
 SHORT = 24
 """Instructions up to which a reduction over rows is written out so many times."""
+BESIDE = 4
+"""Vectors beside each other that are reduced over rows together: what lies together in memory is then read together,
+where each vector would go through all pages of memory anew."""
 DIVISIONS = 4
 """Vectors of a row from which on it is worth preparing to divide them by one number."""
 MANY = 8
@@ -60,6 +70,24 @@ def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
     return -(2**bits) if op is Max else 2**bits - 1
 
 
+@dataclass(slots=True)
+class _Side:
+    """One of several vectors beside each other.
+
+    Attributes:
+        place: along the vectors' axis; None if that is reduced.
+        rows, divisors: as `Values` has them.
+        single: what one pass computed for the next, where a row is one vector.
+        known: what was computed outside of the passes.
+    """
+
+    place: Int | None
+    rows: dict[int, Value]
+    divisors: dict[int, Divisor]
+    single: dict[int, Value] | None
+    known: dict[int, Value] = field(default_factory=dict[int, Value])
+
+
 class _Nest(Values):
     """The loops of one kernel."""
 
@@ -82,6 +110,15 @@ class _Nest(Values):
         self.across = self.vector in loop.reduced
         self.passes = 1 + max((i.known for i in loop.body), default=0)
         self.divides = self._divides()
+        self.beside = self._most_beside()
+
+    def _most_beside(self) -> int:
+        """How many vectors beside each other are reduced together, as far as registers hold their sums."""
+        sums = sum(i.kind == "reduce" for i in self.loop.body)
+        if self.across or not self.gone or len(self.loop.body) > SHORT:
+            return 1
+        most = self.f.target.isa.registers // 2 // max(sums, 1)
+        return max(n for n in (1, 2, BESIDE) if n <= max(most, 1))
 
     def _divides(self) -> bool:
         """Whether it is worth preparing to divide rows: if they are long, and the divider is what is waited for.
@@ -176,34 +213,62 @@ class _Nest(Values):
             f.when(f.equal_int(stop, size), rest)
 
     def _column_loop(self, start: Int, stop: Int, mask: Value | None) -> None:
-        def body(i: Int, _: list[Value]) -> None:
+        f = self.f
+
+        def body(i: Int, _: list[Value], beside: int) -> None:
             self.index[self.vector] = i
-            self._passes(mask)
+            self._passes(mask, beside)
 
-        if not (isinstance(start, int) and isinstance(stop, int) and start >= stop):
-            self.f.loop(start, stop, self.lanes, body, may_be_empty=True)
+        def several(start: Int, stop: Int, beside: int) -> None:
+            if not (isinstance(start, int) and isinstance(stop, int) and start >= stop):
+                step = beside * self.lanes
+                f.loop(start, stop, step, lambda i, _: body(i, _, beside), may_be_empty=True)
 
-    def _passes(self, mask: Value | None) -> None:
-        """All passes over the reduced axes for one row, and the results that the row gives."""
-        self.rows = dict(self.fixed)
-        self.divisors = {n: d for n, d in self.divisors.items() if n in self.fixed}
-        known: dict[int, Value] = {}
-        single: dict[int, Value] | None = {} if self._fits_one_vector() else None
+        if self.beside > 1:
+            step = self.beside * self.lanes
+            together = f.add_int(start, f.mul_int(f.div_int(f.sub_int(stop, start), step), step))
+            several(start, together, self.beside)
+            start = together
+        several(start, stop, 1)
+
+    def _passes(self, mask: Value | None, beside: int = 1) -> None:
+        """All passes over the reduced axes for one row, and the results that the row gives.
+
+        Args:
+            mask: of lanes that count.
+            beside: for so many vectors, of which the first one's place is told.
+        """
+        sides = [self._side(n) for n in range(beside)]
         for step in range(self.passes):
-            for n, i in enumerate(self.loop.body):  # before the loops, so that all of them can use it
-                if self.loop.reduced and not i.full and i.known == step and i.kind != "reduce":
-                    self.value(n, mask, known)
-            if self.divides:
-                self.prepare_divisors(self.rows)
+            for side in sides:
+                self._take(side)
+                for n, i in enumerate(self.loop.body):  # before the loops, so that all of them can use it
+                    if self.loop.reduced and not i.full and i.known == step and i.kind != "reduce":
+                        self.value(n, mask, side.known)
+                if self.divides:
+                    self.prepare_divisors(self.rows)
             sums = [n for n, i in enumerate(self.loop.body) if i.kind == "reduce" and i.known == step + 1]
             writes = [
                 s for s in self.loop.stores if self._spread(s[0]) and self.loop.body[s[1]].known == step
             ]
             if sums or writes:
-                self._sweep(sums, writes, mask, single)
-        for array, n in self.loop.stores:
-            if not self._spread(array):
-                self.store(array, self.value(n, mask, known), mask)
+                self._sweep(sums, writes, mask, sides)
+        for side in sides:
+            self._take(side)
+            for array, n in self.loop.stores:
+                if not self._spread(array):
+                    self.store(array, self.value(n, mask, side.known), mask)
+
+    def _side(self, number: int) -> _Side:
+        place = None if self.across else self.f.add_int(self.index[self.vector], number * self.lanes)
+        divisors = {n: d for n, d in self.divisors.items() if n in self.fixed}
+        return _Side(place, dict(self.fixed), divisors, {} if self._fits_one_vector() else None)
+
+    def _take(self, side: _Side) -> None:
+        """Be at the place of one of several vectors."""
+        self.rows, self.divisors = side.rows, side.divisors
+        if side.place is not None:
+            self.index[self.vector] = side.place
 
     def _spread(self, array: int) -> bool:
         """Whether an array has elements of its own along the reduced axes."""
@@ -218,7 +283,7 @@ class _Nest(Values):
         sums: Sequence[int],
         writes: Sequence[tuple[int, int]],
         mask: Value | None,
-        single: dict[int, Value] | None,
+        sides: Sequence[_Side],
     ) -> None:
         """One pass over the reduced axes: accumulate ``sums``, store ``writes``."""
         body, f = self.loop.body, self.f
@@ -226,23 +291,27 @@ class _Nest(Values):
         start = [number(k, _identity(body[n].op, body[n].dtype)) for n, k in zip(sums, kinds, strict=True)]
 
         def visit(part: Value | None, totals: list[Value], lane: int) -> list[Value]:
-            """One vector; ``lane`` says which of the vectors kept for each sum it is added to."""
-            known: dict[int, Value] = {} if single is None else single
+            """One vector, or all beside it; ``lane`` says which of those kept for each sum it is added to."""
             totals = list(totals)
-            for place, n in enumerate(sums):
-                value = self.value(body[n].args[0], part, known)
-                if self.across and part is not None:
-                    value = f.select(part, value, start[place])
-                at = lane * len(sums) + place
-                totals[at] = self.combine(body[n].op, totals[at], value)
-            for array, n in writes:
-                self.store(array, self.value(n, part, known), part)
+            for s, side in enumerate(sides):
+                self._take(side)
+                if len(sides) > 1:
+                    self._ask()
+                known: dict[int, Value] = {} if side.single is None else side.single
+                for place, n in enumerate(sums):
+                    value = self.value(body[n].args[0], part, known)
+                    if self.across and part is not None:
+                        value = f.select(part, value, start[place])
+                    at = (lane * len(sides) + s) * len(sums) + place
+                    totals[at] = self.combine(body[n].op, totals[at], value)
+                for array, n in writes:
+                    self.store(array, self.value(n, part, known), part)
             return totals
 
-        width = self._width()
-        totals = self._nest(list(self.gone), start * width, visit, mask, width)
-        for place, n in enumerate(sums):
-            parts = [totals[lane * len(sums) + place] for lane in range(width)]
+        width = self._width(len(sides))
+        totals = self._nest(list(self.gone), start * (width * len(sides)), visit, mask, width)
+        for i, (side, (_, n)) in enumerate(itertools.product(sides, enumerate(sums))):
+            parts = totals[i :: len(sides) * len(sums)]
             while len(parts) > 1:
                 parts = [self.combine(body[n].op, a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
             total = parts[0]
@@ -250,14 +319,24 @@ class _Nest(Values):
                 total = f.splat(self.fold(body[n].op, total), self.lanes)
             if body[n].op is Sum and body[n].dtype.kind == "f":
                 total = f.add(total, number(total.type, 0.0))  # the sum of nothing, and of -0.0, is 0.0
-            self.rows[n] = total
+            side.rows[n] = total
 
-    def _width(self) -> int:
-        """How many vectors are kept for each sum."""
+    def _ask(self) -> None:
+        """Ask for what lies some rows ahead, if rows are far apart."""
+        axis = self.gone[-1]
+        here = self.index[axis]
+        self.index[axis] = self.f.add_int(here, AHEAD)
+        for i in self.loop.body:
+            if i.kind == "load" and self.loop.arrays[i.array].strides[axis] * i.dtype.itemsize >= APART:
+                self.f.prefetch(self.address(i.array), locality=2)
+        self.index[axis] = here
+
+    def _width(self, beside: int) -> int:
+        """How many vectors are kept for each sum, one for each of some that follow each other."""
         if self.across:
             return UNROLL if self.loop.sizes[self.vector] >= 2 * UNROLL * self.lanes else 1
         deep = bool(self.gone) and self.loop.sizes[self.gone[-1]] >= 2 * UNROLL
-        return UNROLL if deep and len(self.loop.body) <= SHORT else 1
+        return max(1, UNROLL // beside) if deep and len(self.loop.body) <= SHORT else 1
 
     def _nest(
         self,

@@ -20,6 +20,8 @@ SHALLOW = 16
 """With no more steps of k, storing C takes longer than computing it."""
 DEPTH = 1024
 """Steps of k in one pass, if there are half as many more."""
+ACROSS = 320
+"""The same where the steps of k lie across the rows of memory: each step then takes a line of A for itself."""
 SETS = 4096
 """Addresses that differ by this many bytes share a set of the first cache, which holds 8 to 12 of them."""
 UNPACKED = 1 << 19
@@ -81,7 +83,8 @@ def plan(p: Product, target: Target) -> Plan:
     if not pack and not p.packed_b:
         vectors = _vectors(all_vectors, rows[0], p.n % lanes == 0, isa)
     panels = -(-all_vectors // vectors)
-    depths = [p.k] if len(rows) == 1 or p.k <= DEPTH * 3 // 2 else even(p.k, DEPTH)
+    depth = DEPTH if p.a[1] == 1 else ACROSS
+    depths = [p.k] if len(rows) == 1 or p.k <= depth * 3 // 2 else even(p.k, depth)
     far = (p.k >= 256 and distance >= SETS // 2) or (p.k >= 64 and distance % SETS == 0)
     stage = p.a[1] != 1 and far and panels >= 3 and p.prologue is None
     grid, tasks = _Grid(p, rows, vectors * lanes, panels, depths, pack, stage).best()
