@@ -13,7 +13,7 @@ import numpy as _np
 
 from chainrule import data, errors, models, nn, ops, optim, train
 from chainrule.autodiff.check import check
-from chainrule.explain import explain
+from chainrule.explain import explain, why
 from chainrule.formula import Formula, formula
 from chainrule.graph import Graph
 from chainrule.ops import *  # noqa: F403
@@ -68,5 +68,6 @@ __all__ = [
     "train",
     "value_and_grad",
     "vjp",
+    "why",
 ]
 __all__ += ops.__all__

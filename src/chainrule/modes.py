@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 
-RECORDING, FORGETTING, BARE = range(3)
+RECORDING, FORGETTING, BARE, REMEMBERING = 0, 1, 2, 4
 mode: contextvars.ContextVar[int] = contextvars.ContextVar("chainrule_mode", default=RECORDING)
-"""Whether nodes remember their inputs, or forget them, or are not built at all (see `on_bare_values`)."""
+"""Whether nodes remember their inputs, or forget them, or are not built at all (see `on_bare_values`).
+
+`REMEMBERING` is added to one of the first two: inputs are remembered even where no derivative flows.
+"""
 
 inside_transform: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_inside", default=False)
 """Whether a function that is being differentiated runs."""
@@ -78,7 +81,7 @@ def on_bare_values(function: Callable[..., Any], *args: Any) -> Any:
 
 def is_recording() -> bool:
     """Whether nodes remember their inputs."""
-    return mode.get() != FORGETTING
+    return not mode.get() & FORGETTING
 
 
 class recording:
@@ -94,7 +97,7 @@ class recording:
         self._tokens: list[contextvars.Token[int]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(mode.set(self._new))
+        self._tokens.append(mode.set(self._new | mode.get() & REMEMBERING))
 
     def __exit__(self, *error: object) -> None:
         mode.reset(self._tokens.pop())
@@ -115,6 +118,23 @@ class recording:
                 return function(*args, **kwargs)
 
         return call
+
+
+class remembering:
+    """Within this context nodes remember their inputs even where no derivative flows, to be asked why."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = mode.set(RECORDING | REMEMBERING)
+
+    def __exit__(self, *error: object) -> None:
+        mode.reset(self._token)
+
+
+def is_remembering() -> bool:
+    """Whether nodes remember their inputs even where no derivative flows."""
+    return bool(mode.get() & REMEMBERING)
 
 
 def _each_step(steps: Generator[Any, Any, Any], on: bool) -> Generator[Any, Any, Any]:

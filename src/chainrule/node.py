@@ -27,7 +27,17 @@ from chainrule.errors import (
     source_of,
     user_position,
 )
-from chainrule.modes import BARE, FORGETTING, inside_transform, is_entered, mode, recording, silent, silently
+from chainrule.modes import (
+    BARE,
+    FORGETTING,
+    REMEMBERING,
+    inside_transform,
+    is_entered,
+    mode,
+    recording,
+    silent,
+    silently,
+)
 from chainrule.primitive import REGISTRY, Array, Primitive
 from chainrule.shapes import (
     DType,
@@ -398,9 +408,9 @@ def apply(
             raise
         if stated:
             shape = value.shape
-    if tracked and (now == FORGETTING or not op.differentiable or dtype.kind != "f"):
+    if tracked and (now & FORGETTING or not op.differentiable or dtype.kind != "f"):
         tracked = False
-    if tracked or traced:
+    if tracked or traced or now & REMEMBERING:
         if position is None:
             position = user_position(2)
         return new_node(op, inputs, params, shape, dtype, value, tracked, name, position)

@@ -21,7 +21,7 @@ from chainrule.errors import (
     OperandError,
     ShapeError,
 )
-from chainrule.modes import recording
+from chainrule.modes import is_remembering, recording
 from chainrule.node import (
     ArrayLike,
     Node,
@@ -175,7 +175,9 @@ class Tensor(Node):
 
     def detach(self) -> Tensor:
         """The same values as a new leaf, cut off from how they were computed."""
-        return ops.stop_gradient(self) if self.value is None else leaf(self.value, copy=False)
+        if self.value is None or is_remembering():
+            return ops.stop_gradient(self)
+        return leaf(self.value, copy=False)
 
     def numpy(self) -> Array:
         """The values as a NumPy array that cannot be written to (no copy)."""

@@ -24,7 +24,7 @@ from chainrule.autodiff.reverse import pullback
 from chainrule.autodiff.totals import Total, totals
 from chainrule.errors import ShapeError
 from chainrule.graph import Graph
-from chainrule.modes import RECORDING, mode, recording
+from chainrule.modes import RECORDING, REMEMBERING, mode, recording
 from chainrule.node import Node, ancestors, apply, leaf, symbol
 from chainrule.ops.exponential import sigmoid
 from chainrule.ops.matmul import matmul
@@ -287,7 +287,7 @@ class _Pulled:
         reads += [lambda part=part: part.between(g, 0, length) for part in of.layout.ys.values()]
         reads = [functools.cache(read) for read in reads]
         again = (
-            mode.get() == RECORDING
+            mode.get() & ~REMEMBERING == RECORDING
         )  # then the gradients may be differentiated, and what is carried is needed
         kept = (*[again] * len(self.floating), *[False] * len(self.summed))
         own: dict[DType, tuple[Any, Layout]] = {}

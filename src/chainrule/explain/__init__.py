@@ -1,9 +1,26 @@
-"""Where a gradient comes from: plain data, no drawing. :func:`explain` is the way in."""
+"""Where a gradient comes from, and why it is what it is: plain data, no drawing.
+
+:func:`explain` and :func:`why` are the ways in.
+"""
 
 from chainrule.explain.derive import explain
 from chainrule.explain.explanation import Derivation, Explanation
 from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
+from chainrule.explain.reasons import Proof, Reason, why
 from chainrule.explain.sweep import Edge, ExplainedNode
 
-__all__ = ["Derivation", "Edge", "Explanation", "ExplainedNode", "Mode", "Modes", "Path", "Paths", "explain"]
+__all__ = [
+    "Derivation",
+    "Edge",
+    "Explanation",
+    "ExplainedNode",
+    "Mode",
+    "Modes",
+    "Path",
+    "Paths",
+    "Proof",
+    "Reason",
+    "explain",
+    "why",
+]

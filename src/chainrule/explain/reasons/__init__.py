@@ -1,0 +1,6 @@
+"""Why a gradient is what it is. :func:`why` is the way in."""
+
+from chainrule.explain.reasons.asking import why
+from chainrule.explain.reasons.reason import Proof, Reason
+
+__all__ = ["Proof", "Reason", "why"]

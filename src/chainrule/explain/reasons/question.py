@@ -1,0 +1,130 @@
+"""What is asked: the gradient of which number, with respect to which elements of what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule import trees
+from chainrule.errors import ArgumentError, GradientError, OperandError
+from chainrule.explain import mistakes
+from chainrule.explain.reasons.words import Words
+from chainrule.modes import remembering
+from chainrule.nn import Module
+from chainrule.node import Node, no_value
+from chainrule.primitive import Array
+from chainrule.shapes import FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One gradient.
+
+    Attributes:
+        result: one number, computed.
+        variable: a tensor, before the result or not.
+        chosen: which of its elements.
+        label: the variable's name, with an index where one element is meant.
+        words: names for everything before the result.
+        whole: whether everything before the result is known, not only what derivatives flow through.
+    """
+
+    result: Node
+    variable: Node
+    chosen: Array
+    label: str
+    words: Words
+    whole: bool = False
+
+
+def questions(y: Any, wrt: Any) -> list[Question]:
+    """What ``why(y, wrt)`` asks: one gradient, or those of all variables or parameters.
+
+    Raises:
+        OperandError, GradientError, TracedValueError, ArgumentError: it cannot be asked, with the reason.
+    """
+    whole = callable(y) and not isinstance(y, Node)
+    result = _result(_computed(y) if whole else y)
+    named = _parameters(wrt) if isinstance(wrt, Module) else {}
+    words = Words(result, named)
+    if isinstance(wrt, Module):
+        if not named:
+            raise ArgumentError("why: this model has no parameters", fix="pass a tensor or the name of one")
+        return [_question(result, node, (), words, whole) for node in named]
+    if wrt is None:
+        variables = [n for n in words.nodes if n.op is None and n.tracked]
+        if not variables:
+            raise GradientError(
+                "why: this result does not depend on any tensor that requires a gradient",
+                fix="say which gradient is missing: cr.why(y, x)",
+            )
+        return [_question(result, node, (), words, whole) for node in variables]
+    target, index = (wrt[0], tuple(wrt[1:])) if isinstance(wrt, tuple) and wrt else (wrt, ())
+    return [_question(result, _find(target, words), index, words, whole)]
+
+
+def _computed(function: Any) -> Any:
+    """What a function without arguments gives, with all of its nodes remembered."""
+    with remembering():
+        return function()
+
+
+def _result(y: Any) -> Node:
+    if not isinstance(y, Node):
+        raise OperandError(
+            f"why: expected a tensor that chainrule computed, got {type(y).__name__}",
+            fix="call the function with values first, and ask about the result",
+        )
+    if y.value is None:
+        raise no_value(y, "why()")
+    if y.size != 1:
+        raise GradientError(
+            f"why: the result has shape {y.shape}; a gradient is that of one number",
+            fix="reduce with .sum() or .mean(), or pick an element by index",
+        )
+    if y.dtype not in FLOATS:
+        raise GradientError(
+            f"why: the result is {y.dtype.name}, which has no derivative",
+            fix="ask about a float32 or float64 result; integer and boolean operations cut the path",
+        )
+    return y
+
+
+def _parameters(model: Module) -> Mapping[Node, str]:
+    pairs = zip(trees.leaves(model), trees.paths(model), strict=True)
+    return {node: path for node, path in pairs if isinstance(node, Node)}
+
+
+def _find(target: Any, words: Words) -> Node:
+    if isinstance(target, Node):
+        return target
+    if not isinstance(target, str):
+        raise OperandError(
+            f"why: wrt is {type(target).__name__}, expected a tensor, the name of one, or a model",
+            fix="cr.why(y, x), cr.why(y, 'x'), cr.why(y, ('x', 0, 3)) for one element, or cr.why(loss, model)",
+        )
+    found = [node for node, name in words.names.items() if name == target]
+    if not found:
+        known = [words.names[n] for n in words.nodes if n.op is None and n.tracked]
+        raise mistakes.not_in_graph(target, known)
+    return found[0]
+
+
+def _question(result: Node, variable: Node, index: tuple[Any, ...], words: Words, whole: bool) -> Question:
+    chosen = np.zeros(variable.shape, bool)
+    name = words.names.get(variable) or variable.name or "this tensor"
+    if not index:
+        chosen[...] = True
+        return Question(result, variable, chosen, name, words, whole)
+    try:
+        chosen[index] = True
+    except (IndexError, TypeError, ValueError):
+        shown = ", ".join(map(repr, index))
+        raise ArgumentError(
+            f"why: {name} of shape {variable.shape} has no element [{shown}]",
+            fix=f"give {len(variable.shape)} whole numbers, each below the size of its axis",
+        ) from None
+    return Question(result, variable, chosen, f"{name}[{', '.join(map(str, index))}]", words, whole)
