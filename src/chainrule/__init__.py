@@ -13,7 +13,7 @@ import numpy as _np
 
 from chainrule import data, errors, models, nn, ops, optim, train
 from chainrule.autodiff.check import check
-from chainrule.explain import explain, why
+from chainrule.explain import explain, sensitivity, why
 from chainrule.formula import Formula, formula
 from chainrule.graph import Graph
 from chainrule.ops import *  # noqa: F403
@@ -63,6 +63,7 @@ __all__ = [
     "optim",
     "pi",
     "scan",
+    "sensitivity",
     "tensor",
     "trace",
     "train",

@@ -8,6 +8,7 @@ from chainrule.explain.explanation import Derivation, Explanation
 from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
 from chainrule.explain.reasons import Proof, Reason, why
+from chainrule.explain.sensitivity import Sensitivity, sensitivity
 from chainrule.explain.sweep import Edge, ExplainedNode
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Paths",
     "Proof",
     "Reason",
+    "Sensitivity",
     "explain",
+    "sensitivity",
     "why",
 ]

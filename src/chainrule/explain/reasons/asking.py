@@ -95,7 +95,9 @@ def _shown(question: Question, gradient: Array | None) -> str:
     strange = count_text(part.size - finite.size)
     if not finite.size:
         return f"not finite in all {count_text(part.size)} elements"
-    note = f", and {strange} of {count_text(part.size)} elements not finite" if finite.size < part.size else ""
+    note = (
+        f", and {strange} of {count_text(part.size)} elements not finite" if finite.size < part.size else ""
+    )
     low, high = number_text(float(finite.min())), number_text(float(finite.max()))
     if low == high:
         return f"{low}{note or ' in all elements'}"
