@@ -23,6 +23,7 @@ import chainrule
 from chainrule.cli.explaining import explain_command
 from chainrule.cli.measuring import bench_command
 from chainrule.cli.printing import cut, print_json
+from chainrule.cli.stepping import step_command
 from chainrule.cli.touring import tour_command
 from chainrule.cli.training import plot_command, predict_command, train_command
 from chainrule.errors import ChainruleError
@@ -59,6 +60,7 @@ def options(
 
 
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain_command)
+app.command("step", context_settings={"ignore_unknown_options": True})(step_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("plot")(plot_command)

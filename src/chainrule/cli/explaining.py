@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,19 +44,28 @@ def explain_command(
     """
     if as_json and as_latex:
         raise ArgumentError("--json and --latex exclude each other", fix="ask for one of them")
-    read = formula(text)
-    result = read(**_numbers(values or ()))
-    if not read.variables:
-        raise ArgumentError(
-            f"{cut(text, 60)} is constant: nothing can change", fix="put a variable in it, as in 2*x"
-        )
-    explanation = explain(result, wrt)
+    explanation = explain(computed(text, values or ()), wrt)
     if as_json:
         print_json(explanation.to_dict())
     elif as_latex:
         print(explanation.latex)
     else:
         show_explanation(explanation, make_console())
+
+
+def computed(text: str, values: Sequence[str]) -> Any:
+    """A formula with its values, such as ``["a=-1", "b=3"]``.
+
+    Raises:
+        FormulaError, ArgumentError: it is none, or has no variable, or a value is missing or none.
+    """
+    read = formula(text)
+    result = read(**_numbers(values))
+    if not read.variables:
+        raise ArgumentError(
+            f"{cut(text, 60)} is constant: nothing can change", fix="put a variable in it, as in 2*x"
+        )
+    return result
 
 
 def _numbers(arguments: Sequence[str]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
 from chainrule.explain.reasons import Proof, Reason, why
 from chainrule.explain.sensitivity import Sensitivity, sensitivity
+from chainrule.explain.stepping import Event, Steps, obey, steps
 from chainrule.explain.sweep import Edge, ExplainedNode
 
 __all__ = [
@@ -22,8 +23,12 @@ __all__ = [
     "Paths",
     "Proof",
     "Reason",
+    "Event",
     "Sensitivity",
+    "Steps",
     "explain",
+    "obey",
     "sensitivity",
+    "steps",
     "why",
 ]
