@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,30 @@ def test_a_packed_table_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("chainrule.data.files.text_lines.__defaults__", (1000,))
     path = written(tmp_path, gzip.compress(b"1,0\n2,1\n" * 1000), "table.csv.gz")
     with pytest.raises(DataError, match="holds more than 1000 bytes"):
+        csv(path)
+
+
+def test_a_packed_table_takes_little_memory(tmp_path: Path):
+    """Each line some numbers, wherever labels repeat: 1.6 MB of gzip hold 200 million of these lines."""
+    path, n = written(tmp_path, gzip.compress(b"1,10\n2,11\n" * 25_000), "table.csv.gz"), 50_000
+    csv(path)  # what is loaded and compiled once
+    tracemalloc.start()
+    data = csv(path, test=0.5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * n and data.counts("test") == {"10": n // 4, "11": n // 4}
+
+
+@pytest.mark.parametrize("line", ["{0},{1}\n", "{0},label {0}\n"])
+def test_a_table_that_takes_too_much_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+):
+    path = written(tmp_path, "".join(line.format(i, i % 2) for i in range(1000)))
+    monkeypatch.setattr("chainrule.data.tables.LIMIT", 50_000)
+    message = (
+        r"table.csv: takes more than 50000 bytes of memory up to line \d\d\d\n  Fix: cut it into smaller"
+    )
+    with pytest.raises(DataError, match=message):
         csv(path)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import PathLike, as_path, damaged, named, text_lines
+from chainrule.data.files import LIMIT, PathLike, as_path, damaged, named, text_lines
 from chainrule.errors import ArgumentError, DataError, shown
 from chainrule.primitive import Array
 from chainrule.shapes import as_flag, as_sequence
@@ -24,6 +24,10 @@ _MANY = 100
 """Classes that a column of integers may have without it being said that it names classes."""
 _MOST_COLUMNS = 1 << 20
 _LONGEST_NAME = 200
+_OF_A_LINE = 72
+"""Bytes besides its features that a line takes, most of them while the parts are split off."""
+_OF_A_LABEL = 200
+"""Bytes besides its characters that a label takes which did not occur before."""
 _LARGEST = float(np.finfo(np.float32).max)
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -99,12 +103,18 @@ def csv(
 
 
 class _Table:
-    """The numbers and labels of a file, line by line."""
+    """The numbers and labels of a file, line by line: a label that occurs again is a number, as a text takes 60 bytes.
+
+    Attributes:
+        labels: the different ones, in the order in which they first occur.
+    """
 
     def __init__(self, path: Path, features: tuple[str, ...], label: str) -> None:
         self.path, self.features, self.label = path, features, label
         self.labels: list[str] = []
-        self._numbers, self._lines = compact("f"), compact("q")
+        self._codes: dict[str, int] = {}
+        self._numbers, self._coded, self._lines = compact("f"), compact("i"), compact("q")
+        self._room = LIMIT
 
     def append(self, line: int, fields: list[str], label: str) -> None:
         try:
@@ -112,10 +122,24 @@ class _Table:
         except ValueError:
             wrong = next(i for i, field in enumerate(fields) if not _is_number(field))
             raise self._no_number(line, self.features[wrong], fields[wrong]) from None
+        code = self._codes.get(label)
+        if code is None:
+            code = self._new(line, label)
+        self._room -= _OF_A_LINE + 4 * len(fields)
+        if self._room < 0:
+            what = f"takes more than {LIMIT} bytes of memory up to line {line}"
+            raise damaged(self.path, what, "cut it into smaller files")
+        self._coded.append(code)
+        self._lines.append(line)
+
+    def _new(self, line: int, label: str) -> int:
+        """The number of a label that has not occurred yet."""
         if not 0 < len(label) <= _LONGEST_NAME:
             raise self._no_label(line, label)
-        self._lines.append(line)
+        self._room -= _OF_A_LABEL + 4 * len(label)
+        self._codes[label] = len(self.labels)
         self.labels.append(label)
+        return self._codes[label]
 
     def x(self) -> Array:
         """The features, float32, shape ``(n, features)``; they cannot be written to.
@@ -138,11 +162,11 @@ class _Table:
             DataError: one is none of them.
         """
         numbers = {name: number for number, name in enumerate(classes)}
-        for line, label in zip(self._lines, self.labels, strict=True):
+        for label in self.labels:
             if label not in numbers:
-                what = f"line {line}: {self.label} is {shown(label)}, which never occurs in training"
+                what = f"{self._first(label)}, which never occurs in training"
                 raise damaged(self.path, what, "check how it is written, or remove the line")
-        return np.array([numbers[label] for label in self.labels], np.int64)
+        return np.array([numbers[label] for label in self.labels], np.int64)[self._coded]
 
     def targets(self) -> Array:
         """The labels as targets of a regression, float32.
@@ -150,11 +174,16 @@ class _Table:
         Raises:
             DataError: one is no finite number.
         """
-        for line, label in zip(self._lines, self.labels, strict=True):
+        for label in self.labels:
             if not _is_number(label) or not -_LARGEST <= float(label) <= _LARGEST:
-                what = f"line {line}: {self.label} is {shown(label)}, expected a finite number of float32"
+                what = f"{self._first(label)}, expected a finite number of float32"
                 raise damaged(self.path, what, 'mend it, or remove the line; texts need targets="classes"')
-        return np.array(list(map(float, self.labels)), np.float32)
+        return np.array(list(map(float, self.labels)), np.float32)[self._coded]
+
+    def _first(self, label: str) -> str:
+        """Where a label occurs first, for a message."""
+        line = self._lines[self._coded.index(self._codes[label])]
+        return f"line {line}: {self.label} is {shown(label)}"
 
     def _no_number(self, line: int, title: str, field: str) -> DataError:
         if not field.strip():
@@ -264,11 +293,10 @@ def _column(path: Path, wanted: Any, names: list[str] | None, width: int) -> int
 def _kind(path: Path, table: _Table) -> str:
     """Whether labels name classes or are numbers."""
     if all(map(_INTEGER.fullmatch, table.labels)):
-        different = len(set(table.labels))
-        if different > _MANY:
+        if len(table.labels) > _MANY:
             raise damaged(
                 path,
-                f"{table.label} has {different} different integers: are they classes, or numbers to predict?",
+                f"{table.label} has {len(table.labels)} different integers: are they classes, or numbers to predict?",
                 'pass targets="numbers", or targets="classes"',
             )
         return "classes"
@@ -280,8 +308,7 @@ def _labels(table: _Table, classes: list[str] | None) -> Array:
 
 
 def _ordered(labels: list[str]) -> list[str]:
-    """The different labels: numbers by their size, texts by the alphabet."""
-    different = set(labels)
-    if all(_is_number(label) and math.isfinite(float(label)) for label in different):
-        return sorted(different, key=lambda label: (float(label), label))
-    return sorted(different)
+    """Different labels: numbers by their size, texts by the alphabet."""
+    if all(_is_number(label) and math.isfinite(float(label)) for label in labels):
+        return sorted(labels, key=lambda label: (float(label), label))
+    return sorted(labels)
