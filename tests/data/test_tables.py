@@ -108,6 +108,15 @@ def test_numbers_to_predict(tmp_path: Path):
     assert csv(written(tmp_path, "1,0.5\n2,0.5\n3,1.5\n4,1.5\n"), targets="classes").classes == ("0.5", "1.5")
 
 
+def test_an_underscore_makes_a_text(tmp_path: Path):
+    """Python reads 1_1 as 11; as a label it is a name."""
+    data = csv(written(tmp_path, "x,k\n1,1_1\n2,1_2\n3,1_1\n4,1_2\n"), test=2)
+    assert data.classes == ("1_1", "1_2") and sorted(data.train_y.tolist()) == [0, 1]
+    assert csv(written(tmp_path, "a_1,2_0\n1,0\n2,1\n3,0\n4,1\n"), test=2).features == ("a_1",)
+    with pytest.raises(DataError, match=r"line 2: k is '1_1', expected a finite number"):
+        csv(written(tmp_path, "x,k\n1,1_1\n2,0.5\n"), targets="numbers")
+
+
 def test_another_table_to_test_on(tmp_path: Path):
     train = written(tmp_path, "x,k\n1,a\n2,b\n")
     data = csv(train, test=written(tmp_path, "x,k\n3,b\n4,a\n5,b\n", "test.csv"))
@@ -134,6 +143,7 @@ def test_the_key_chooses(tmp_path: Path):
         ("x,k\n1,a\n2,b,c\n", "line 3 has 3 fields, expected 2"),
         ("x,z,k\n1,2,a\n1,red,b\n", r"line 3: z is 'red', expected a finite number.*\n.*ignore=\['z'\]"),
         ("x,z,k\n1,2,a\n1,,b\n", "line 3: z is empty\n  Fix: fill it in"),
+        ("x,z,k\n1,2,a\n1,1_0,b\n", "line 3: z is '1_0', expected a finite number"),
         ("x,z,k\n1,2,a\n1,nan,b\n", "line 3: z is 'nan', expected a finite number"),
         ("x,z,k\n1,2,a\n1,1e39,b\n", "line 3: z is 'inf', expected a finite number of float32"),
         ("x,z,k\n1,2,a\n1,2,\n", "line 3: k is empty"),

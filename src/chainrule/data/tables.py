@@ -118,7 +118,7 @@ class _Table:
 
     def append(self, line: int, fields: list[str], label: str) -> None:
         try:
-            self._numbers.extend(map(float, fields))
+            self._numbers.extend(_as_numbers(fields))
         except ValueError:
             wrong = next(i for i, field in enumerate(fields) if not _is_number(field))
             raise self._no_number(line, self.features[wrong], fields[wrong]) from None
@@ -261,9 +261,16 @@ def _other_delimiter(field: str, used: str) -> str:
     return f"pass delimiter={other!r}" if other else "write the features and then the label on each line"
 
 
+def _as_numbers(fields: list[str]) -> list[float]:
+    """What fields say; a ValueError if one is no number. Python reads 1_0 as 10, and no writer of tables means that."""
+    if "_" in "".join(fields):
+        raise ValueError
+    return list(map(float, fields))
+
+
 def _is_number(field: str) -> bool:
     try:
-        float(field)
+        _as_numbers([field])
     except ValueError:
         return False
     return True
