@@ -103,12 +103,30 @@ def test_a_part_is_split_off(tmp_path: Path):
         ({"x": X, "images": X, "y": Y}, "two arrays are train_x"),
         ({"x": X, "y": Y[:4]}, r"some.npz: train_x has shape \(6, 4\), train_y \(4,\)"),
         ({"x": X * np.nan, "y": Y}, "some.npz: .* is not finite in row 0"),
+        ({"x": X, "y": Y, "classes": np.array("ab")}, r"some.npz: classes has shape \(\), expected"),
+        (
+            {"x": X, "y": Y, "class_names": np.array([["a"], ["b"]])},
+            r"class_names has shape \(2, 1\), expected",
+        ),
         ({"x": X, "y": Y + 1}, "some.npz: no training example is of class '0'"),
     ],
 )
 def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], message: str):
     np.savez(tmp_path / "some.npz", **arrays)
     with pytest.raises(DataError, match=message):
+        npz(tmp_path / "some.npz")
+
+
+@pytest.mark.parametrize("code", [0x110000, 0x7FFFFFFF, 0xD800])
+@pytest.mark.parametrize("name", ["y", "classes"])
+@pytest.mark.parametrize("order", "<>")
+def test_texts_of_what_is_no_character(tmp_path: Path, code: int, name: str, order: str):
+    """NumPy makes texts of them only as they are used, and then raises a SystemError."""
+    texts = np.array([97, code], f"{order}u4").view(f"{order}U1")
+    np.savez(tmp_path / "some.npz", **{"x": X, "y": Y, name: texts})
+    with pytest.raises(
+        DataError, match=rf"some.npz: {name} has a text with {code:#x} in it, which is no char"
+    ):
         npz(tmp_path / "some.npz")
 
 
@@ -160,6 +178,13 @@ def described(descr: Any = "<f4", shape: Any = (3,), order: bool = False) -> str
             npy(described(shape=(10**8,)), bytes(8)),
             "would take 400000000 bytes, but there can be no more than",
         ),
+        (
+            npy(described(shape=(2**62, 2**62, 0))),
+            r"it, float32 of shape \(.*, 0\), can be no array of NumPy",
+        ),
+        (npy(described(shape=(2**70, 0))), "can be no array of NumPy"),
+        (npy(described(shape=(1,) * 70), bytes(4)), "can be no array of NumPy"),
+        (npy(described(shape=(10**4000, 10**4000))), "would take a very long int bytes, more than"),
         (npy(described(shape=(-3,)), bytes(8)), r"of dtype float32 and shape \(-3,\)"),
         (npy(described(shape=(True,)), bytes(4)), "is of dtype float32 and shape"),
         (npy(described(descr="|S0", shape=(10**15,))), "is of dtype .S0"),

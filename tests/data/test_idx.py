@@ -75,6 +75,7 @@ def header(*sizes: int, code: int = 8) -> bytes:
         (header(5) + b"abc", r"uint8 numbers of shape \(5,\) .* 5 bytes, found 3"),
         (header(60000, 28, 28) + b"abc", "would take 47040000 bytes, but there can be no more than 19"),
         (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "would take .* bytes, more than 4294967296"),
+        (header(*[2**32 - 1] * 3, 0), r"numbers of shape \(.*, 4294967295, 0\) can be no array of NumPy"),
         (header(2) + b"abc", "longer than its header says"),
         (gzip.compress(header(5) + b"abc"), "should take 5 bytes, found 3"),
         (gzip.compress(header(2) + b"abc"), "longer than its header says"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from chainrule.data.files import (
     named,
     opened,
 )
-from chainrule.errors import DataError
+from chainrule.errors import DataError, shown
 from chainrule.primitive import Array
 
 _MOST_ARRAYS = 1000
@@ -139,19 +139,22 @@ def _array(source: Source, name: str) -> Array:
         )
     if dtype.kind not in "biufU" or not dtype.itemsize or not all(type(n) is int and n >= 0 for n in shape):
         raise damaged(
-            path, f"{name} is of dtype {dtype} and shape {shape}", "save arrays of numbers or texts"
+            path, f"{name} is of dtype {dtype} and shape {shown(shape)}", "save arrays of numbers or texts"
         )
-    size = math.prod(shape) * dtype.itemsize
-    if size > LIMIT:
-        raise damaged(path, f"{name} would take {size} bytes, more than {LIMIT}")
-    content = source.exactly(size, f"{name}, {dtype.name} of shape {shape},")
-    source.end()
-    order = "F" if columns_first else "C"
-    array = (
-        np.frombuffer(content, dtype).reshape(shape, order=order).astype(dtype.newbyteorder("="), copy=False)
-    )
-    array.flags.writeable = False
+    what = f"{name}, {dtype.name} of shape {shown(shape)},"
+    array = source.numbers(what, dtype, shape, "F" if columns_first else "C")
+    if dtype.kind == "U":
+        _require_characters(path, name, array)
     return array
+
+
+def _require_characters(path: Path, name: str, texts: Array) -> None:
+    """Check what NumPy only finds when it makes a text of it, and then raises a `SystemError`."""
+    codes = texts.ravel("K").view(np.uint32)
+    wrong = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))
+    if wrong.any():
+        code = int(codes[wrong.argmax()])
+        raise damaged(path, f"{name} has a text with {code:#x} in it, which is no character")
 
 
 class _Header:
@@ -201,7 +204,7 @@ def npz(path: PathLike, *, test: Any = 0.2, key: Any = None) -> Dataset:
         if part is not None:
             parts[part] = array
     _require_pairs(place, parts, found)
-    names = next((found[name].tolist() for name in _CLASSES if name in found), None)
+    names = _class_names(place, found)
     given = {
         part: (parts[f"{part}_x"], parts[f"{part}_y"]) for part in ("test", "valid") if f"{part}_x" in parts
     }
@@ -211,6 +214,16 @@ def npz(path: PathLike, *, test: Any = 0.2, key: Any = None) -> Dataset:
         )
     except DataError as error:
         raise damaged(place, error.message, error.fix or "") from None
+
+
+def _class_names(path: Path, found: dict[str, Array]) -> list[Any] | None:
+    name = next((name for name in _CLASSES if name in found), None)
+    if name is None:
+        return None
+    if found[name].ndim != 1:
+        what = f"{name} has shape {found[name].shape}, expected (classes,): a name for each class"
+        raise damaged(path, what, f'save {name}=np.array(["cat", "dog"])')
+    return found[name].tolist()
 
 
 def _part(name: str) -> str | None:

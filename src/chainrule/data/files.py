@@ -8,14 +8,19 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import math
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
-from chainrule.errors import DataError
+import numpy as np
+
+from chainrule.errors import DataError, shown
+from chainrule.primitive import Array
+from chainrule.shapes import DType
 
 PathLike: TypeAlias = "str | Path"
 
@@ -25,6 +30,8 @@ MOST_UNPACKED = 1 << 30
 """Bytes that a gzip file may unpack to."""
 MOST_DENSE = 1032
 """Times its length that the deflate format can unpack to, at most."""
+_MOST_AXES = 64
+"""Of NumPy's arrays."""
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 24
 _MOST_NAMES = 10_000
@@ -147,6 +154,35 @@ class Source:
         if len(content) < count:
             raise damaged(self.path, f"cut off: {what} should take {count} bytes, found {len(content)}")
         return content
+
+    def numbers(self, what: str, dtype: DType, shape: Sequence[int], order: Literal["C", "F"] = "C") -> Array:
+        """An array, which is all that is left.
+
+        Args:
+            what: it is, with its dtype and shape, for messages.
+            dtype: in which it is written.
+            shape: that a header states, sizes of 0 or more; nothing else need be known of it.
+            order: whether the last axis runs fastest, or the first.
+
+        Returns:
+            In the byte order of this machine. It cannot be written to.
+
+        Raises:
+            DataError: the shape is none that NumPy has, or takes more than ``LIMIT`` bytes; there are fewer bytes or
+                more; or the file is damaged.
+        """
+        size = math.prod(shape) * dtype.itemsize
+        if size > LIMIT:
+            raise damaged(self.path, f"{what} would take {shown(size)} bytes, more than {LIMIT}")
+        # Empty arrays take no bytes, but NumPy multiplies their other sizes.
+        if len(shape) > _MOST_AXES or math.prod(n for n in shape if n) > LIMIT:
+            raise damaged(self.path, f"{what} can be no array of NumPy", "save one of a smaller shape")
+        content = self.exactly(size, what)
+        self.end()
+        array = np.frombuffer(content, dtype).reshape(tuple(shape), order=order)
+        array = array.astype(dtype.newbyteorder("="), copy=False)
+        array.flags.writeable = False
+        return array
 
     def end(self) -> None:
         """Nothing may follow.

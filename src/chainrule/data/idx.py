@@ -7,13 +7,12 @@ most significant byte first.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
 from chainrule.data.dataset import Dataset
-from chainrule.data.files import LIMIT, PathLike, as_path, damaged, exists, lines, named, opened
+from chainrule.data.files import PathLike, as_path, damaged, exists, lines, named, opened
 from chainrule.data.preparation import Preparation
 from chainrule.errors import DataError
 from chainrule.primitive import Array
@@ -57,15 +56,7 @@ def read_idx(path: PathLike) -> Array:
             )
         dtype, rank = np.dtype(_DTYPES[start[2]]), start[3]
         sizes = [int(n) for n in np.frombuffer(source.exactly(4 * rank, "the header"), ">u4")]
-        count = math.prod(sizes)
-        what = f"{dtype.newbyteorder('=').name} numbers of shape {tuple(sizes)}"
-        if count * dtype.itemsize > LIMIT:
-            raise damaged(place, f"{what} would take {count * dtype.itemsize} bytes, more than {LIMIT}")
-        content = source.exactly(count * dtype.itemsize, what)
-        source.end()
-    array = np.frombuffer(content, dtype).reshape(sizes).astype(dtype.newbyteorder("="), copy=False)
-    array.flags.writeable = False
-    return array
+        return source.numbers(f"{dtype.name} numbers of shape {tuple(sizes)}", dtype, sizes)
 
 
 def idx_files(folder: Path) -> dict[str, Path]:
