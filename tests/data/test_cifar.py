@@ -45,6 +45,17 @@ def test_packed_files_are_not_taken_for_records(tmp_path: Path):
         cifar_folder(tmp_path)
 
 
+def test_an_image_may_begin_as_gzip_does(tmp_path: Path):
+    images = write_cifar_folder(tmp_path, [f"class {i}" for i in range(32)])
+    images[0, 0, 0, 0] = 139
+    content = cifar(images[:1].repeat(32, 0), range(31, -1, -1))
+    assert content[:2] == gzip.compress(b"")[:2]
+    (tmp_path / "data_batch_1.bin").write_bytes(content)
+    data = cifar_folder(tmp_path)
+    assert data.train_y[0] == 31
+    np.testing.assert_array_equal(data.train_x[0], images[0])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -195,8 +195,13 @@ class Source:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Source]:
-    """Open a file for reading. Whether it is gzip, its first bytes say, not its name.
+def opened(path: Path, unpack: bool = True) -> Iterator[Source]:
+    """Open a file for reading.
+
+    Args:
+        path: of the file.
+        unpack: whether it may be gzip, as its first bytes say, not its name. A format that can begin in the same way
+            needs False.
 
     Raises:
         DataError: it cannot be read.
@@ -207,7 +212,7 @@ def opened(path: Path) -> Iterator[Source]:
     except OSError as error:
         raise unreadable(path, error) from None
     with file:
-        packed = file.read(len(_GZIP)) == _GZIP
+        packed = unpack and file.read(len(_GZIP)) == _GZIP
         file.seek(0)
         if packed:
             with gzip.GzipFile(fileobj=file) as unpacked:
