@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,14 @@ def test_parts_that_do_not_fit_are_refused(parts: dict[str, Any], message: str):
 def test_more_parts_that_do_not_fit_are_refused(parts: dict[str, Any], message: str):
     with pytest.raises(DataError, match=message):
         dataset(**parts)
+
+
+def test_a_name_twice_among_many_is_found_at_once():
+    names = (*map(str, range(50_000)), "49999")
+    started = time.process_time()
+    with pytest.raises(DataError, match="two classes are called '49999'"):
+        made(np.ones((4, 1)), [0, 1, 0, 1], classes=names)
+    assert time.process_time() - started < 2
 
 
 def test_a_preparation_must_fit():
@@ -175,6 +184,13 @@ def test_standardized_by_channel_and_by_feature(rng: np.random.Generator):
     np.testing.assert_allclose(rows.prepared("train")[0].reshape(-1, 3).std(0), 1, atol=1e-5)
 
 
+def test_an_example_may_be_one_number():
+    some = Dataset.from_arrays(np.arange(10.0), np.arange(10) % 2).standardized()
+    x, _ = some.prepared("train")
+    assert x.shape == (8,) and some.input_shape == ()
+    np.testing.assert_allclose((x.mean(), x.std()), (0, 1), atol=1e-6)
+
+
 def test_tokens_are_left_alone():
     tokens = np.arange(12).reshape(6, 2)
     some = Dataset.from_arrays(tokens, np.array([0, 1] * 3), test=2)
@@ -275,6 +291,13 @@ def test_parts_are_split_off_or_given():
             ["a", "b", "a", "c"],
             {"classes": ("a", "b")},
             "'c' in row 3 is not among the classes",
+        ),
+        (np.ones((4, 1)), ["a", "b"] * 2, {"classes": []}, "'a' in row 0 is not among the classes"),
+        (
+            np.ones((0, 1)),
+            np.array([], str),
+            {"test": (np.ones((1, 1)), ["a"])},
+            "test_y: 'a' in row 0 never occurs in training",
         ),
         (
             np.ones((4, 1)),

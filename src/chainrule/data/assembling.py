@@ -140,19 +140,18 @@ def _numbered(y: Array) -> tuple[str, ...]:
 
 def _from_texts(arrays: dict[str, Array], classes: Any) -> tuple[dict[str, Array], tuple[str, ...]]:
     texts = {name: a.astype(str) for name, a in arrays.items()}
-    names = np.unique(texts["train"]) if classes is None else np.array(list(map(str, classes)))
+    names = np.unique(texts["train"]) if classes is None else np.array(list(map(str, classes)), str)
     order = np.argsort(names)
     numbers = {}
     for name, labels in texts.items():
-        place = np.minimum(np.searchsorted(names, labels, sorter=order), len(names) - 1)
-        numbers[name] = order[place].astype(np.int64)
-        wrong = np.flatnonzero(names[numbers[name]] != labels)
+        wrong = np.flatnonzero(~np.isin(labels, names))
         if wrong.size:
             what = "is not among the classes" if classes is not None else "never occurs in training"
             raise DataError(
                 f"{name}_y: {shown(str(labels[wrong[0]]))} in row {wrong[0]} {what}",
                 fix="check how it is written, or leave these examples out",
             )
+        numbers[name] = order[np.searchsorted(names, labels, sorter=order)].astype(np.int64)
     return numbers, tuple(names.tolist())
 
 

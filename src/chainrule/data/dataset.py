@@ -239,7 +239,7 @@ class Dataset:
             raise DataError(
                 "standardized: the examples are integers, which name things", fix="leave them as they are"
             )
-        last = self.train_x.shape[-1]
+        last = (1, *self.train_x.shape[1:])[-1]  # an example may be one number
         channels = last if self.image_shape is None else 3 if len(self.image_shape) == 3 else 1
         mean, std = moments(self.train_x, channels)
         repeated = 1 if channels == 1 else last // channels  # where a picture is kept as a row of features

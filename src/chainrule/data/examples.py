@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def require_classes(train_y: Array, classes: tuple[str, ...]) -> None:
         DataError: one has not.
     """
     if len(set(classes)) < len(classes):
-        twice = next(name for i, name in enumerate(classes) if name in classes[:i])
+        twice = next(name for name, n in Counter(classes).items() if n > 1)
         raise DataError(f"two classes are called {shown(twice)}", fix="give each class a name of its own")
     missing = [name for name, n in zip(classes, class_counts(train_y, classes), strict=True) if not n]
     if missing:
