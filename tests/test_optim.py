@@ -250,6 +250,24 @@ def test_what_decays_is_chosen_by_path(make: Callable[..., optim.Optimizer]):
     assert decayed(lambda path: False) == set()
 
 
+@pytest.mark.parametrize(
+    ("decays", "expected"),
+    [
+        ("w[1]", {"w[1]"}),
+        ("w[*", {"w[1]"}),
+        ("w?", {"w?"}),
+        ("*[!w]*", {"[!w]"}),
+        ("w*", {"w[1]", "w?", "w1"}),
+    ],
+)
+def test_only_the_star_is_special_in_a_pattern(decays: str, expected: set[str]):
+    params = {name: np.ones(2) for name in ("w[1]", "w?", "w1", "[!w]")}
+    optimizer = optim.adamw(0.1, weight_decay=0.5, decays=decays)
+    zeros = {name: np.zeros(2) for name in params}
+    new, _ = optimizer.update(zeros, optimizer.init(params), params)
+    assert {name for name, p in new.items() if p.tolist() != [1, 1]} == expected
+
+
 def test_patterns_that_decay_nothing_are_refused():
     params = {"kernel": np.ones(2), "bias": np.ones(2)}
     with pytest.raises(

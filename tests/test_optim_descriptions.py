@@ -50,6 +50,11 @@ def test_a_description_is_a_copy():
     assert optimizer.settings["learning_rate"]["updates"] == 3 and optimizer.settings["clipping"]
 
 
+def test_a_set_of_patterns_is_described_alike_in_every_process():
+    names = [f"layers.{i}.*" for i in range(10)]
+    assert optim.describe(optim.adamw(decays=set(names)))["decays"] == names  # hashes of texts are not alike
+
+
 def test_what_is_left_out_has_its_default():
     assert optim.from_description({"name": "adam"}).settings == optim.adam().settings
     assert (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias, cast
@@ -12,12 +13,12 @@ from chainrule.optim import hyperparameters as hyper
 from chainrule.optim.schedules import FUNCTION, name_of
 from chainrule.shapes import as_flag
 
-Decays: TypeAlias = "str | Sequence[str] | Callable[[str], bool]"
+Decays: TypeAlias = "str | Sequence[str] | Set[str] | Callable[[str], bool]"
 """Which parameters decay: a pattern for their paths, several, or a function ``path -> bool``.
 
-In patterns ``*`` stands for anything. ``"*"`` are all parameters, as in torch and Keras. ``"*weight"`` are ``weight``,
-``layers.0.weight`` and so on, the matrices and kernels of ``cr.nn`` without biases, and without the scales and shifts
-of normalisation. A path without ``*`` stands for itself.
+In patterns ``*`` stands for anything, and every other character for itself. ``"*"`` are all parameters, as in torch
+and Keras. ``"*weight"`` are ``weight``, ``layers.0.weight`` and so on, the matrices and kernels of ``cr.nn`` without
+biases, and without the scales and shifts of normalisation. The order of several does not matter.
 """
 
 ALL = "*"
@@ -51,7 +52,7 @@ class WeightDecay:
             return [self.amount > 0] * count
         if callable(self.decays):
             return [as_flag("decays", "its result", self.decays(path)) for path in paths]
-        return [any(fnmatchcase(path, pattern) for pattern in self.decays) for path in paths]
+        return [any(_fits(path, pattern) for pattern in self.decays) for path in paths]
 
     def require_matches(self, name: str, paths: Sequence[str]) -> None:
         """A pattern that no parameter has is a slip of the pen, and would train without decay.
@@ -62,7 +63,7 @@ class WeightDecay:
         if self.amount == 0 or callable(self.decays):
             return
         for pattern in self.decays:
-            if not any(fnmatchcase(path, pattern) for path in paths):
+            if not any(_fits(path, pattern) for path in paths):
                 raise ArgumentError(
                     f"{name}: decays={pattern!r} fits no parameter; the first is {paths[0]!r}",
                     fix='take patterns from the paths: decays="*weight", or "*" for all',
@@ -73,6 +74,11 @@ class WeightDecay:
         if self.decoupled:
             return p - hyper.beside(p, rate * self.amount) * p, g
         return p, g + self.amount * p
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Whether a path is what a pattern says; ``?`` and ``[`` stand for themselves, as names of parameters have them."""
+    return fnmatchcase(path, re.sub(r"[?[]", r"[\g<0>]", pattern))
 
 
 def as_weight_decay(name: str, amount: Any, decays: Any, decoupled: bool = False) -> WeightDecay:
@@ -91,6 +97,8 @@ def as_weight_decay(name: str, amount: Any, decays: Any, decoupled: bool = False
             f"{name}: decays must be a pattern for paths, or several, or a function, got {shown(decays)}",
             fix='pass decays="*weight" to leave out biases; weight_decay=0.0 decays nothing',
         )
+    if isinstance(given, (set, frozenset)):
+        patterns = tuple(sorted(patterns))  # in an order that is the same in every process
     return WeightDecay(size, patterns, decoupled)
 
 
