@@ -55,6 +55,25 @@ def test_checkpoints_change_no_gradient(kind):
 
 
 @layers
+@pytest.mark.parametrize("checkpoint", [None, 2])
+def test_wider_input_makes_wider_results(kind, checkpoint):
+    """As for other layers; and the state that comes back may be handed on."""
+    layer, x = kind(2, 4, key=KEY, checkpoint=checkpoint), sequences()
+    sequence, state = layer(x)
+    assert {s.dtype for s in (sequence, *trees.leaves(state))} == {np.dtype(np.float64)}
+    exact = kind(2, 4, key=KEY, dtype=cr.float64).with_parameters(
+        {path: p.astype(cr.float64) for path, p in layer.parameters().items()}
+    )
+    close((sequence, state), exact(x))
+    close(layer(x, layer.cell.initial(3)), exact(x))
+    close(layer(x, state), exact(x, state))
+    close(layer.cell(x[:, 0], state), exact.cell(x[:, 0], state))
+    close(cr.compile(layer)(x, state), exact(x, state))
+    narrow, _ = layer(x.astype(np.float32))
+    assert narrow.dtype == cr.float32
+
+
+@layers
 def test_what_is_returned(kind):
     x = sequences()
     made = {r: kind(2, 4, key=KEY, returns=r, dtype=cr.float64) for r in ("both", "sequence", "last")}
@@ -165,6 +184,18 @@ WRONG = {
         cr.errors.ArgumentError,
         "Recurrent: expected a cell, got function",
         "pass cr.nn.LSTMCell(...) or another",
+    ),
+    "checkpoint": (
+        lambda: cr.nn.GRU(2, 4, key=KEY, checkpoint=0),
+        cr.errors.ArgumentError,
+        "GRU: checkpoint must be at least 1, got 0",
+        "pass a positive int",
+    ),
+    "a state too exact": (
+        lambda: cr.nn.RNN(2, 4, key=KEY)(np.ones((3, 6, 2), np.float32), np.zeros((3, 4))),
+        cr.errors.ShapeError,
+        "RNN: expected a state of float32[3, 4], got float64[3, 4]",
+        "pass the state that the layer returned for a batch of this size",
     ),
     "no features": (
         lambda: cr.nn.GRU(2, 0, key=KEY),

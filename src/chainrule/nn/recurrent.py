@@ -17,13 +17,14 @@ from chainrule.nn.init import Initializer, glorot_uniform, orthogonal
 from chainrule.nn.module import Module
 from chainrule.node import as_node
 from chainrule.ops import random
+from chainrule.ops.cast import astype
 from chainrule.ops.create import zeros
 from chainrule.ops.exponential import sigmoid
 from chainrule.ops.join import concat, split
 from chainrule.ops.matmul import matmul
 from chainrule.ops.move import moveaxis
 from chainrule.ops.trigonometric import tanh
-from chainrule.shapes import Spec, as_flag, float32
+from chainrule.shapes import FLOATS, DType, Spec, as_flag, float32, promote
 from chainrule.tensor import Tensor, tensor
 from chainrule.transforms.scan import scan
 
@@ -109,6 +110,9 @@ class Cell(Module):
             x: shape ``(batch, in_features)``, floats.
             state: as ``initial(batch)``, which is where it begins if it is left out.
 
+        Returns:
+            The next state, in the wider dtype of ``x`` and the weights.
+
         Raises:
             ShapeError, StructureError: an input or a state of another shape.
         """
@@ -119,11 +123,12 @@ class Cell(Module):
                 f"{name}: expected (batch, {self.in_features}), got shape {x.shape}",
                 fix="give it one time step: x[:, t], or use the layer for whole sequences",
             )
-        return self.step(self.project(x), self._state(name, state, x.shape[0]))
+        return self.step(self.project(x), self._state(name, state, x))
 
-    def _state(self, name: str, state: Any, batch: int) -> Any:
-        """The given state, checked, or the first."""
-        first = self.initial(batch)
+    def _state(self, name: str, state: Any, x: Any) -> Any:
+        """The given state, checked, or the first, in the dtype that steps from ``x`` have."""
+        dtype = promote(name, x.dtype, self.input_weight.dtype)
+        first = trees.map_leaves(lambda s: _widened(s, dtype), self.initial(x.shape[0]))
         if state is None:
             return first
         flat, structure = trees.flatten(first)
@@ -134,6 +139,7 @@ class Cell(Module):
                 f"{name}: the state is not nested as {name}.initial gives it: {error.message}",
                 fix="pass the state that the layer returned",
             ) from None
+        given = [_widened(one, dtype) for one in given]
         for one, expected in zip(given, flat, strict=True):
             if one.spec != expected.spec:
                 raise ShapeError(
@@ -141,6 +147,11 @@ class Cell(Module):
                     fix="pass the state that the layer returned for a batch of this size",
                 )
         return trees.unflatten(structure, given)
+
+
+def _widened(x: Any, dtype: DType) -> Any:
+    """Floats in this dtype, or in their own if it is wider; what else a state may hold stays."""
+    return astype(x, promote("state", x.dtype, dtype)) if x.dtype in FLOATS else x
 
 
 class RNNCell(Cell):
@@ -249,7 +260,7 @@ class Recurrent(Module):
             :func:`chainrule.scan`. The input is then projected step by step.
 
     Raises:
-        ArgumentError: ``returns`` is something else, or ``cell`` is no cell.
+        ArgumentError: ``returns`` is something else, ``cell`` is no cell, or ``checkpoint`` is below 1.
     """
 
     def __init__(
@@ -268,7 +279,7 @@ class Recurrent(Module):
             )
         self.cell = cell
         self.reverse, self.returns = as_flag(name, "reverse", reverse), returns
-        self.checkpoint = checkpoint
+        self.checkpoint = None if checkpoint is None else as_size(name, "checkpoint", checkpoint)
 
     def __call__(self, x: Any, state: Any = None) -> Any:
         """Run over whole sequences.
@@ -278,7 +289,8 @@ class Recurrent(Module):
             state: to begin with, as an earlier call returned it; zeros if it is left out.
 
         Returns:
-            The outputs at all times, shape ``(batch, time, features)``, and the last state; or what ``returns`` says.
+            The outputs at all times, shape ``(batch, time, features)``, and the last state, in the wider dtype of ``x``
+            and the weights; or what ``returns`` says.
 
         Raises:
             ShapeError, StructureError: an input or a state of another shape.
@@ -290,7 +302,7 @@ class Recurrent(Module):
                 f"{name}: expected (batch, time, {cell.in_features}), got shape {x.shape}",
                 fix="one sequence is a batch of one: x[None]; sequences of numbers have one feature: x[..., None]",
             )
-        first = cell._state(name, state, x.shape[0])  # pyright: ignore[reportPrivateUsage]
+        first = cell._state(name, state, x)  # pyright: ignore[reportPrivateUsage]
         sparse = self.checkpoint is not None
 
         def step(state: Any, given: Any) -> tuple[Any, Any]:
