@@ -75,6 +75,18 @@ def test_a_layer_used_twice_in_one_pass_averages_twice():
     )
 
 
+def test_wider_input_leaves_averages_as_wide_as_they_were():
+    """Or a checkpoint of theirs would not fit the model."""
+    layer, x = cr.nn.BatchNorm(3), np.random.default_rng(0).normal(5, 2, (20, 3))
+    training = cr.nn.Training()
+    assert layer(layer(x, training), training).dtype == cr.float64
+    kept, narrow = training.buffers_of(layer), cr.nn.Training()
+    layer(layer(x.astype(np.float32), narrow), narrow)
+    for path, average in narrow.buffers_of(layer).items():
+        assert kept[path].dtype == average.dtype == cr.float32
+        np.testing.assert_allclose(kept[path].numpy(), average.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_averages_carry_no_gradient():
     layer = nn.BatchNorm(4)
 

@@ -59,8 +59,8 @@ class Training:
         return buffer.value if kept is None else kept
 
     def keep(self, buffer: Buffer, value: Tensor) -> None:
-        """Leave new numbers for a buffer; :meth:`buffers_of` gives them back."""
-        self._kept[buffer] = value
+        """Leave new numbers for a buffer, which keeps its dtype; :meth:`buffers_of` gives them back."""
+        self._kept[buffer] = value.astype(buffer.value.dtype)
 
     def buffers_of(self, model: Module) -> dict[str, Tensor]:
         """The model's buffers by path after this pass, for :meth:`Module.with_buffers`."""
