@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -134,6 +136,21 @@ def test_errors_of_the_producer_come_after_what_it_made():
         got.extend(prefetch(source))
     assert got == [0, 1, 2, 3] and source.closed.is_set()
     assert caught.traceback[-1].name == "__iter__"  # where it happened
+
+
+def test_after_an_error_nothing_is_kept_alive():
+    """Without the help of the collector, as batches may be large."""
+    source = Source(fails_at=2)
+    gone = weakref.ref(source)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(OSError):
+            list(prefetch(source))
+        del source
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_of_ours_names_no_line_of_the_library():

@@ -88,6 +88,7 @@ def _produce(items: Iterator[Any], line: _Line) -> None:
     except BaseException as raised:
         error = error or raised
     line.end(error)
+    del error  # which knows this frame, and would keep it and its items alive until the collector comes
 
 
 class _Line:
@@ -132,5 +133,8 @@ class _Line:
             yield item
             del item
         error, self._error = self._error, None
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # as above
