@@ -64,6 +64,30 @@ def test_what_the_camera_turned_is_turned_back(tmp_path: Path):
     np.testing.assert_array_equal(read_picture(path, (4, 3)), np.rot90(GREY, -1))
 
 
+@pytest.mark.parametrize("said", ["eXIf", "XMP"])
+def test_turning_may_be_said_behind_the_pixels(tmp_path: Path, said: str):
+    whole = saved(tmp_path, GREY).read_bytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    xmp = b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="6"/>'
+    added = chunk(b"eXIf", exif.tobytes()[6:]) if said == "eXIf" else chunk(b"iTXt", xmp)
+    path = tmp_path / "late.png"
+    path.write_bytes(whole[:-12] + added + whole[-12:])
+    assert frame_of(path) == (4, 3, 1)
+    np.testing.assert_array_equal(read_picture(path, (4, 3)), np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "ppm"])
+def test_the_head_of_a_picture_is_read_without_its_pixels(tmp_path: Path, ending: str):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    path = saved(tmp_path, noise, f"some.{ending}")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    assert frame_of(path) == (64, 48, 3)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        read_picture(path, (64, 48, 3))
+
+
 def test_transparent_parts_are_white(tmp_path: Path):
     pixels = np.dstack([COLOUR, np.full((3, 4), 255, np.uint8)])
     pixels[0, 0, 3] = 0
@@ -80,6 +104,12 @@ def test_other_kinds_of_pixels(tmp_path: Path):
     path = saved(tmp_path, deep)
     assert frame_of(path) == (3, 4, 1)
     np.testing.assert_array_equal(read_picture(path, (3, 4)), GREY)
+    np.testing.assert_array_equal(
+        read_picture(saved(tmp_path, deep, transparency=255), (3, 4))[0, :2], [255, 20]
+    )
+    (tmp_path / "deep.pgm").write_bytes(b"P5 4 3 65535 " + deep.astype(">u2").tobytes())
+    assert frame_of(tmp_path / "deep.pgm") == (3, 4, 1)
+    np.testing.assert_array_equal(read_picture(tmp_path / "deep.pgm", (3, 4)), GREY)
     bits = saved(tmp_path, Image.fromarray(GREY > 100))
     np.testing.assert_array_equal(read_picture(bits, (3, 4)), np.where(GREY > 100, 255, 0))
     palette = saved(tmp_path, Image.fromarray(COLOUR).quantize(12))
@@ -111,12 +141,13 @@ def test_another_size_is_refused(tmp_path: Path):
         read_picture(path, (4, 3))
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A part of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def png_of(width: int, height: int, content: bytes = b"") -> bytes:
     """A PNG file that claims a size."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 

@@ -35,7 +35,10 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp")
 MOST_PIXELS = 1 << 26
 """Pixels of a picture: 8,192 × 8,192. Larger ones are refused before they are decoded."""
-_GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
+_GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_TEXTS_THAT_TURN = (b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""Kinds of text in PNG files, and the keywords of those that Pillow looks for how the camera was held in."""
 _ORIENTATION = 0x0112
 """Exif's tag for how the camera was held; from 5 on rows and columns change places."""
 
@@ -49,17 +52,47 @@ class Frame(NamedTuple):
 
 
 def frame_of(path: Path) -> Frame:
-    """Size and kind of a picture, without decoding it.
+    """Size and kind of a picture, without decoding it unless it has a palette, or PNG says behind it how it was held.
 
     Raises:
         DataError: it cannot be read, is no picture, or is too large.
     """
     with _opened(path) as image:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+        if _is_turned(path, image):
             width, height = height, width
         grey = image.mode in _GREY or (image.mode == "P" and _palette_is_grey(image))
         return Frame(height, width, 1 if grey else 3)
+
+
+def _is_turned(path: Path, image: Image) -> bool:
+    """Whether rows and columns change places when the picture is held as the camera was."""
+    from PIL import Image
+
+    if image.format != "PNG":
+        exif = image.getexif()
+    else:
+        if _is_turned_behind(path):
+            image.load()
+        exif = Image.Image.getexif(image)  # the format's own decodes all of it, for what may follow
+    return exif.get(_ORIENTATION, 1) in (5, 6, 7, 8)
+
+
+def _is_turned_behind(path: Path) -> bool:
+    """Whether a PNG file says behind its pixels how the camera was held."""
+    behind = False
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            size, kind = int.from_bytes(head[:4], "big"), head[4:]
+            start = file.read(min(size, 32))
+            if behind and (
+                kind == b"eXIf" or (kind in _TEXTS and start.partition(b"\0")[0] in _TEXTS_THAT_TURN)
+            ):
+                return True
+            behind = behind or kind == b"IDAT"
+            file.seek(size - len(start) + 4, 1)  # a checksum of 4 bytes follows
+    return False
 
 
 def read_picture(path: PathLike, shape: Shape, *, resize: bool = False, invert: bool = False) -> Array:
@@ -218,8 +251,11 @@ def _of_bytes(path: Path, image: Any, mode: str) -> Any:
     """The picture with 8 bits in each channel, on white."""
     from PIL import Image
 
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        deep = np.asarray(image).astype(np.uint16)
+        upper = (deep >> 8).astype(np.uint8)
+        upper[deep == image.info.get("transparency", -1)] = 255
+        image = Image.fromarray(upper)
     elif image.mode in ("I", "F"):
         raise damaged(
             path,
