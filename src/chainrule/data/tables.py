@@ -66,8 +66,8 @@ def csv(
         ``train_x`` float32, shape ``(n, features)``; classes in the order of their numbers, or of the alphabet.
 
     Raises:
-        DataError: the file cannot be read, a line has another number of fields than the first, or a feature is no
-            finite number.
+        DataError: the file cannot be read, a line has another number of fields than the first, a feature is no
+            finite number, or all of it would take more than 4 GiB of memory.
         ArgumentError: no such column, or an argument out of range.
 
     Example:
