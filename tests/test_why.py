@@ -7,6 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import errors, trees
+from chainrule.cli import main
 
 
 def leaf(values, name, dtype=None):
@@ -401,3 +402,87 @@ def test_what_cannot_be_asked(ask, error, message):
 def test_html_escapes_what_users_write():
     x = leaf([0.0], "<b>x</b>")
     assert "<b>x</b>" not in cr.why(cr.sum(cr.sqrt(x)), x)._repr_html_()
+
+
+def test_a_dead_relu_is_found_behind_a_square_that_hides_it():
+    w = leaf([1.0, 1.0], "w")
+    reason = cr.why(cr.sum(cr.relu(w - 4.0) ** 2), w)
+    assert reason.cause == "dead_relu", reason.text
+    assert reason.proof.cured
+
+
+SCRIPT = """
+import sys
+import numpy as np
+import chainrule as cr
+
+model = cr.models.mlp([4, 16, 3], cr.relu, key=cr.random.key(0))
+x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32) * {scale}
+y = np.arange(32) % 3
+
+
+def loss(scores, labels):
+    p = cr.exp(scores) / cr.sum(cr.exp(scores), axis=1, keepdims=True)
+    return -cr.mean(cr.log(p[np.arange(len(labels)), labels]))
+
+
+print("training", *sys.argv[1:])
+{training}
+"""
+TRAINING = {
+    "step": "step = cr.train.compile_step(model, loss, cr.optim.gradient_descent(0.01))\n"
+    "for _ in range(3):\n    step(x, y)",
+    "grad": "f = cr.compile(cr.value_and_grad(lambda m: loss(m(x), y)))\nf(model)",
+    "backward": "loss(model(x), y).backward()",
+    "fit": "cr.train.fit(model, cr.data.Dataset.from_arrays(x, y, test=4), loss, cr.optim.adam(1e-3), epochs=1,"
+    " batch_size=16, key=cr.random.key(1))",
+}
+
+
+@pytest.mark.parametrize("way", TRAINING)
+def test_a_program_is_run_up_to_its_first_nan(way, tmp_path, capsys):
+    file = tmp_path / "train.py"
+    file.write_text(SCRIPT.format(scale=20, training=TRAINING[way]))
+    with pytest.raises(SystemExit) as stopped:
+        main(["why", str(file), "some", "arguments", "--json", "--html", str(tmp_path / "why.html")])
+    said = capsys.readouterr()
+    assert stopped.value.code == 0, said.err
+    assert "training some arguments" in said.err
+    found = json.loads(said.out)
+    assert (found["cause"], found["proof"]["cured"]) == ("softmax_by_hand", True)
+    assert found["source"]["text"].startswith("p = cr.exp(scores) / cr.sum(")
+    assert found["variable"].endswith("layers.0.weight")
+    assert "a softmax by hand" in (tmp_path / "why.html").read_text(encoding="utf-8")
+
+
+def test_a_healthy_program_is_said_to_be(tmp_path, capsys):
+    file = tmp_path / "train.py"
+    file.write_text(SCRIPT.format(scale=1, training=TRAINING["step"]))
+    with pytest.raises(SystemExit):
+        main(["why", str(file)])
+    said = capsys.readouterr().out
+    assert said.startswith("In backward pass 3:")
+    assert "nothing is wrong with it" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("x = (", [], "line 1 is no Python"),
+        ("x = 1", [], "makes no backward pass"),
+        (
+            SCRIPT.format(scale=1, training=TRAINING["backward"]),
+            ["--wrt", "model.layer.0.weight"],
+            "did you mean",
+        ),
+        (None, [], "cannot be read"),
+    ],
+)
+def test_programs_that_cannot_be_asked(text, options, message, tmp_path, capsys):
+    file = tmp_path / "train.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main(["why", str(file), *options])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")

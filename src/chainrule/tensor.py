@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule import habits, ops
 from chainrule.at import At
+from chainrule.autodiff.listening import tell
 from chainrule.autodiff.reverse import leaf_gradients
 from chainrule.errors import (
     ArgumentError,
@@ -137,6 +138,7 @@ class Tensor(Node):
         found = leaf_gradients(self, seed, record=create_graph)
         for node, delta in found.items():
             node.add_gradient(delta, record=create_graph)
+        tell(self, list(found), list(found.values()))
 
     def _require_gradient(self) -> None:
         if self.dtype not in FLOATS:

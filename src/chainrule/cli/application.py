@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 import chainrule
+from chainrule.cli.asking import why_command
 from chainrule.cli.explaining import explain_command
 from chainrule.cli.measuring import bench_command
 from chainrule.cli.printing import cut, print_json
@@ -61,6 +62,7 @@ def options(
 
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain_command)
 app.command("step", context_settings={"ignore_unknown_options": True})(step_command)
+app.command("why", context_settings={"ignore_unknown_options": True})(why_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("plot")(plot_command)

@@ -7,7 +7,7 @@ from chainrule.explain.derive import explain
 from chainrule.explain.explanation import Derivation, Explanation
 from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
-from chainrule.explain.reasons import Proof, Reason, why
+from chainrule.explain.reasons import Proof, Reason, why, why_program
 from chainrule.explain.sensitivity import Sensitivity, sensitivity
 from chainrule.explain.stepping import Event, Steps, obey, steps
 from chainrule.explain.sweep import Edge, ExplainedNode
@@ -31,4 +31,5 @@ __all__ = [
     "sensitivity",
     "steps",
     "why",
+    "why_program",
 ]

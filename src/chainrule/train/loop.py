@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chainrule import trees
+from chainrule.autodiff.listening import is_listened
 from chainrule.data import Batches, Dataset, prefetch
 from chainrule.errors import DivergenceError
 from chainrule.ops import random
@@ -50,7 +51,7 @@ class Loop:
     def stepper(self, model: Any, state: Any) -> CompiledStep | EagerStep:
         """What makes steps, from a model and an optimizer's state on."""
         common = {"key": self.layer_key, "state": state, "metrics": self.metrics}
-        if not self.options.compile:
+        if not self.options.compile or is_listened():
             return EagerStep(model, self.loss, self.optimizer, **common)
         threads, winograd = self.options.threads, self.options.winograd
         return CompiledStep(model, self.loss, self.optimizer, threads=threads, winograd=winograd, **common)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import trees
+from chainrule.autodiff.listening import is_listened
 from chainrule.compiler.memory import MUCH, aligned_copy, give_back
 from chainrule.errors import ArgumentError
 from chainrule.nn import Module, Training
@@ -291,7 +292,7 @@ def compile_step(
     threads: int | None = None,
     denormals: bool = False,
     winograd: int = 2,
-) -> CompiledStep:
+) -> CompiledStep | EagerStep:
     """Compile forward, backward and the optimizer's update into one native call.
 
     Args:
@@ -323,6 +324,8 @@ def compile_step(
         >>> losses[-1] < 1e-3 < losses[0]
         True
     """
+    if is_listened():
+        return EagerStep(model, loss, optimizer, key=key, state=state, metrics=metrics)
     return CompiledStep(
         model,
         loss,

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from chainrule import trees
+from chainrule.autodiff.listening import is_listened
 from chainrule.errors import ArgumentError, StructureError
 from chainrule.graph import Graph
 from chainrule.modes import inside_transform, recording
@@ -256,7 +257,7 @@ def compile(f: Fn | None = None, *, threads: int | None = None, winograd: int = 
         raise ArgumentError(
             f"compile: expected a function, got {type(f).__name__}", fix="pass the function itself"
         )
-    return Compiled(f, threads, winograd)
+    return functools.wraps(f)(lambda *a, **k: f(*a, **k)) if is_listened() else Compiled(f, threads, winograd)
 
 
 def as_winograd(name: str, value: Any) -> int:

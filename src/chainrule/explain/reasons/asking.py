@@ -61,10 +61,12 @@ def why(y: Any, wrt: Any = None) -> Reason:
         >>> reason.cause, reason.proof.cured
         ('sqrt_at_zero', True)
     """
-    asked = questions(y, wrt)
-    if len(asked) > 1:
-        asked = [_worst(asked)]
-    (question,) = asked
+    return answer(questions(y, wrt))
+
+
+def answer(asked: Sequence[Question]) -> Reason:
+    """The reason for the worst of several gradients."""
+    question = _worst(asked) if len(asked) > 1 else asked[0]
     passes = Passes(question.result, question.variable)
     others = _others(question)
     symptom = _symptom(question, passes.gradient, others)
@@ -126,15 +128,15 @@ def _symptom(question: Question, gradient: Array | None, others: Sequence[float]
 def _others(question: Question) -> list[float]:
     """The sizes of the gradients of all other variables that are neither zero nor infinite."""
     sizes: list[float] = []
-    for node in question.words.nodes:
-        if node.op is None and node.tracked and node is not question.variable:
+    for node in question.variables:
+        if node is not question.variable:
             gradient = gradient_of(question.result, node)
             size = 0.0 if gradient is None else root_mean_square(gradient)
             sizes += [size] if size and np.isfinite(size) else []
     return sizes
 
 
-def _worst(asked: list[Question]) -> Question:
+def _worst(asked: Sequence[Question]) -> Question:
     """The question whose answer matters most: what is not finite before what is absent, zero or of another size."""
     gradients = [gradient_of(q.result, q.variable) for q in asked]
     sizes = [0.0 if g is None else root_mean_square(g) for g in gradients]

@@ -88,17 +88,41 @@ def cuts(passes: Passes, chosen: Array) -> list[Cut]:
         chosen: which elements.
     """
     tangents = passes.tangents(_direction(passes, chosen))
+    found = _ends(passes, tangents, felt=True)
+    if not found:  # what ends the influence hides behind something that the result does not feel either
+        found = _ends(passes, tangents, felt=False)[:1] + _deaf(passes)[:1]
+    return sorted(found, key=lambda c: (-c.count / max(c.reached, 1), c.node.index))
+
+
+def _ends(passes: Passes, tangents: dict[Node, Array], felt: bool) -> list[Cut]:
+    """Nodes that do not move although their inputs do; ``felt``: and the result would move with them."""
     found: list[Cut] = []
     for node in passes.order:
         if node is passes.variable:
             continue
         slots = [i for i, x in enumerate(node.inputs) if x in tangents and tangents[x].any()]
-        if slots and (cut := _cut(passes, node, slots, tangents)) is not None:
+        if slots and (cut := _cut(passes, node, slots, tangents, felt)) is not None:
             found.append(cut)
-    return sorted(found, key=lambda c: (-c.count / max(c.reached, 1), c.node.index))
+    return found
 
 
-def _cut(passes: Passes, node: Node, slots: Sequence[int], tangents: dict[Node, Array]) -> Cut | None:
+def _deaf(passes: Passes) -> list[Cut]:
+    """Elementwise nodes with which the result moves, and which do not move with any of their inputs."""
+    found: list[Cut] = []
+    for node in passes.order:
+        delta, added = passes.deltas.get(node), passes.added.get(node)
+        if delta is None or added is None or not delta.any() or not is_elementwise(node):
+            continue
+        slots = tuple(i for i, x in enumerate(node.inputs) if x in passes.live)
+        if not any(a is not None and a.any() for a in added):
+            lost = np.broadcast_to(delta != 0, node.shape)
+            found.append(Cut(node, slots, lost, int(np.count_nonzero(lost))))
+    return found
+
+
+def _cut(
+    passes: Passes, node: Node, slots: Sequence[int], tangents: dict[Node, Array], felt: bool
+) -> Cut | None:
     out = tangents.get(node, np.zeros(node.shape))
     delta = passes.deltas.get(node)
     if delta is None:
@@ -110,5 +134,5 @@ def _cut(passes: Passes, node: Node, slots: Sequence[int], tangents: dict[Node, 
         return None
     else:
         reached = np.ones(node.shape, bool)
-    lost = reached & (out == 0) & (delta != 0)
+    lost = reached & (out == 0) & ((delta != 0) | (not felt))
     return Cut(node, tuple(slots), lost, int(np.count_nonzero(reached))) if lost.any() else None

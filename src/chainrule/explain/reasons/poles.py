@@ -198,10 +198,11 @@ def _exponential(origin: Origin, words: Words) -> Verdict:
 
 
 def _is_normalized(node: Node, nodes: Sequence[Node]) -> Node | None:
-    """The division of an exponential by the sum of it, if there is one."""
-    sums = {n for n in nodes if n.op and n.op.name in ("sum", "sum_to") and n.inputs[0] is node}
+    """The division of an exponential by the sum of it, if there is one; both may be computed for themselves."""
+    equal = {n for n in nodes if n.op is node.op and n.inputs[0] is node.inputs[0]}
+    sums = {n for n in nodes if n.op and n.op.name in ("sum", "sum_to") and n.inputs[0] in equal}
     for user in nodes:
-        if user.op and user.op.name == "divide" and user.inputs[0] is node:
+        if user.op and user.op.name == "divide" and user.inputs[0] in equal:
             below = user.inputs[1]
             while below.op and below.op.name in ("reshape", "broadcast_to"):
                 below = below.inputs[0]

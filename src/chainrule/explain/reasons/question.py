@@ -29,6 +29,7 @@ class Question:
         chosen: which of its elements.
         label: the variable's name, with an index where one element is meant.
         words: names for everything before the result.
+        variables: all whose gradients belong together, this one among them.
         whole: whether everything before the result is known, not only what derivatives flow through.
     """
 
@@ -37,6 +38,7 @@ class Question:
     chosen: Array
     label: str
     words: Words
+    variables: tuple[Node, ...]
     whole: bool = False
 
 
@@ -50,20 +52,31 @@ def questions(y: Any, wrt: Any) -> list[Question]:
     result = _result(_computed(y) if whole else y)
     named = _parameters(wrt) if isinstance(wrt, Module) else {}
     words = Words(result, named)
+    leaves = tuple(n for n in words.nodes if n.op is None and n.tracked)
     if isinstance(wrt, Module):
         if not named:
             raise ArgumentError("why: this model has no parameters", fix="pass a tensor or the name of one")
-        return [_question(result, node, (), words, whole) for node in named]
+        return about(result, tuple(named), words, whole)
     if wrt is None:
-        variables = [n for n in words.nodes if n.op is None and n.tracked]
-        if not variables:
+        if not leaves:
             raise GradientError(
                 "why: this result does not depend on any tensor that requires a gradient",
                 fix="say which gradient is missing: cr.why(y, x)",
             )
-        return [_question(result, node, (), words, whole) for node in variables]
+        return about(result, leaves, words, whole)
     target, index = (wrt[0], tuple(wrt[1:])) if isinstance(wrt, tuple) and wrt else (wrt, ())
-    return [_question(result, _find(target, words), index, words, whole)]
+    variable = _find(target, words)
+    chosen, label = _elements(variable, index, words)
+    return [Question(result, variable, chosen, label, words, (*leaves, variable), whole)]
+
+
+def about(result: Node, variables: tuple[Node, ...], words: Words, whole: bool = False) -> list[Question]:
+    """A question for each of several variables."""
+    found: list[Question] = []
+    for variable in variables:
+        chosen, label = _elements(variable, (), words)
+        found.append(Question(result, variable, chosen, label, words, variables, whole))
+    return found
 
 
 def _computed(function: Any) -> Any:
@@ -113,12 +126,13 @@ def _find(target: Any, words: Words) -> Node:
     return found[0]
 
 
-def _question(result: Node, variable: Node, index: tuple[Any, ...], words: Words, whole: bool) -> Question:
+def _elements(variable: Node, index: tuple[Any, ...], words: Words) -> tuple[Array, str]:
+    """Which elements are meant, and how to call them."""
     chosen = np.zeros(variable.shape, bool)
     name = words.names.get(variable) or variable.name or "this tensor"
     if not index:
         chosen[...] = True
-        return Question(result, variable, chosen, name, words, whole)
+        return chosen, name
     try:
         chosen[index] = True
     except (IndexError, TypeError, ValueError):
@@ -127,4 +141,4 @@ def _question(result: Node, variable: Node, index: tuple[Any, ...], words: Words
             f"why: {name} of shape {variable.shape} has no element [{shown}]",
             fix=f"give {len(variable.shape)} whole numbers, each below the size of its axis",
         ) from None
-    return Question(result, variable, chosen, f"{name}[{', '.join(map(str, index))}]", words, whole)
+    return chosen, f"{name}[{', '.join(map(str, index))}]"
