@@ -66,6 +66,14 @@ def test_float32_says_what_is_rounding():
     assert not answer.steps[-1].measurable
 
 
+def test_the_many_kinks_of_a_deep_network_are_no_wrong_derivative():
+    model = cr.models.resnet(20, key=cr.random.key(0))
+    x = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype(np.float32)
+    loss = cr.nn.softmax_cross_entropy(model(x), np.arange(2))
+    answer = cr.sensitivity(loss, model.parameters()["stem.conv.weight"])
+    assert answer.holds, answer.text
+
+
 def test_a_derivative_that_misses_a_way_is_seen():
     x = leaf(2.0)
     # A quantity whose gradient is cut off on one of two ways has a slope that its derivative does not say.

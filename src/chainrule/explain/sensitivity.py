@@ -23,6 +23,9 @@ NOISE = 16.0
 """Errors below so many roundings of the result say nothing of the derivative."""
 _BORNE_OUT = 1.5
 """An error of higher order than this vanishes beside the step: that of a smooth function is 2."""
+_CLOSE = 0.01
+"""Nor is a derivative wrong that predicts all but this part of a change: where many kinks lie close together, as in a
+deep network of relu, errors fall more slowly than any power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,15 @@ class Sensitivity:
     @property
     def holds(self) -> bool | None:
         """Whether the prediction becomes right as steps become small; None where that cannot be measured."""
+        if self.close is not None and self.close < _CLOSE:
+            return True
         return None if self.order is None else self.order > _BORNE_OUT
+
+    @property
+    def close(self) -> float | None:
+        """The error as a part of the change, for the smallest step with an error that can be measured."""
+        found = [s for s in self.steps if s.measurable and s.actual]
+        return found[-1].error / abs(found[-1].actual) if found else None
 
     @property
     def headline(self) -> str:
@@ -94,8 +105,11 @@ class Sensitivity:
         if math.isinf(self.order):
             return "The prediction is exact up to rounding: the function is linear along these steps."
         falls = f"The error falls as ε^{number_text(self.order, 2)}"
-        if self.holds:
+        if self.order > _BORNE_OUT:
             return f"{falls}: the first-order prediction is borne out."
+        if self.holds:
+            part = number_text(100 * (self.close or 0.0), 2)
+            return f"The error comes down to {part} % of the change: the first-order prediction is borne out."
         return (
             f"{falls}, no faster than ε itself: the derivative is not the function's slope here. It may have a kink or "
             "a jump at this point, or a rule is wrong; cr.check tells."

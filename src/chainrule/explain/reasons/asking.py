@@ -12,7 +12,7 @@ from chainrule.explain.numbers import count_text, number_text, root_mean_square
 from chainrule.explain.reasons.absence import verdict_on_absence
 from chainrule.explain.reasons.cut import cancelling, cuts
 from chainrule.explain.reasons.origin import origin_of
-from chainrule.explain.reasons.passes import Passes, again, gradient_of, rebuilt
+from chainrule.explain.reasons.passes import Passes, again, gradients_of, rebuilt
 from chainrule.explain.reasons.poles import verdict_on
 from chainrule.explain.reasons.question import Question, questions
 from chainrule.explain.reasons.reason import Proof, Reason
@@ -127,20 +127,20 @@ def _symptom(question: Question, gradient: Array | None, others: Sequence[float]
 
 def _others(question: Question) -> list[float]:
     """The sizes of the gradients of all other variables that are neither zero nor infinite."""
-    sizes: list[float] = []
-    for node in question.variables:
-        if node is not question.variable:
-            gradient = gradient_of(question.result, node)
-            size = 0.0 if gradient is None else root_mean_square(gradient)
-            sizes += [size] if size and np.isfinite(size) else []
-    return sizes
+    others = [n for n in question.variables if n is not question.variable]
+    return _sizes(gradients_of(question.result, others))
+
+
+def _sizes(gradients: Sequence[Array | None]) -> list[float]:
+    """The typical size of an element of each gradient that is neither zero nor infinite."""
+    sizes = (0.0 if g is None else root_mean_square(g) for g in gradients)
+    return [s for s in sizes if s and np.isfinite(s)]
 
 
 def _worst(asked: Sequence[Question]) -> Question:
     """The question whose answer matters most: what is not finite before what is absent, zero or of another size."""
-    gradients = [gradient_of(q.result, q.variable) for q in asked]
-    sizes = [0.0 if g is None else root_mean_square(g) for g in gradients]
-    known = [s for s in sizes if s and np.isfinite(s)]
+    gradients = gradients_of(asked[0].result, [q.variable for q in asked])
+    known = _sizes(gradients)
     symptoms = [_symptom(q, g, known) for q, g in zip(asked, gradients, strict=True)]
     first = min(range(len(asked)), key=lambda i: (_GRAVEST.index(symptoms[i]), i))
     return asked[first]

@@ -70,9 +70,14 @@ class Passes:
 
 def gradient_of(result: Node, variable: Node, visit: Any = None) -> Array | None:
     """∂result/∂variable; None if no derivative flows between the two."""
+    return gradients_of(result, [variable], visit)[0]
+
+
+def gradients_of(result: Node, variables: Sequence[Node], visit: Any = None) -> list[Array | None]:
+    """The same for several variables, in one sweep."""
     seed = constant(np.ones(result.shape, result.dtype))
-    (found,) = pullback([result], [seed], [variable], record=False, visit=visit)
-    return None if found is None else found.array()
+    found = pullback([result], [seed], variables, record=False, visit=visit)
+    return [None if g is None else g.array() for g in found]
 
 
 def again(
