@@ -5,7 +5,7 @@ runs/digits-mlp-1/
   log.jsonl           an event a line: steps, epochs, the end
   epochs.csv          a row an epoch
   checkpoints/        the last two, and the best; see `chainrule.train.checkpoint`
-  model.safetensors   the trained parameters and buffers, once the run has ended
+  model.safetensors   the trained parameters and buffers, once the run has ended, until it goes on
 """
 
 from __future__ import annotations
@@ -134,6 +134,9 @@ class RunFolder:
         file = open(self.path / LOG, "ab")  # noqa: SIM115 - it stays open while the run goes on
         if file.tell() > size:
             file.truncate(size)
+            file.seek(
+                0, os.SEEK_END
+            )  # the next flush tells where this is, perhaps before anything is written
         self._log = file
 
     def write_log(self, event: Mapping[str, Any]) -> None:
@@ -188,7 +191,11 @@ class RunFolder:
         atomic.write(self.path / TABLE, text.getvalue().encode())
 
     def save(self, updates: int, arrays: Mapping[str, Array], progress: Mapping[str, Any]) -> Path:
-        """Write a checkpoint, then remove those that are not needed any more."""
+        """Write a checkpoint, then remove those that are not needed any more.
+
+        The parameters of an earlier end go first: the newest checkpoint there has the same.
+        """
+        (self.path / WEIGHTS).unlink(missing_ok=True)
         folder = self.path / CHECKPOINTS
         written = checkpoint.save(folder, updates, arrays, progress)
         best = f"step-{progress.get('best_updates', -1):08d}.json"
@@ -220,7 +227,7 @@ class RunFolder:
         return None
 
     def weights(self) -> dict[str, Array]:
-        """Parameters and buffers by name: of the end, or of the newest checkpoint.
+        """Parameters and buffers by name: of the end, or, of a run that has not ended, of the newest checkpoint.
 
         Raises:
             DataError: there are none yet, or they are damaged.
