@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -436,3 +438,29 @@ def test_checkpoints_say_what_they_hold(whole: Path):
     assert head["updates"] == 28
     names = set(checkpoint.load(newest).arrays)
     assert {"parameters/layers.0.weight", "buffers/layers.1.mean", "optimizer/mean.layers.0.weight"} < names
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no permissions for groups")
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
+def test_files_can_be_read_by_whom_the_system_lets(tmp_path: Path, mask: int):
+    before = os.umask(mask)
+    try:
+        atomic.write(tmp_path / "run.json", b"{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are never flushed")
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_disk_that_does_not_flush_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int):
+    flush = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    atomic.write(tmp_path / "run.json", b"{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
