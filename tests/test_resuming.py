@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from chainrule import train
+from chainrule.errors import DataError
 from chainrule.train import checkpoint, keeping
 from test_run_folder import logged, work
 
@@ -48,3 +49,17 @@ def test_parameters_are_those_of_the_newest_checkpoint_once_a_run_goes_on(tmp_pa
     for path, value in trained.items():
         np.testing.assert_array_equal(value.numpy(), newest.arrays[f"parameters/{path}"])
         assert (value.numpy() != ended[f"parameters/{path}"]).any()
+
+
+def test_a_run_that_cannot_go_on_lets_go_of_its_folder(tmp_path: Path):
+    folder = tmp_path / "run"
+    train.fit(**work(folder, epochs=1))
+    (newest,) = checkpoint.found(folder / "checkpoints")
+    content = newest.read_bytes()
+    newest.write_bytes(content[:-9])
+    warned = pytest.warns(UserWarning, match="going on from an earlier one")
+    with warned, pytest.raises(DataError, match="it is no JSON") as refused:
+        train.fit(**work(folder, resume=True))
+    newest.write_bytes(content)
+    assert train.fit(**work(folder, resume=True)).epochs == 4
+    del refused  # until here, with the frames that it came through

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -17,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import chainrule as cr
 from chainrule import nn, train
 from chainrule.errors import ArgumentError, DataError, DivergenceError
-from chainrule.train import atomic, checkpoint
+from chainrule.train import atomic, checkpoint, starting
 
 KEYS = cr.random.split(cr.random.key(3), 3)
 
@@ -210,6 +210,37 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path):
     train.fit(**work(tmp_path / "run", resume=True))
 
 
+def test_who_comes_second_changes_nothing(tmp_path: Path):
+    """Also if the first has not yet written down what it trains."""
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(DataError, match="another process trains into"):
+        train.fit(**work(tmp_path / "run"))
+    assert not (tmp_path / "run" / "run.json").exists()
+    train.fit(**work(tmp_path / "run", epochs=1))  # what is left of a start is no run
+
+
+def test_runs_that_start_at_once_get_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    plan = train.Plan("digits", epochs=1)
+
+    def run_while_another_starts(*given: Any, **settings: Any) -> Any:
+        monkeypatch.setattr(starting, "run", train.run)
+        assert [*train.begin(plan)][-1].to_dict()["folder"] == str(Path("runs", "digits-mlp-2"))
+        return train.run(*given, **settings)
+
+    monkeypatch.setattr(starting, "run", run_while_another_starts)
+    assert [*train.begin(plan)][-1].to_dict()["folder"] == str(Path("runs", "digits-mlp-1"))
+    with pytest.raises(ArgumentError, match="patience must be at least 1"):
+        train.begin(train.Plan("digits", patience=0))
+    assert not Path("runs", "digits-mlp-3").exists()  # nothing of a run that was refused
+
+
+def test_what_is_not_json_is_refused_before_there_is_a_folder(tmp_path: Path):
+    with pytest.raises(ArgumentError, match="must be JSON-ready: Object of type set"):
+        train.fit(**work(tmp_path / "run", about={"who": {"me"}}))
+    assert not (tmp_path / "run").exists()
+
+
 def damaged(whole: Path, folder: Path) -> tuple[Path, Path]:
     """A copy of a run, and the file of its newest checkpoint."""
     shutil.copytree(whole, folder)
@@ -233,77 +264,6 @@ def test_no_checkpoint_is_whole(tmp_path: Path, whole: Path):
     warned = pytest.warns(UserWarning, match="going on from an earlier one")
     with warned, pytest.raises(DataError, match="cannot be read: No such file"):
         train.fit(**work(folder, resume=True))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda head: {**head, "version": 9}, "it has version 9, expected 1"),
-        (lambda head: {**head, "arrays": None}, "it does not describe a checkpoint"),
-        (lambda head: [head], "it holds a list, expected a JSON object"),
-        (lambda head: {**head, "arrays": {**head["arrays"], "bytes": 1}}, "bytes, expected 1"),
-    ],
-)
-def test_a_checkpoint_that_is_not_what_it_claims(tmp_path: Path, whole: Path, change: Any, message: str):
-    _, newest = damaged(whole, tmp_path / "run")
-    newest.write_text(json.dumps(change(json.loads(newest.read_text()))))
-    with pytest.raises(DataError, match=message):
-        checkpoint.load(newest)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "it is no JSON"),
-        ('{"version": 1, "version": 2}', "it has the name 'version' twice"),
-        ("[" * 100_000, "it is no JSON"),
-        (" " * ((1 << 24) + 1), "more than 16777216"),
-        ("", "it is no JSON"),
-    ],
-    ids=["cut off", "a name twice", "deep", "huge", "empty"],
-)
-def test_hostile_json(tmp_path: Path, text: str, message: str):
-    path = tmp_path / "step-00000001.json"
-    path.write_text(text)
-    with pytest.raises(DataError, match=message):
-        checkpoint.load(path)
-
-
-def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
-
-
-ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "its header claims 0 bytes, and the file has 0"),
-        (safetensors({}, length=1 << 60), "its header claims 1152921504606846976 bytes"),
-        (safetensors({"a": {**ONE, "shape": [1 << 60]}}, bytes(4)), "it is no safetensors file of numbers"),
-        (
-            safetensors({"a": {**ONE, "data_offsets": [0, 400]}}, bytes(4)),
-            "it is no safetensors file of numbers",
-        ),
-        (safetensors({"a": {**ONE, "dtype": "X9"}}, bytes(4)), "it is no safetensors file of numbers"),
-        (
-            safetensors(
-                b'{"a":' + json.dumps(ONE).encode() + b',"a":' + json.dumps(ONE).encode() + b"}", bytes(4)
-            ),
-            "it has the name 'a' twice",
-        ),
-        (safetensors(b"not json"), "it is no JSON"),
-        (safetensors({"a": ONE, "b": ONE}, bytes(4)), "it is no safetensors file of numbers"),
-    ],
-    ids=["empty", "long header", "large shape", "beyond the end", "dtype", "a name twice", "text", "overlap"],
-)
-def test_hostile_arrays(tmp_path: Path, content: bytes, message: str):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=message):
-        checkpoint.read_arrays(path)
 
 
 def test_names_in_files_are_never_paths(tmp_path: Path, whole: Path):
@@ -382,7 +342,6 @@ def test_nan_names_the_last_good_checkpoint(tmp_path: Path):
 
 def test_old_checkpoints_go_and_the_best_stays(tmp_path: Path):
     folder = train.RunFolder.create(tmp_path / "run", {})
-    folder.claim()
     for updates in range(1, 8):
         best = 1 if updates < 3 else 3
         folder.save(updates, {"a": np.zeros(3, np.float32)}, {"best_updates": best})
@@ -417,6 +376,29 @@ def test_latest_where_links_cannot_be_made(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "runs" / "latest").read_text() == "digits-mlp-2\n"
 
 
+def test_latest_moves_on_past_what_a_killed_process_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    train.begin(train.Plan("digits", epochs=1))
+    Path("runs", f".latest-{os.getpid()}").symlink_to("digits-mlp-1")
+    train.begin(train.Plan("digits", epochs=1))
+    assert train.RunFolder.open("runs/latest").path.resolve().name == "digits-mlp-2"
+
+
+def test_latest_that_is_no_text(tmp_path: Path):
+    (tmp_path / "latest").write_bytes(b"\xff\xfe run")
+    with pytest.raises(DataError, match="latest does not name a run: 'utf-8' codec"):
+        train.load(tmp_path / "latest")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is full")
+def test_a_disk_that_is_full_under_the_log(tmp_path: Path, whole: Path):
+    folder, _ = damaged(whole, tmp_path / "run")
+    (folder / "log.jsonl").unlink()
+    (folder / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"log\.jsonl cannot be written: No space left on device"):
+        train.fit(**work(folder, epochs=6, resume=True))
+
+
 def test_a_disk_that_is_full(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch):
     folder, newest = damaged(whole, tmp_path / "run")
     before = {path: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
@@ -428,16 +410,6 @@ def test_a_disk_that_is_full(tmp_path: Path, whole: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match="cannot be written: No space left on device"):
         checkpoint.save(folder / "checkpoints", 35, checkpoint.load(newest).arrays, {})
     assert {path: path.read_bytes() for path in (folder / "checkpoints").iterdir()} == before
-
-
-def test_checkpoints_say_what_they_hold(whole: Path):
-    newest = checkpoint.found(whole / "checkpoints")[-1]
-    head = json.loads(newest.read_text())
-    content = newest.with_suffix(".safetensors").read_bytes()
-    assert head["arrays"] == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    assert head["updates"] == 28
-    names = set(checkpoint.load(newest).arrays)
-    assert {"parameters/layers.0.weight", "buffers/layers.1.mean", "optimizer/mean.layers.0.weight"} < names
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no permissions for groups")

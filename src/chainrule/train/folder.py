@@ -10,6 +10,7 @@ runs/digits-mlp-1/
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -19,17 +20,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import DataError
+from chainrule.errors import ArgumentError, DataError
 from chainrule.primitive import Array
 from chainrule.train import atomic, checkpoint
 
 VERSION = 1
-ABOUT, LOG, TABLE, WEIGHTS, CHECKPOINTS = (
+ABOUT, LOG, TABLE, WEIGHTS, CHECKPOINTS, LOCK = (
     "run.json",
     "log.jsonl",
     "epochs.csv",
     "model.safetensors",
     "checkpoints",
+    ".lock",
 )
 KEPT = 2
 """Checkpoints that are kept beside the best: if the newest is damaged there is one before it."""
@@ -52,33 +54,28 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], about: Mapping[str, Any]) -> RunFolder:
-        """A new folder.
+        """A new folder, claimed for this process.
 
         Args:
             path: must not exist, or be empty.
             about: JSON-ready: what was asked for.
 
         Raises:
-            DataError: there is something already, or the folder cannot be made.
+            ArgumentError: ``about`` is not JSON-ready.
+            DataError: there is something already, the folder cannot be made, or another process makes a run of it.
         """
-        folder = Path(path)
-        if folder.exists() and (not folder.is_dir() or not all(map(atomic.is_temporary, folder.iterdir()))):
-            what = "a run" if (folder / ABOUT).exists() else "something else"
-            raise DataError(
-                f"{folder} holds {what} already",
-                fix="choose another folder"
-                + (", or go on with that run: resume=True" if what == "a run" else ""),
-            )
+        made = cls(Path(path), {"version": VERSION, **about})
+        content = _json(made.about)
+        _require_empty(made.path)
+        make_folder(made.path)
+        made.claim()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"{folder} cannot be made: {error.strerror or error}",
-                fix="choose a folder that can be written to",
-            ) from None
-        document = {"version": VERSION, **about}
-        atomic.write(folder / ABOUT, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
-        return cls(folder, document)
+            _require_empty(made.path)  # another process may have been faster, and have ended
+            atomic.write(made.path / ABOUT, content)
+        except DataError:
+            made.close()
+            raise
+        return made
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -108,48 +105,67 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout  # which only those need who train
 
-        self._lock = FileLock(self.path / ".lock")
+        lock = FileLock(self.path / LOCK)
         try:
-            self._lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             raise DataError(
                 f"another process trains into {self.path}", fix="wait for it, or choose another folder"
             ) from None
-        folder = self.path / CHECKPOINTS
-        folder.mkdir(exist_ok=True)
-        for place in (self.path, folder):
-            for left in filter(atomic.is_temporary, place.iterdir()):
+        except OSError as error:
+            raise atomic.unwritable(self.path / LOCK, error) from None
+        self._lock = lock
+        for place in (self.path, self.path / CHECKPOINTS):
+            for left in filter(atomic.is_temporary, place.iterdir() if place.is_dir() else ()):
                 left.unlink()
 
     def close(self) -> None:
-        """Let go of the folder."""
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-        if self._lock is not None:
-            self._lock.release()
+        """Let go of the folder.
+
+        Raises:
+            DataError: the last lines of the log cannot be written.
+        """
+        log, lock, self._log, self._lock = self._log, self._lock, None, None
+        try:
+            if log is not None:
+                with self._writing_log():
+                    log.close()
+        finally:
+            if lock is not None:
+                lock.release()
 
     def begin_log(self, size: int) -> None:
-        """Write after the first ``size`` bytes of the log; what came later is not part of the run any more."""
-        file = open(self.path / LOG, "ab")  # noqa: SIM115 - it stays open while the run goes on
-        if file.tell() > size:
-            file.truncate(size)
-            file.seek(
-                0, os.SEEK_END
-            )  # the next flush tells where this is, perhaps before anything is written
-        self._log = file
+        """Write after the first ``size`` bytes of the log; what came later is not part of the run any more.
+
+        Raises:
+            DataError: the log cannot be written, as in all methods that write it.
+        """
+        with self._writing_log():
+            self._log = file = open(self.path / LOG, "ab")  # noqa: SIM115 - open while the run goes on
+            if file.tell() > size:
+                file.truncate(size)
+                file.seek(0, os.SEEK_END)  # where the next flush finds it, perhaps before a line is written
 
     def write_log(self, event: Mapping[str, Any]) -> None:
         """Add a line."""
         assert self._log is not None
-        self._log.write((json.dumps(event, allow_nan=False) + "\n").encode())
+        with self._writing_log():
+            self._log.write((json.dumps(event, allow_nan=False) + "\n").encode())
 
     def flush_log(self) -> int:
         """Have all lines on the disk; returns their bytes."""
         assert self._log is not None
-        self._log.flush()
-        os.fsync(self._log.fileno())
-        return self._log.tell()
+        with self._writing_log():
+            self._log.flush()
+            os.fsync(self._log.fileno())
+            return self._log.tell()
+
+    @contextlib.contextmanager
+    def _writing_log(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise atomic.unwritable(self.path / LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The log's events; a last line that was cut off is left out.
@@ -197,6 +213,7 @@ class RunFolder:
         """
         (self.path / WEIGHTS).unlink(missing_ok=True)
         folder = self.path / CHECKPOINTS
+        folder.mkdir(exist_ok=True)
         written = checkpoint.save(folder, updates, arrays, progress)
         best = f"step-{progress.get('best_updates', -1):08d}.json"
         for old in checkpoint.found(folder)[:-KEPT]:
@@ -241,10 +258,59 @@ class RunFolder:
         return newest.arrays
 
 
+def make_folder(path: Path) -> bool:
+    """Make a folder, and those that it is to be in; returns whether it was not there yet.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be made: {error.strerror or error}", fix="choose a folder that can be written to"
+        ) from None
+    return True
+
+
+def _json(about: Mapping[str, Any]) -> bytes:
+    try:
+        return (json.dumps(about, indent=2, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(
+            f"what a run's folder says about it must be JSON-ready: {error}",
+            fix="pass numbers and texts of Python, finite, in lists and dicts",
+        ) from None
+
+
+def _require_empty(folder: Path) -> None:
+    """Nothing may be there but what a start leaves that was killed."""
+    if not folder.exists() or (
+        folder.is_dir() and all(atomic.is_temporary(path) or path.name == LOCK for path in folder.iterdir())
+    ):
+        return
+    what = "a run" if (folder / ABOUT).exists() else "something else"
+    raise DataError(
+        f"{folder} holds {what} already",
+        fix="choose another folder" + (", or go on with that run: resume=True" if what == "a run" else ""),
+    )
+
+
 def resolved(path: Path) -> Path:
-    """The folder that ``latest`` stands for, where links cannot be made and it is a file with a name."""
+    """The folder that ``latest`` stands for, where links cannot be made and it is a file with a name.
+
+    Raises:
+        DataError: it is a file that holds no text.
+    """
     if path.is_file() and path.name == "latest":
-        name = path.read_text(encoding="utf-8").strip()
+        try:
+            name = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{path} does not name a run: {error}", fix="remove it, and name the run's folder"
+            ) from None
         if name and Path(name).name == name:
             return path.with_name(name)
     return path
@@ -254,6 +320,7 @@ def point_latest(folder: Path) -> None:
     """Let ``latest`` beside a run's folder stand for it."""
     link, temporary = folder.with_name("latest"), folder.with_name(f".latest-{os.getpid()}")
     try:
+        temporary.unlink(missing_ok=True)  # of a process that was killed, and had this number
         temporary.symlink_to(folder.name, target_is_directory=True)
         os.replace(temporary, link)
     except OSError:

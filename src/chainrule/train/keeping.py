@@ -52,9 +52,9 @@ class Keeper:
         if options.resume and (Path(options.folder) / ABOUT).exists():
             folder = RunFolder.open(options.folder)
             _require_same(folder.about, about)
+            folder.claim()
         else:
             folder = RunFolder.create(options.folder, about)
-        folder.claim()
         return cls(model, optimizer, folder)
 
     def start(self) -> tuple[Any, Any, Progress]:

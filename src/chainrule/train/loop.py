@@ -42,10 +42,14 @@ class Loop:
         self.evaluator = Evaluator(loss, self.metrics, options.compile, options.threads)
         self.probe = Probe(loss, optimizer, options.compile, options.threads)
         self.keeper = Keeper.of(model, data, loss, optimizer, options)
-        model, state, self.progress = self.keeper.start()
+        try:
+            model, state, self.progress = self.keeper.start()
+            self.step = self.stepper(model, state)
+            self.good = self.progress.epoch, self.progress.step, self.keeper.copy(self.step.parts)
+        except BaseException:
+            self.keeper.close()
+            raise
         self.sizes = {path: p.size for path, p in zip(trees.paths(model), trees.leaves(model), strict=True)}
-        self.step = self.stepper(model, state)
-        self.good = self.progress.epoch, self.progress.step, self.keeper.copy(self.step.parts)
         self.updates: dict[str, float] = {}
 
     def stepper(self, model: Any, state: Any) -> CompiledStep | EagerStep:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from chainrule.errors import DataError
 from chainrule.train.events import Event
 from chainrule.train.fitting import run
-from chainrule.train.folder import RunFolder, point_latest
+from chainrule.train.folder import RunFolder, make_folder, point_latest
 from chainrule.train.plan import Plan, prepare
 
 RUNS = Path("runs")
@@ -40,17 +42,17 @@ def begin(
         ArgumentError: a name is unknown, or a number out of its range.
     """
     work = prepare(plan)
-    chosen = _new_folder(work.plan) if folder is None else Path(folder)
-    events = run(
-        work.model,
-        work.data,
-        work.loss,
-        work.optimizer,
-        **work.settings,
-        folder=chosen,
-        threads=threads,
-        checkpoint_every=checkpoint_every,
-    )
+    with _new_folder(work.plan) if folder is None else nullcontext(Path(folder)) as chosen:
+        events = run(
+            work.model,
+            work.data,
+            work.loss,
+            work.optimizer,
+            **work.settings,
+            folder=chosen,
+            threads=threads,
+            checkpoint_every=checkpoint_every,
+        )
     if folder is None:
         point_latest(chosen)
     return events
@@ -79,10 +81,19 @@ def resume(
     )
 
 
-def _new_folder(plan: Plan) -> Path:
-    """``runs/digits-mlp-1``, or the next number that is free."""
+@contextmanager
+def _new_folder(plan: Plan) -> Iterator[Path]:
+    """``runs/digits-mlp-1``, or the next number that is free, made here so that no other process takes it.
+
+    Raises:
+        DataError: it cannot be made.
+    """
     stem = re.sub(r"[^\w.-]+", "-", Path(plan.data).stem) or "data"
-    number = 1
-    while (RUNS / f"{stem}-{plan.model}-{number}").exists():
-        number += 1
-    return RUNS / f"{stem}-{plan.model}-{number}"
+    names = (RUNS / f"{stem}-{plan.model}-{number}" for number in itertools.count(1))
+    folder = next(filter(make_folder, names))
+    try:
+        yield folder
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()  # the run was refused before it began
+        raise
