@@ -293,6 +293,21 @@ def test_nan_on_examples_that_are_not_trained_on(points: Dataset):
     )
 
 
+def test_a_last_look_that_is_not_finite_blames_no_step(points: Dataset):
+    """Only the test examples are out of range, when all is done; further steps would diverge, but none are made."""
+    x = points.test_x.copy()
+    x[3] = 100.0
+    data = points.replace(test_x=x).split(0.2, cr.random.key(3))
+    model = nn.Sequential(lambda x: cr.sqrt(10.0 - x), nn.Linear(2, 2, key=cr.random.key(0)))
+    optimizer = optim.gradient_descent(lambda update: np.where(update < 6, 0.02, 1e300))
+    with pytest.raises(DivergenceError) as caught:
+        train.fit(**arguments(data, model=model, optimizer=optimizer, epochs=2))
+    assert caught.value.message == (
+        "training stopped after epoch 2, step 3: the loss on the test examples is nan. Every training step was finite, "
+        "only the result on other examples is not. There is no checkpoint"
+    )
+
+
 def test_a_run_that_ended_at_a_steady_loss_has_ended(points: Dataset, tmp_path: Path):
     given = arguments(points, epochs=500, patience=2, tolerance=0.05, folder=tmp_path / "run")
     first = train.fit(**given)

@@ -177,3 +177,15 @@ def test_a_step_goes_on_from_a_state():
     assert rest.updates == whole.updates == 4
     for path, value in whole.model.parameters().items():
         np.testing.assert_array_equal(rest.model.parameters()[path].numpy(), value.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4"])
+def test_a_batch_that_changes_in_place_is_read_anew(dtype: str):
+    """Also one in the byte order of another machine, of which a step reads a copy."""
+    model = nn.Linear(2, 1, key=KEY)
+    x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), dtype)
+    step = cr.train.compile_step(model, nn.mean_squared_error, cr.optim.gradient_descent(1e-9))
+    for value in (0.0, 5.0):
+        y[...] = value
+        expected = nn.mean_squared_error(model(x), y.astype(np.float32)).item()
+        assert step(x, y).item() == pytest.approx(expected, rel=1e-4)

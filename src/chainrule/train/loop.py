@@ -27,6 +27,8 @@ from chainrule.train.step import CompiledStep, EagerStep, with_buffers
 _FOR_LAYERS = 0
 """Folded into the key for random layers; epochs, from 1 on, are folded in for the order of the examples."""
 
+_ONLY_OTHERS = "Every training step was finite, only the result on other examples is not"
+
 
 class Loop:
     """One run. Arguments as for :func:`chainrule.train.run`, checked."""
@@ -208,7 +210,7 @@ class Loop:
         epoch, step = now.epoch, now.step if after else now.step + 1
         if step == 0:
             epoch, step = epoch - 1, self.steps
-        where, at = self.first_cause()
+        where, at = self.first_cause(after)
         kept = self.keeper.last
         return DivergenceError(
             f"training stopped {'after' if after else 'in'} epoch {epoch}, step {step}: {what}. "
@@ -230,9 +232,11 @@ class Loop:
             return f"lower the schedule of the learning rate, which was {rate:g} in the last update"
         return f"lower the learning rate: {rate / 10:g} instead of {rate:g}"
 
-    def first_cause(self) -> tuple[str, tuple[int, int] | None]:
+    def first_cause(self, after: bool) -> tuple[str, tuple[int, int] | None]:
         """What was not finite first, in words; and in which epoch and step, from 1."""
         first_epoch, done, parts = self.good
+        if after and (first_epoch, done) == (self.progress.epoch, self.progress.step):
+            return _ONLY_OTHERS, None  # no step was made since
         model, state, buffers = self.keeper.parts(parts)
         again = self.stepper(with_buffers(model, buffers), state)
         for x, y in self.batches.epoch(first_epoch, done):
@@ -241,4 +245,4 @@ class Loop:
             if not math.isfinite(loss) or divergence.first_parameter(again.parts[0]) is not None:
                 where = divergence.first_of_step(self.loss, before, x, y, self.layer_key)
                 return where, (first_epoch, done)
-        return "Every training step was finite, only the result on other examples is not", None
+        return _ONLY_OTHERS, None

@@ -28,6 +28,8 @@ from chainrule.transforms.compiled import (
     traced,
 )
 
+_NO_BATCH = object()
+
 
 class EagerStep:
     """A training step through NumPy, node by node, for debugging: as `CompiledStep`, to rounding.
@@ -110,7 +112,7 @@ class CompiledStep:
         self._bound: Any = None
         self._run: Any = None
         self._value: Any = None
-        self._x = self._y = self._versions  # which no batch is
+        self._x = self._y = _NO_BATCH
 
     def _adopt(self, model: Any, state: Any) -> None:
         """Copy the arrays that steps change. Of what is given nothing is kept: its memory may be let go."""
@@ -151,7 +153,8 @@ class CompiledStep:
                 self._plain[plain] = bound
         if bound is not self._bound:
             self._bound, self._run, self._value = bound, bound.run, bound.result(0)
-        self._x, self._y = (x, y) if plain else (None, None)
+        # Only what is read where it is may change and come again; of all else the step has read a copy.
+        self._x, self._y = (x, y) if plain in self._plain else (_NO_BATCH, _NO_BATCH)
 
     def _found(self, x: Any, y: Any) -> Any:
         """The version for these shapes, on these arrays."""
