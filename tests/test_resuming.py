@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from chainrule import train
-from chainrule.errors import DataError
+import chainrule as cr
+from chainrule import nn, train
+from chainrule.errors import ArgumentError, DataError
 from chainrule.train import checkpoint, keeping
 from test_run_folder import logged, work
 
@@ -63,3 +66,54 @@ def test_a_run_that_cannot_go_on_lets_go_of_its_folder(tmp_path: Path):
     newest.write_bytes(content)
     assert train.fit(**work(folder, resume=True)).epochs == 4
     del refused  # until here, with the frames that it came through
+
+
+def one(scores: Any, labels: Any) -> Any:
+    return cr.mean(scores * 0) + 1.0
+
+
+def two(scores: Any, labels: Any) -> Any:
+    return cr.mean(scores * 0) + 2.0
+
+
+smoothed = lambda share: {"loss": partial(nn.softmax_cross_entropy, label_smoothing=share)}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        ({}, {"metrics": {"one": one}}, r"another metrics \(one: None, now one\)"),
+        ({"metrics": {"one": one}}, {}, r"another metrics \(accuracy: None, now accuracy\)"),
+        (
+            {"metrics": {"one": one, "two": two}},
+            {"metrics": {"one": one}},
+            r"another metrics \(two: two, now None\)",
+        ),
+        ({"metrics": {"one": one}}, {"metrics": {"one": two}}, r"another metrics \(one: one, now two\)"),
+        (smoothed(0.1), smoothed(0.9), r"another loss \(keywords: {'label_smoothing': 0.1}, now .* 0.9}\)"),
+        (smoothed(0.1), {}, r"another loss \(loss: {'function': 'softmax_cross_entropy'"),
+        ({"drop_last": True}, {"drop_last": False}, r"another settings \(drop_last: True, now False\)"),
+    ],
+)
+def test_another_run_is_not_taken_up(tmp_path: Path, first: Any, then: Any, message: str):
+    """Or a metric's mean would be over some of the steps, and the loss another than the log's."""
+    left(tmp_path / "run", 1, checkpoint_every=3, **first)
+    with pytest.raises(ArgumentError, match=message):
+        train.fit(**work(tmp_path / "run", resume=True, **then))
+    assert train.fit(**work(tmp_path / "run", resume=True, **first)).epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (np.float32(0.5), np.float32(0.25)),
+        (np.arange(3), np.arange(3) + 1),
+        ([1, {"a": cr.relu}], [1, {"a": cr.tanh}]),
+    ],
+    ids=["a number", "an array", "nested"],
+)
+def test_what_a_partial_function_was_given_is_told_apart(value: Any, other: Any):
+    described = [
+        json.dumps(keeping.function_name(partial(one, scale=given))) for given in (value, value, other)
+    ]
+    assert described[0] == described[1] != described[2]

@@ -181,6 +181,31 @@ def test_bad_arguments_are_refused_at_once(points: Dataset):
         train.run(**arguments(points, model=nn.Sequential(shared, shared)))
 
 
+def test_numbers_of_numpy_are_numbers(points: Dataset, tmp_path: Path):
+    numpy = {"epochs": np.int64(1), "batch_size": np.int32(64), "patience": np.uint8(2)}
+    numpy |= {"tolerance": np.float32(1e-3), "checkpoint_every": np.int64(2), "drop_last": np.bool_(True)}
+    train.fit(**arguments(points, folder=tmp_path / "run", winograd=np.int64(2), **numpy))
+    settings = train.RunFolder.open(tmp_path / "run").about["settings"]
+    assert (settings["epochs"], settings["batch_size"], settings["drop_last"]) == (1, 64, True)
+
+
+def test_what_does_not_fill_a_batch_can_be_left_out(points: Dataset):
+    """57 examples in batches of 14: of the last one alone batch normalization knows no variance."""
+    x, y = points.train_x[:57], points.train_y[:57]
+    model = nn.Sequential(nn.Linear(2, 2, key=cr.random.key(0)), nn.BatchNorm(2))
+    given = arguments(points.replace(train_x=x, train_y=y), model=model, batch_size=14)
+    with pytest.raises(ShapeError, match=r"more than one number for each channel, got \(1, 2\)") as refused:
+        train.fit(**given)
+    assert "drop_last=True" in (refused.value.fix or "")
+    started, *events = train.run(**given, drop_last=True)
+    assert isinstance(started, train.Started) and started.steps == 4
+    assert sum(isinstance(event, train.Stepped) for event in events) == 4 * 3
+    with pytest.raises(ArgumentError, match="no batch of 64 can be filled with 57 examples"):
+        train.run(**{**given, "batch_size": 64}, drop_last=True)
+    with pytest.raises(ArgumentError, match="drop_last must be True or False, got 1"):
+        train.run(**given, drop_last=1)
+
+
 def test_nan_in_a_layer_is_named(points: Dataset):
     keys = cr.random.split(cr.random.key(0))
     model = nn.Sequential(nn.Linear(2, 4, key=keys[0]), cr.sqrt, nn.Linear(4, 2, key=keys[1]))

@@ -91,7 +91,7 @@ class BatchNorm(Module):
         if n < 2:
             raise ShapeError(
                 f"BatchNorm: the variance of a batch needs more than one number for each channel, got {x.shape}",
-                fix="train with larger batches, or drop the last one of an epoch if it has one example",
+                fix="train with larger batches, or with drop_last=True if the last of an epoch has one example",
             )
         average, spread = mean(x, axis=axes, keepdims=True), var(x, axis=axes, keepdims=True)
         self._keep(training, self.mean, average)

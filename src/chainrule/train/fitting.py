@@ -35,6 +35,8 @@ def run(
         optimizer: from ``cr.optim``.
         epochs: how often each example is used, at least 1.
         batch_size: examples in a step, at least 1; the last of an epoch may have fewer.
+        drop_last: leave out of each epoch what does not fill a batch; the next epoch leaves out others. Batch
+            normalization cannot use a batch of one example.
         key: from ``cr.random.key``, for the order of the examples, augmentation and random layers.
         augment: how to change training images at random, such as ``[cr.data.crop(4), cr.data.flip()]``.
         metrics: what to measure beside the loss, by name, ``(output, targets) -> one number`` in operations of
@@ -47,6 +49,7 @@ def run(
         tolerance: see patience.
         folder: where to keep the run: its log and checkpoints, after each epoch. None keeps nothing.
         resume: go on with the run in that folder if there is one; all else must be as it was, ``epochs`` excepted.
+            Functions are compared by their names and by what ``functools.partial`` gave them.
         checkpoint_every: steps after which there is a checkpoint within an epoch, too.
         about: more to write down in the run's folder, JSON-ready.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import math
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,9 @@ import numpy as np
 from chainrule import trees
 from chainrule.data import Dataset
 from chainrule.errors import ArgumentError
+from chainrule.node import Node, as_node
 from chainrule.optim import Optimizer, describe
+from chainrule.primitive import Array
 from chainrule.train.checkpoint import Checkpoint
 from chainrule.train.events import Event, Saved, Started
 from chainrule.train.folder import ABOUT, RunFolder
@@ -136,33 +141,68 @@ def described(model: Any, data: Dataset, loss: Any, optimizer: Optimizer, option
                 p: list(x.shape) for p, x in zip(trees.paths(model), trees.leaves(model), strict=True)
             },
         },
-        "loss": getattr(loss, "__name__", type(loss).__name__),
+        "loss": function_name(loss),
+        "metrics": {name: function_name(f) for name, f in options.metrics_for(data).items()},
         "optimizer": describe(optimizer),
         "settings": options.to_dict(),
         **(options.about or {}),
     }
 
 
+def function_name(f: Any) -> Any:
+    """What a run's folder says of a function, JSON-ready: its name, and what ``functools.partial`` gave it.
+
+    What its code computes is not compared when a run goes on: the same code differs from one Python to the next.
+    """
+    if isinstance(f, functools.partial):
+        return {
+            "function": function_name(f.func),
+            "arguments": [_plain(value) for value in f.args],
+            "keywords": {name: _plain(value) for name, value in f.keywords.items()},
+        }
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _plain(value: Any) -> Any:
+    """A function's argument, or what stands for it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (np.ndarray, Node)):
+        array = as_node(value).array()
+        return {"dtype": str(array.dtype), "shape": list(array.shape), "sha256": _digest([array])}
+    return function_name(value)
+
+
 def fingerprint(data: Dataset) -> str:
     """A digest of all examples and labels."""
+    return _digest([array for part in data.parts for array in data.part(part)])
+
+
+def _digest(arrays: Sequence[Array]) -> str:
     found = hashlib.sha256()
-    for part in data.parts:
-        for array in data.part(part):
-            found.update(np.ascontiguousarray(array).data)
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 
 def _require_same(kept: dict[str, Any], asked: dict[str, Any]) -> None:
-    free = {"epochs"}
-    for part in ("data", "model", "loss", "optimizer", "settings"):
+    for part in ("data", "model", "loss", "metrics", "optimizer", "settings"):
         was, now = kept.get(part), asked[part]
         if not isinstance(was, dict) or not isinstance(now, dict):
             was, now = {part: was}, {part: now}
-        for name in now:
-            if was.get(name) != now[name] and name not in free:
+        for name in [*now, *(name for name in was if name not in now)]:
+            if was.get(name) != now.get(name) and (part, name) != ("settings", "epochs"):
+                what = f"{name}: {_short(was.get(name))}, now {_short(now.get(name))}"
                 raise ArgumentError(
-                    f"resume: the run was started with another {part} ({name}: {_short(was.get(name))}, now "
-                    f"{_short(now[name])})",
+                    f"resume: the run was started with another {part} ({what})",
                     fix="pass the same as then, or train into a new folder",
                 )
 

@@ -19,7 +19,7 @@ from chainrule.train import divergence
 from chainrule.train.evaluation import Evaluator, Score, confusion
 from chainrule.train.events import EpochEnded, Event, Finished, Saved, Started, Stepped
 from chainrule.train.keeping import Keeper
-from chainrule.train.options import Options, metrics_for
+from chainrule.train.options import Options
 from chainrule.train.probe import Probe
 from chainrule.train.state import copied
 from chainrule.train.step import CompiledStep, EagerStep, with_buffers
@@ -36,9 +36,11 @@ class Loop:
     def __init__(self, model: Any, data: Dataset, loss: Any, optimizer: Optimizer, options: Options) -> None:
         self.began = time.perf_counter()
         self.data, self.loss, self.optimizer, self.options = data, loss, optimizer, options
-        self.metrics = metrics_for(data) if options.metrics is None else options.metrics
+        self.metrics = options.metrics_for(data)
         self.layer_key = random.fold_in(options.key, _FOR_LAYERS)
-        self.batches = Batches(data, options.batch_size, options.key, augment=options.augment)
+        self.batches = Batches(
+            data, options.batch_size, options.key, augment=options.augment, drop_last=options.drop_last
+        )
         self.steps = len(self.batches)
         self.validated_on = "valid" if "valid" in data.parts else "test"
         self.evaluator = Evaluator(loss, self.metrics, options.compile, options.threads)

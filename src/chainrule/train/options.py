@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from chainrule.errors import ArgumentError, OperandError
 from chainrule.nn import absolute_error
 from chainrule.node import as_node
 from chainrule.optim import Optimizer
-from chainrule.shapes import as_int
+from chainrule.optim import hyperparameters as hyper
+from chainrule.shapes import as_flag
 from chainrule.train.metrics import Metrics, accuracy
+from chainrule.transforms.compiled import as_winograd
 
 
 class Settings(TypedDict, total=False):
@@ -23,6 +24,7 @@ class Settings(TypedDict, total=False):
     epochs: Required[int]
     batch_size: Required[int]
     key: Required[Any]
+    drop_last: bool
     augment: Sequence[Any]
     metrics: Metrics | None
     compile: bool
@@ -43,6 +45,7 @@ class Options:
     epochs: int
     batch_size: int
     key: Any
+    drop_last: bool = False
     augment: Sequence[Any] = ()
     metrics: Metrics | None = None
     compile: bool = True
@@ -56,20 +59,17 @@ class Options:
     about: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for what, value in (
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("patience", self.patience),
-            ("checkpoint_every", self.checkpoint_every),
-        ):
-            if value is not None and as_int("train", what, value) < 1:
-                raise ArgumentError(
-                    f"train: {what} must be at least 1, got {value}", fix=f"pass {what}=10, or leave it out"
-                )
-        if not 0 <= self.tolerance < math.inf:
-            raise ArgumentError(
-                f"train: tolerance must be at least 0, got {self.tolerance}", fix="pass tolerance=1e-3"
-            )
+        checked: dict[str, Any] = {
+            what: as_count(what, getattr(self, what))
+            for what in ("epochs", "batch_size", "patience", "checkpoint_every")
+            if getattr(self, what) is not None
+        }
+        checked["tolerance"] = hyper.at_least("train", "tolerance", self.tolerance, 0, "1e-3")
+        for what in ("drop_last", "compile", "resume"):
+            checked[what] = as_flag("train", what, getattr(self, what))
+        checked["winograd"] = as_winograd("train", self.winograd)
+        for what, value in checked.items():
+            object.__setattr__(self, what, value)  # numbers of Python, which JSON has
         if self.folder is None and (self.resume or self.checkpoint_every is not None):
             what = "resume" if self.resume else "checkpoint_every"
             raise ArgumentError(f"train: {what} needs a folder", fix='name it: folder="runs/first"')
@@ -79,6 +79,7 @@ class Options:
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
             "key": as_node(self.key).array().tolist(),
             "augment": [augmentation.to_dict() for augmentation in self.augment],
             "compile": self.compile,
@@ -87,10 +88,20 @@ class Options:
             "tolerance": self.tolerance,
         }
 
+    def metrics_for(self, data: Dataset) -> Metrics:
+        """What is measured: what is asked for, or what suits the data."""
+        if self.metrics is not None:
+            return self.metrics
+        return {"mean_absolute_error": absolute_error} if data.classes is None else {"accuracy": accuracy}
 
-def metrics_for(data: Dataset) -> Metrics:
-    """What is measured unless something else is asked for."""
-    return {"mean_absolute_error": absolute_error} if data.classes is None else {"accuracy": accuracy}
+
+def as_count(what: str, value: Any) -> int:
+    """A number of epochs, examples or steps: an integer of at least 1.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    return hyper.count("train", what, value, fix=f"pass {what}=10, or leave it out")
 
 
 def require_arguments(model: Any, data: Any, loss: Any, optimizer: Any) -> None:
