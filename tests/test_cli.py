@@ -184,7 +184,8 @@ def test_train(run):
     assert (ran.status, ran.err) == (0, "")
     for part in ("epoch   2", "test accuracy", "true ↓", "layers.0"):
         assert part in ran.out
-    as_json = run("train", "digits", "--epochs", "2", "--optimizer", "momentum", "--json").json
+    as_json = run("train", "digits", "--epochs", "2", "--optimizer", "momentum", "--drop-last", "--json").json
+    assert as_json["started"]["steps"] == 1437 // 64
     assert as_json["started"]["optimizer"]["name"] == "momentum"
     assert [epoch["epoch"] for epoch in as_json["epochs"]] == [1, 2]
     assert as_json["finished"]["test"]["accuracy"] > 0.5
@@ -263,6 +264,7 @@ def test_every_optimizer_learns_at_its_default_rate(run, optimizer: str):
     [
         ("--epochs", "0", "epochs must be at least 1"),
         ("--batch-size", "-1", "batch_size must be at least 1"),
+        ("--batch-size", "0", "batch_size must be at least 1"),
         ("--learning-rate", "-1", "learning_rate"),
         ("--learning-rate", "1e30", "not finite"),
     ],

@@ -16,7 +16,6 @@ import chainrule as cr
 from chainrule import train
 from chainrule.errors import DataError
 from chainrule.show import draw_run
-from chainrule.train.plan import prepare
 
 
 @pytest.fixture(scope="module")
@@ -158,22 +157,3 @@ def test_tensorboard_that_is_not_installed(runs: Path, monkeypatch: pytest.Monke
     with pytest.raises(DataError, match="needs tensorboardX") as caught:
         train.export_tensorboard(runs / "cnn")
     assert caught.value.fix == "pip install 'chainrule[tensorboard]'"
-
-
-def test_a_plan_says_what_it_leaves_to_the_data(runs: Path):
-    filled = prepare(train.Plan("digits")).plan
-    assert (filled.model, filled.epochs, filled.batch_size, filled.learning_rate) == ("mlp", 30, 64, 3e-3)
-    deep = train.Plan("digits", "resnet20").filled(cr.data.digits())
-    assert (deep.optimizer, deep.augment, deep.weight_decay) == ("nesterov", ("crop", "flip"), 5e-4)
-    other = train.Plan("digits", "resnet20", optimizer="adam").filled(cr.data.digits())
-    assert other.learning_rate == 3e-3 and other.weight_decay == 0
-    assert train.Plan.from_dict(deep.to_dict()) == deep
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"epochs": "many"}, {"data": None}, {"seed": 1.5}, {"more": 1}, {"augment": "flip"}, {"model": ["mlp"]}],
-)
-def test_a_plan_that_was_changed_by_hand(change: dict):
-    with pytest.raises(DataError, match="the run's plan"):
-        train.Plan.from_dict({**train.Plan("digits").to_dict(), **change})

@@ -57,6 +57,9 @@ def train_command(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="How often each example is used.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a step.")] = None,
+    drop_last: Annotated[
+        bool, typer.Option("--drop-last", help="Leave out of each epoch what does not fill a batch.")
+    ] = False,
     optimizer: Annotated[OptimizerName | None, typer.Option(help="How a gradient becomes a step.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Length of a step, the largest if it changes.")
@@ -97,6 +100,7 @@ def train_command(
         "model": model,
         "epochs": epochs,
         "batch_size": batch_size,
+        "drop_last": drop_last or None,
         "optimizer": optimizer and optimizer.value,
         "learning_rate": learning_rate,
         "schedule": schedule and schedule.value,

@@ -56,14 +56,21 @@ def load(where: PathLike, **options: Any) -> Dataset:
         >>> load("digits")
         <Dataset: 1437 examples to train on, 360 to test on, of shape (64,); 10 classes>
     """
-    if isinstance(where, str):
-        name = where.lower().replace("_", "-")
-        name = {"fashionmnist": "fashion-mnist", "cifar-10": "cifar10"}.get(name, name)
-        if name in NAMED:
-            return _call(NAMED[name], (), options, f"the data set {name}")
+    name = known_name(where)
+    if name is not None:
+        return _call(NAMED[name], (), options, f"the data set {name}")
     path = as_path("load", where)
     loader = _loader(path)
     return _call(loader, (path,), options, named(path))
+
+
+def known_name(where: PathLike) -> str | None:
+    """The name in `NAMED` of the data set that a text names, in whatever case; None for a path."""
+    if not isinstance(where, str):
+        return None
+    name = where.lower().replace("_", "-")
+    name = {"fashionmnist": "fashion-mnist", "cifar-10": "cifar10"}.get(name, name)
+    return name if name in NAMED else None
 
 
 def _call(

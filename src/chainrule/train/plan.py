@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from chainrule import data, models, nn, optim
 from chainrule.data import Dataset
+from chainrule.data.loading import known_name
 from chainrule.errors import ArgumentError, DataError
 from chainrule.ops import random
 from chainrule.optim import Optimizer
+from chainrule.shapes import as_flag, as_int, as_number
+from chainrule.train.options import as_count
 
 SCHEDULES = ("constant", "one_cycle", "cosine")
 AUGMENTATIONS: dict[str, Callable[[], Any]] = {"flip": data.flip, "crop": data.crop}
@@ -37,6 +41,13 @@ _RESNET = {
     "weight_decay": 5e-4,
     "augment": ("crop", "flip"),
 }
+_number: Callable[[str, Any], float] = partial(as_number, "train")
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("epochs", "batch_size", "patience"), as_count),
+    **dict.fromkeys(("learning_rate", "weight_decay", "validation"), _number),
+    "seed": partial(as_int, "train"),
+    "drop_last": partial(as_flag, "train"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class Plan:
     """What to train. None stands for what suits the data and the model; :meth:`filled` says what that is.
 
     Attributes:
-        data: a data set's name or a path, for :func:`chainrule.data.load`.
+        data: a data set's name or a path, for :func:`chainrule.data.load`; a name as it is written there.
         model: a name that :func:`chainrule.models.build` knows.
         epochs: how often each example is used.
         batch_size: examples in a step.
@@ -56,6 +67,7 @@ class Plan:
         validation: share of the training examples to watch instead; 0 for none.
         patience: epochs without a smaller loss after which training stops; None for never.
         seed: of everything random.
+        drop_last: whether each epoch leaves out what does not fill a batch.
     """
 
     data: str
@@ -70,10 +82,20 @@ class Plan:
     validation: float = 0.0
     patience: int | None = None
     seed: int = 0
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", known_name(self.data) or self.data)
 
     def filled(self, examples: Dataset) -> Plan:
-        """The plan with everything decided, for this data."""
+        """The plan with everything decided, for this data.
+
+        Raises:
+            ArgumentError: there is no such optimizer, or a number is none, or out of its range.
+        """
         known: dict[str, Any] = {**self._usual(examples), **self._given()}
+        _one_of("optimizer", known["optimizer"], _RATES)
+        known |= {what: check(what, known[what]) for what, check in _CHECKS.items() if what in known}
         rate = known.get("learning_rate", _RATES.get(known["optimizer"]))
         return Plan(**{"weight_decay": 0.0, "augment": (), **known, "learning_rate": rate})
 
@@ -110,17 +132,21 @@ class Plan:
             **dict.fromkeys(("epochs", "batch_size", "patience", "seed"), (int,)),
             **dict.fromkeys(("learning_rate", "weight_decay", "validation"), (int, float)),
             "augment": (list,),
+            "drop_last": (bool,),
         }
         if not isinstance(document, Mapping) or set(document) != set(kinds):
             raise DataError("the run's plan has other entries than a plan", fix=_FIX)
         for name, kind in kinds.items():
             value = document[name]
-            if type(value) not in kind and (value is not None or name in ("data", "validation", "seed")):
+            if type(value) not in kind and (value is not None or name in _ALWAYS):
                 raise DataError(f"the run's plan: {name} is {value!r}", fix=_FIX)
         augment = document["augment"]
+        if augment is not None and not all(isinstance(name, str) for name in augment):
+            raise DataError(f"the run's plan: augment is {augment!r}", fix=_FIX)
         return cls(**{**document, "augment": None if augment is None else tuple(augment)})
 
 
+_ALWAYS = ("data", "validation", "seed", "drop_last")
 _FIX = "the run's folder was changed by hand, or is of another version: train again"
 
 
@@ -152,17 +178,18 @@ def prepare(plan: Plan) -> Work:
     plan = plan.filled(examples)
     weights, order = _keys(plan)
     described = describe_model(plan, examples)
-    assert plan.epochs is not None
     assert plan.batch_size is not None
+    batches = data.Batches(examples, plan.batch_size, drop_last=plan.drop_last)
     return Work(
         plan,
         models.build(described, key=weights),
         examples,
         nn.mean_squared_error if examples.classes is None else nn.softmax_cross_entropy,
-        optimizer_of(plan, -(-len(examples.train_y) // plan.batch_size)),
+        optimizer_of(plan, len(batches)),
         {
             "epochs": plan.epochs,
             "batch_size": plan.batch_size,
+            "drop_last": plan.drop_last,
             "key": order,
             "patience": plan.patience,
             "augment": [_augmentation(name) for name in plan.augment or ()],
@@ -211,25 +238,24 @@ def optimizer_of(plan: Plan, steps: int) -> Optimizer:
     """
     assert plan.learning_rate is not None
     assert plan.epochs is not None
-    if plan.schedule not in SCHEDULES:
-        raise ArgumentError(
-            f"there is no schedule {plan.schedule!r}", fix=f"choose one of {', '.join(SCHEDULES)}"
-        )
+    schedule = _one_of("schedule", plan.schedule, SCHEDULES)
     rate: Any = plan.learning_rate
-    if plan.schedule != "constant":
-        rate = {"one_cycle": optim.one_cycle, "cosine": optim.cosine}[plan.schedule](
-            rate, steps * plan.epochs
-        )
+    if schedule != "constant":
+        rate = {"one_cycle": optim.one_cycle, "cosine": optim.cosine}[schedule](rate, steps * plan.epochs)
     described: dict[str, Any] = {"name": plan.optimizer, "learning_rate": plan.learning_rate}
     if plan.weight_decay:
         described["weight_decay"] = plan.weight_decay
-    if plan.schedule != "constant":
+    if schedule != "constant":
         described["learning_rate"] = rate.to_dict()
     return optim.from_description(described)
 
 
 def _augmentation(name: str) -> Any:
-    make = AUGMENTATIONS.get(name)
-    if make is None:
-        raise ArgumentError(f"there is no augmentation {name!r}", fix=f"choose of {', '.join(AUGMENTATIONS)}")
-    return make()
+    return AUGMENTATIONS[_one_of("augmentation", name, AUGMENTATIONS)]()
+
+
+def _one_of(what: str, name: str | None, known: Collection[str]) -> str:
+    """The name, if it is known."""
+    if name is None or name not in known:
+        raise ArgumentError(f"there is no {what} {name!r}", fix=f"choose one of {', '.join(known)}")
+    return name
