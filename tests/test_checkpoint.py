@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +58,65 @@ def test_a_checkpoint_that_is_not_what_it_claims(tmp_path: Path, whole: Path, ch
         ("[" * 100_000, "it is no JSON"),
         (" " * ((1 << 24) + 1), "more than 16777216"),
         ("", "it is no JSON"),
+        ("{" + "".join(f'"{i}":0,' for i in range(100_000)) + '"99999":0}', "it has the name '99999' twice"),
     ],
-    ids=["cut off", "a name twice", "deep", "huge", "empty"],
+    ids=["cut off", "a name twice", "deep", "huge", "empty", "many names"],
 )
 def test_hostile_json(tmp_path: Path, text: str, message: str):
+    """Refused at once, and in one sentence: the last would take minutes if each name were looked for in all others."""
     path = tmp_path / "step-00000001.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=message):
+    began = time.perf_counter()
+    with pytest.raises(DataError, match=message) as caught:
         checkpoint.load(path)
+    assert time.perf_counter() - began < 10 and "\n" not in caught.value.message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_only_files_are_read(tmp_path: Path, whole: Path, kind: str):
+    """Others may never end."""
+    folder, newest = damaged(whole, tmp_path / "run")
+    read = {
+        folder / "model.safetensors": lambda: train.load(folder, work()["model"]),
+        folder / "log.jsonl": lambda: [*train.RunFolder.open(folder).events()],
+        newest.with_suffix(".safetensors"): lambda: checkpoint.load(newest),
+        newest: lambda: checkpoint.load(newest),
+    }
+    for path, attempt in read.items():
+        path.unlink()
+        if kind == "a pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to("/dev/zero")
+        with pytest.raises(DataError, match=f"{path.name} is {kind}, expected a file"):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sums": 0.5}, "sums is 0.5"),
+        ({"sums": {"loss": "much"}}, "sums is {'loss': 'much'}, expected numbers"),
+        ({"sums": {"loss": {}}}, "sums is {'loss': {}}, expected numbers"),
+        ({"best": {}}, "best is {}"),
+        ({"best": None}, "best is None, expected numbers"),
+        ({"step": 1.0}, "step is 1.0, expected an integer from 0 on"),
+        ({"step": -3}, "step is -3, expected an integer from 0 on"),
+        ({"step": 99}, "28 updates do not lead to epoch 5, step 99 of 7"),
+        ({"epoch": -3}, "epoch is -3, expected an integer from 1 on"),
+        ({"epoch": 2}, "28 updates do not lead to epoch 2, step 0 of 7"),
+        ({"log_bytes": -1}, "log_bytes is -1, expected an integer from 0 on"),
+        ({"more": 1}, "'more' is missing or unknown"),
+    ],
+)
+def test_progress_that_cannot_be(tmp_path: Path, whole: Path, change: Any, message: str):
+    folder, newest = damaged(whole, tmp_path / "run")
+    head = json.loads(newest.read_text())
+    newest.write_text(json.dumps({**head, "progress": {**head["progress"], **change}}))
+    with pytest.raises(DataError) as caught:
+        train.fit(**work(folder, resume=True, epochs=6))
+    assert caught.value.message == f"{newest}: its progress is none: {message}"
 
 
 def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
@@ -92,9 +145,20 @@ ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
             "it has the name 'a' twice",
         ),
         (safetensors(b"not json"), "it is no JSON"),
+        (safetensors(b" " * ((1 << 24) + 1)), "its header has 16777217 bytes, more than 16777216"),
         (safetensors({"a": ONE, "b": ONE}, bytes(4)), "it is no safetensors file of numbers"),
     ],
-    ids=["empty", "long header", "large shape", "beyond the end", "dtype", "a name twice", "text", "overlap"],
+    ids=[
+        "empty",
+        "long header",
+        "large shape",
+        "beyond the end",
+        "dtype",
+        "a name twice",
+        "text",
+        "huge",
+        "overlap",
+    ],
 )
 def test_hostile_arrays(tmp_path: Path, content: bytes, message: str):
     path = tmp_path / "model.safetensors"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data.files import length, unreadable
 from chainrule.errors import DataError
 from chainrule.primitive import Array
 from chainrule.train import atomic
@@ -23,7 +24,7 @@ from chainrule.train import atomic
 VERSION = 1
 _NAME = re.compile(r"step-(\d{8,12})\.json")
 _MOST_JSON = 1 << 24
-"""Bytes of a JSON file that is read at most: what we write takes some kilobytes."""
+"""Bytes of JSON that are read at most, in a file or before the arrays: what we write takes some kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,7 @@ def read_arrays(path: Path, size: Any = None, digest: Any = None) -> dict[str, A
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpacked
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _wrong(path, f"it cannot be read: {error.strerror or error}") from None
+    content = _content(path)
     if size is not None and size != len(content):
         raise _wrong(path, f"it has {len(content)} bytes, expected {size}")
     if digest is not None and digest != hashlib.sha256(content).hexdigest():
@@ -129,10 +127,12 @@ def read_arrays(path: Path, size: Any = None, digest: Any = None) -> dict[str, A
 
 def _require_header(path: Path, content: bytes) -> None:
     """What the format's own reader lets pass: names that occur twice, of which it would take the last."""
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > len(content) - 8:
-        raise _wrong(path, f"its header claims {length} bytes, and the file has {len(content)}")
-    _parsed(path, content[8 : 8 + length])
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or size > len(content) - 8:
+        raise _wrong(path, f"its header claims {size} bytes, and the file has {len(content)}")
+    if size > _MOST_JSON:
+        raise _wrong(path, f"its header has {size} bytes, more than {_MOST_JSON}")
+    _parsed(path, content[8 : 8 + size])
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -141,25 +141,33 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read, is too large, is no JSON object, or has a name twice.
     """
+    return _parsed(path, _content(path, _MOST_JSON))
+
+
+def _content(path: Path, most: int | None = None) -> bytes:
+    """All of a file: of a pipe or a device, which may have no end, nothing is read."""
+    size = length(path)
+    if most is not None and size > most:
+        raise _wrong(path, f"it has {size} bytes, more than {most}")
     try:
-        if path.stat().st_size > _MOST_JSON:
-            raise _wrong(path, f"it has {path.stat().st_size} bytes, more than {_MOST_JSON}")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise _wrong(path, f"it cannot be read: {error.strerror or error}") from None
-    return _parsed(path, content)
+        raise unreadable(path, error) from None
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise _wrong(path, f"it has the name {twice[:60]!r} twice")
-        return dict(pairs)
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise _wrong(path, f"it has the name {name[:60]!r} twice")
+            found[name] = value
+        return found
 
     try:
         value = json.loads(content, object_pairs_hook=once)
+    except DataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise _wrong(path, f"it is no JSON: {error}") from None
     if not isinstance(value, dict):

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from chainrule.data.files import length
 from chainrule.errors import ArgumentError, DataError
 from chainrule.primitive import Array
 from chainrule.train import atomic, checkpoint
@@ -176,6 +177,7 @@ class RunFolder:
         path = self.path / LOG
         if not path.exists():
             return
+        length(path)  # of a file: a pipe may never end
         with open(path, "rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
                 if not line.endswith(b"\n"):

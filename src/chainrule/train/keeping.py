@@ -68,7 +68,7 @@ class Keeper:
         if found is None:
             return self._model, self._optimizer.init(self._model), Progress()
         self.last = str(found.file)
-        return *self._read(found), Progress.from_dict(found.progress)
+        return *self._read(found), Progress.from_dict(found.progress, self.last)
 
     def copy(self, parts: Any) -> Any:
         """What :meth:`parts` needs to give these parts again; None if they are on disk, or are those of the start."""

@@ -48,6 +48,7 @@ class Loop:
         self.keeper = Keeper.of(model, data, loss, optimizer, options)
         try:
             model, state, self.progress = self.keeper.start()
+            self.progress.require_within(self.steps, str(self.keeper.last))
             self.step = self.stepper(model, state)
             self.good = self.progress.epoch, self.progress.step, self.keeper.copy(self.step.parts)
         except BaseException:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import trees
-from chainrule.errors import DataError
+from chainrule.errors import DataError, shown
 from chainrule.node import as_node
 from chainrule.primitive import Array
 from chainrule.tensor import tensor
@@ -53,39 +53,69 @@ class Progress:
         return {f.name: _exact(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Progress:
+    def from_dict(cls, document: Mapping[str, Any], where: str) -> Progress:
         """What :meth:`to_dict` wrote.
+
+        Args:
+            where: it comes from, for messages.
 
         Raises:
             DataError: it did not write this.
         """
-        known = {f.name: f for f in fields(cls)}
-        if set(document) != set(known):
-            strange = sorted(set(document) ^ set(known))[0]
-            raise DataError(f"a checkpoint's progress: {strange!r} is missing or unknown", fix=_FIX)
-        whole = {"epoch", "step", "updates", "examples", "best_updates", "waited", "log_bytes"}
-        try:
-            values = {name: _number(value, name in whole) for name, value in document.items()}
-        except (TypeError, ValueError, OverflowError):
-            raise DataError("a checkpoint's progress holds something else than numbers", fix=_FIX) from None
-        return cls(**values)
+        known = {f.name for f in fields(cls)}
+        if set(document) != known:
+            strange = sorted(set(document) ^ known)[0]
+            raise _no_progress(where, f"{strange[:60]!r} is missing or unknown")
+        return cls(**{name: _read(name, value, where) for name, value in document.items()})
+
+    def require_within(self, steps: int, where: str) -> None:
+        """Check that this can be reached in a run.
+
+        Args:
+            steps: of an epoch.
+            where: it comes from, for messages.
+
+        Raises:
+            DataError: it cannot.
+        """
+        if self.step >= steps or self.updates != (self.epoch - 1) * steps + self.step:
+            what = f"{self.updates} updates do not lead to epoch {self.epoch}, step {self.step} of {steps}"
+            raise _no_progress(where, what)
 
 
-_FIX = "use an earlier checkpoint of the same run"
+_LEAST = {
+    "epoch": 1,
+    **dict.fromkeys(("step", "updates", "examples", "waited", "log_bytes"), 0),
+    "best_updates": -1,
+}
+"""Of the numbers that are integers."""
+_BY_NAME = ("sums", "gradients")
+
+
+def _read(name: str, value: Any, where: str) -> Any:
+    """An entry of a progress as it was before it was written down."""
+    if name in _LEAST:
+        if type(value) is not int or value < _LEAST[name]:
+            raise _no_progress(where, f"{name} is {shown(value)}, expected an integer from {_LEAST[name]} on")
+        return value
+    if (name in _BY_NAME) != isinstance(value, dict):
+        raise _no_progress(where, f"{name} is {shown(value)}")
+    try:
+        return {key: float(item) for key, item in value.items()} if name in _BY_NAME else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _no_progress(where, f"{name} is {shown(value)}, expected numbers") from None
+
+
+def _no_progress(where: str, what: str) -> DataError:
+    return DataError(
+        f"{where}: its progress is none: {what}", fix="use an earlier checkpoint of the same run"
+    )
 
 
 def _exact(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _exact(item) for name, item in value.items()}
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: Any, whole: bool) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _number(item, False) for name, item in value.items()}
-    if whole and type(value) is not int:
-        raise ValueError(value)
-    return value if whole else float(value)
 
 
 def arrays_of(parts: Any) -> dict[str, Array]:
