@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, shown
 from chainrule.node import Node, as_node
-from chainrule.ops import where
 from chainrule.shapes import FLOATS, as_dtype, as_int, require_dtype
 from chainrule.tensor import Tensor
 
@@ -76,20 +73,3 @@ def require_channels(name: str, x: Tensor, channels: int) -> None:
             f"{name}: expected {channels} channels on the last axis, got shape {x.shape}",
             fix=f"make the layer for {x.shape[-1]} channels, which stand last: (N, H, W, C)",
         )
-
-
-def first_outside(numbers: Any, count: int) -> int | None:
-    """One of these integers that is not in 0 .. count - 1, if any; None too where they are only traced."""
-    if numbers.value is None or not numbers.size:
-        return None
-    low, high = int(np.min(numbers.value)), int(np.max(numbers.value))
-    return low if low < 0 else high if high >= count else None
-
-
-def counted_from_zero(numbers: Any, count: int) -> Any:
-    """These integers as an index of an axis of size ``count``, so that negative ones are out of its range.
-
-    :func:`first_outside` has looked at known ones. Those that are only traced are looked at when the program runs,
-    where -1 would be the last.
-    """
-    return numbers if numbers.value is not None else where(numbers < 0, numbers - count, numbers)

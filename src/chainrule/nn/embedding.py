@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.errors import AxisError, DTypeError
-from chainrule.nn.arguments import as_floating, as_size, counted_from_zero, first_outside
+from chainrule.errors import DTypeError
+from chainrule.nn.arguments import as_floating, as_size
 from chainrule.nn.init import Initializer
 from chainrule.nn.module import Module
 from chainrule.node import as_node
 from chainrule.ops import random, take
+from chainrule.ops.index import numbered
 from chainrule.shapes import INTS, float32
 from chainrule.tensor import Tensor, tensor
 
@@ -74,11 +75,7 @@ class Embedding(Module):
             raise DTypeError(
                 f"Embedding: ids must be integers, got {rows.spec}", fix="convert: ids.astype(np.int64)"
             )
-        wrong = first_outside(rows, count)
-        if wrong is not None:
-            raise AxisError(
-                f"Embedding: id {wrong} is not one of {count}",
-                fix=f"number them 0 .. {count - 1}"
-                + (f", or make the layer with vocabulary={wrong + 1}" if wrong > 0 else ""),
-            )
-        return take(self.weight, counted_from_zero(rows, count), axis=0)
+        wrong, fix = f"Embedding: id {{}} is not one of {count}", f"number them 0 .. {count - 1}"
+        return take(
+            self.weight, numbered(rows, count, wrong, fix, ", or make the layer with vocabulary={}"), axis=0
+        )

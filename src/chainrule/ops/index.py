@@ -66,6 +66,55 @@ class OneHot(Discrete):
         yield Example((np.array(0),), {"num_classes": 1, "dtype": np.dtype(np.bool_)})
 
 
+@register
+class Numbered(Discrete):
+    """Integers as they are, which must lie in 0 .. count - 1: where they do not, an error in the words of who asks."""
+
+    name, label, latex = "numbered", "checked", "{0}"
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        require_dtype("numbered: indices", xs[0].dtype, INTS)
+        return xs[0].shape, xs[0].dtype
+
+    @staticmethod
+    def evaluate(numbers: Any, count: int, message: str, fix: str, enlarge: str) -> Array:
+        known = np.asarray(numbers)
+        low, high = (int(known.min()), int(known.max())) if known.size else (0, -1)
+        if low < 0 or high >= count:
+            wrong = low if low < 0 else high
+            more = enlarge.format(wrong + 1) if wrong > 0 else ""
+            raise AxisError(message.format(wrong), fix=fix + more)
+        return known
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        said = {"message": "{} is none of 4", "fix": "number them 0 .. 3", "enlarge": ", or have {}"}
+        yield Example((rng.integers(0, 4, (2, 3)),), {"count": 4, **said})
+        yield Example((np.zeros(0, np.int32),), {"count": 4, **said})
+
+
+def numbered(numbers: Operand[N], size: int, message: str, fix: str, enlarge: str = "") -> N:
+    """Integers that must number things, from 0 to ``size - 1``; checked now, or when the program runs.
+
+    An index may be negative and then counts from the end; a label or the number of a character may not.
+
+    Args:
+        numbers: integers, shape ``(*n,)``.
+        size: how many things there are.
+        message, fix: of the error; ``{}`` in the message is a number that is none.
+        enlarge: added to the fix where the number is too large; ``{}`` is the size that would do.
+
+    Returns:
+        The same numbers, shape ``(*n,)``.
+
+    Raises:
+        AxisError: a number is negative or too large.
+    """
+    node = as_indices("numbered", numbers)
+    return apply(Numbered, (node,), {"count": size, "message": message, "fix": fix, "enlarge": enlarge})
+
+
 def _require_known(name: str, index: Index, shape: Shape, arrays: tuple[Node, ...]) -> None:
     """Check the index arrays that have values now; those that are only traced are checked when they run."""
     if arrays:

@@ -24,7 +24,7 @@ from chainrule.autodiff.scan import Scan
 from chainrule.compiler.passes import run
 from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
-from chainrule.compiler.passes.in_range import INDEXING, flag_outside, require_in_range
+from chainrule.compiler.passes.in_range import INDEXING, flag_outside, is_flagged, require_in_range
 from chainrule.compiler.passes.lookups import lookups
 from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.pools import pools
@@ -39,7 +39,7 @@ from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from chainrule.ops.einsum import Einsum
 from chainrule.ops.exponential import Power, exp, log, power, sqrt
 from chainrule.ops.gather import GetItem, ScatterAdd
-from chainrule.ops.index import OneHot
+from chainrule.ops.index import Numbered, OneHot
 from chainrule.ops.join import Concatenate, concat, narrow, pad
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import SumTo, broadcast_to, reshape
@@ -89,8 +89,11 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             _require_powers(node, flags)
         if node.op is OneHot:
             return _one_hot(node, flags)
+        if node.op is Numbered:
+            flag_outside(node.inputs[0], 0, node.params["count"], flags)
+            return node.inputs[0]
         if node.op is GetItem or node.op is ScatterAdd:
-            return _picked(node)
+            return _picked(node, flags)
         if node.op is Scan:
             return _expanded_step(node, flags)
         return None
@@ -324,7 +327,7 @@ def _one_hot(node: Node, flags: dict[object, Node]) -> Node | None:
     return astype(_hits(labels, (*labels.shape, 1), classes), node.dtype)
 
 
-def _picked(node: Node) -> Node | None:
+def _picked(node: Node, flags: dict[object, Node]) -> Node | None:
     """One element of each row of a matrix: read for `getitem`, written among zeros for `scatter_add`."""
     shape = node.inputs[0].shape if node.op is GetItem else node.shape
     if tuple(node.params["index"]) != (ARRAY, ARRAY) or len(shape) != 2 or not count(shape):
@@ -338,8 +341,10 @@ def _picked(node: Node) -> Node | None:
         or max(len(rows.shape), len(labels.shape)) > 2
     ):
         return None
-    from_end = labels < constant(0, labels.dtype)
-    hit = _hits(where(from_end, labels + constant(columns, labels.dtype), labels), (n, 1), columns)
+    if not is_flagged(labels, columns, flags):
+        from_end = labels < constant(0, labels.dtype)
+        labels = where(from_end, labels + constant(columns, labels.dtype), labels)
+    hit = _hits(labels, (n, 1), columns)
     zero = constant(0.0 if node.dtype.kind == "f" else 0, node.dtype)
     if node.op is GetItem:
         return reshape(sum_of(where(hit, node.inputs[0], zero), axis=1, dtype=node.dtype), node.shape)

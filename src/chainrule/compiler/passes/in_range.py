@@ -11,6 +11,7 @@ from chainrule.node import Node, constant
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import logical_or
 from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd
+from chainrule.ops.move import Reshape
 from chainrule.ops.reduce import max as max_of
 from chainrule.ops.selection import ARRAY, spread
 from chainrule.shapes import int64
@@ -31,7 +32,8 @@ def require_in_range(node: Node, flags: dict[object, Node]) -> None:
 def flag_outside(indices: Node, low: int, high: int, flags: dict[object, Node]) -> None:
     """Flag integers, unless they are known, that are not in ``[low, high)``: 1 if there is one, else 0."""
     limits = np.iinfo(indices.dtype)
-    if not indices.size or (indices, low, high) in flags:
+    indices = _origin(indices)
+    if not indices.size or (indices, low, high) in flags or is_flagged(indices, high, flags):
         return
     if is_constant(indices) and low <= np.min(indices.value) and np.max(indices.value) < high:
         return
@@ -43,3 +45,15 @@ def flag_outside(indices: Node, low: int, high: int, flags: dict[object, Node]) 
     if wrong:
         either = logical_or(*wrong) if len(wrong) == 2 else wrong[0]
         flags[indices, low, high] = max_of(astype(either, int64))
+
+
+def is_flagged(indices: Node, size: int, flags: dict[object, Node]) -> bool:
+    """Whether integers that are not in ``[0, size)`` are flagged: then none that is used is negative."""
+    return (_origin(indices), 0, size) in flags
+
+
+def _origin(indices: Node) -> Node:
+    """What was given another shape: its elements are the same."""
+    while indices.op is Reshape:
+        indices = indices.inputs[0]
+    return indices

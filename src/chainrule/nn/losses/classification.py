@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from chainrule.nn.arguments import counted_from_zero, first_outside
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.nn.losses.reduction import Reduction, reduced, require_alike, require_floats
 from chainrule.node import Node, as_node
 from chainrule.ops import (
@@ -30,6 +29,7 @@ from chainrule.ops import (
     where,
 )
 from chainrule.ops.arithmetic import scale
+from chainrule.ops.index import numbered
 from chainrule.shapes import INTS, as_above_zero, as_share
 from chainrule.tensor import Tensor
 
@@ -238,14 +238,11 @@ def _scores_and_classes(name: str, logits: Any, labels: Any) -> tuple[Any, Any]:
             fix="give one label for each example",
         )
     classes = scores.shape[-1]
-    wrong = first_outside(right, classes)
-    if wrong is not None:
-        more = f", or give the model {wrong + 1} outputs" if wrong > 0 else ""
-        raise AxisError(
-            f"{name}: label {wrong} is not one of {classes} classes",
-            fix=f"number the classes 0 .. {classes - 1}{more}",
-        )
-    return scores, counted_from_zero(right, classes)
+    wrong, fix = (
+        f"{name}: label {{}} is not one of {classes} classes",
+        f"number the classes 0 .. {classes - 1}",
+    )
+    return scores, numbered(right, classes, wrong, fix, ", or give the model {} outputs")
 
 
 def _require_classes(name: str, logits: Node) -> None:
