@@ -20,7 +20,7 @@ from filelock import FileLock
 
 import chainrule as cr
 from chainrule import nn, train
-from chainrule.errors import ArgumentError, DataError, DivergenceError
+from chainrule.errors import ArgumentError, DataError, DivergenceError, OperandError
 from chainrule.train import atomic, checkpoint, starting
 
 KEYS = cr.random.split(cr.random.key(3), 3)
@@ -436,3 +436,34 @@ def test_a_disk_that_does_not_flush_folders(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", files_only)
     atomic.write(tmp_path / "run.json", b"{}")
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_parameters_and_examples_that_are_not_finite_are_named(tmp_path: Path, whole: Path):
+    model, data = work()["model"], work()["data"]
+    trained, (x, _) = train.load(whole, model), data.prepared("test")
+    x[4, 1] = np.nan
+    with pytest.raises(DataError, match="the input is not finite in row 4"):
+        trained.probabilities(x)
+    for path in ("parameters/layers.0.weight", "buffers/layers.1.mean"):
+        damaged = tmp_path / path.replace("/", "-")
+        shutil.copytree(whole, damaged)
+        arrays = checkpoint.read_arrays(damaged / "model.safetensors")
+        arrays[path] = np.full_like(arrays[path], np.nan)
+        (damaged / "model.safetensors").write_bytes(checkpoint.packed(arrays))
+        with pytest.raises(DataError, match=f"{path.partition('/')[2]} is not finite"):
+            train.load(damaged, model)
+
+
+def test_a_class_is_no_model(whole: Path):
+    with pytest.raises(OperandError, match="load: model is the class Linear, expected an instance"):
+        train.load(whole, nn.Linear)
+
+
+def test_classes_that_lack_in_run_json_are_said(tmp_path: Path, whole: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    about = json.loads((folder / "run.json").read_text())
+    about["data"]["classes"].pop()
+    (folder / "run.json").write_text(json.dumps(about))
+    with pytest.raises(DataError, match="names 1 classes, and the model has 2 outputs"):
+        train.load(folder, work()["model"]).probabilities(work()["data"].prepared("test")[0])

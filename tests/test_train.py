@@ -339,3 +339,32 @@ def test_a_run_that_ended_at_a_steady_loss_has_ended(points: Dataset, tmp_path: 
     events = list(train.run(**given, resume=True))
     assert [type(e).__name__ for e in events] == ["Started", "Finished"]
     assert without_seconds(events[-1]) == without_seconds(first) and first.reason == "a steady loss"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"metrics": {"loss": lambda o, y: cr.mean(o) * 0}}, ArgumentError, 'a metric is called "loss"'),
+        ({"metrics": {"m": 3}}, OperandError, "metric 'm' cannot be called: 3"),
+        ({"metrics": [train.accuracy]}, OperandError, "metrics must be a dictionary"),
+        ({"metrics": {"m": lambda o, y: o[:, 0]}}, ShapeError, r"metric 'm' gives shape \(64,\)"),
+        (
+            {"metrics": {"m": lambda o, y: o[:, 0]}, "compile": False},
+            ShapeError,
+            r"metric 'm' gives shape \(64,\)",
+        ),
+        ({"epoch": 3}, ArgumentError, "no argument epoch\n  Fix: did you mean epochs?"),
+        ({"model": nn.Linear}, OperandError, "model is the class Linear, expected an instance"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_named(points: Dataset, changes: Any, error: Any, message: str):
+    with pytest.raises(error, match=message):
+        train.fit(**arguments(points, **changes))
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "key"])
+def test_arguments_that_lack_are_named(points: Dataset, name: str):
+    given = arguments(points)
+    del given[name]
+    with pytest.raises(ArgumentError, match=f"{name} is not given\n  Fix: pass {name}="):
+        train.fit(**given)

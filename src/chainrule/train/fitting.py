@@ -14,7 +14,7 @@ from chainrule.optim import Optimizer
 from chainrule.train.evaluation import require_scores
 from chainrule.train.events import Event, Finished
 from chainrule.train.loop import Loop
-from chainrule.train.options import Options, Settings, require_arguments
+from chainrule.train.options import Settings, options_of, require_arguments
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
         key: from ``cr.random.key``, for the order of the examples, augmentation and random layers.
         augment: how to change training images at random, such as ``[cr.data.crop(4), cr.data.flip()]``.
         metrics: what to measure beside the loss, by name, ``(output, targets) -> one number`` in operations of
-            chainrule. None for accuracy, or the mean absolute error of a regression.
+            chainrule; ``"loss"`` is taken. None for accuracy, or the mean absolute error of a regression.
         compile: whether steps are machine code. With False they run node by node through NumPy, for debugging: slow,
             but Python's debugger stops inside the model.
         threads, winograd: as for :func:`chainrule.train.compile_step`.
@@ -54,8 +54,8 @@ def run(
         about: more to write down in the run's folder, JSON-ready.
 
     Raises:
-        ShapeError: the model does not give one score for each class.
-        ArgumentError: a number is out of its range, or a resumed run was another one.
+        ShapeError: the model does not give one score for each class, or a metric not one number.
+        ArgumentError: an argument is unknown, lacking or out of its range, or a resumed run was another one.
         OperandError: an argument is not what it should be, or in another place.
         DivergenceError: the loss or a parameter is not finite; the step, the layer and the last good checkpoint
             are named.
@@ -70,7 +70,7 @@ def run(
         2 True
     """
     require_arguments(model, data, loss, optimizer)
-    options = Options(**settings)
+    options = options_of(settings)
     require_scores(model, data.preparation(data.train_x[:1]), len(data.classes or ()))
     return Loop(model, data, loss, optimizer, options).events()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Required, TypedDict
 
 from chainrule.data import Dataset
-from chainrule.errors import ArgumentError, OperandError
+from chainrule.errors import ArgumentError, OperandError, shown
+from chainrule.formula.mistakes import closest
 from chainrule.nn import absolute_error
 from chainrule.node import as_node
 from chainrule.optim import Optimizer
@@ -73,6 +75,8 @@ class Options:
         if self.folder is None and (self.resume or self.checkpoint_every is not None):
             what = "resume" if self.resume else "checkpoint_every"
             raise ArgumentError(f"train: {what} needs a folder", fix='name it: folder="runs/first"')
+        if self.metrics is not None:
+            _require_metrics(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the numbers of a run, JSON-ready."""
@@ -104,6 +108,51 @@ def as_count(what: str, value: Any) -> int:
     return hyper.count("train", what, value, fix=f"pass {what}=10, or leave it out")
 
 
+def options_of(settings: Mapping[str, Any]) -> Options:
+    """Keyword arguments as options.
+
+    Raises:
+        ArgumentError: one is unknown, lacking or out of its range.
+    """
+    known = {field.name: field for field in dataclasses.fields(Options)}
+    for name in settings:
+        if name not in known:
+            meant = closest(name, known)
+            fix = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"
+            raise ArgumentError(f"train: there is no argument {name}", fix=fix)
+    for name, like in (("epochs", "10"), ("batch_size", "64"), ("key", "cr.random.key(0)")):
+        if name not in settings:
+            raise ArgumentError(f"train: {name} is not given", fix=f"pass {name}={like}")
+    return Options(**settings)
+
+
+def _require_metrics(metrics: Any) -> None:
+    if not isinstance(metrics, Mapping):
+        raise OperandError(
+            f"train: metrics must be a dictionary of functions, got {shown(metrics)}",
+            fix='pass metrics={"accuracy": cr.train.accuracy}',
+        )
+    for name, metric in metrics.items():
+        if name == "loss":
+            raise ArgumentError(
+                'train: a metric is called "loss", as what is trained on', fix="give the metric another name"
+            )
+        if not callable(metric):
+            raise OperandError(
+                f"train: metric {name!r} cannot be called: {shown(metric)}",
+                fix="pass a function, (output, targets) -> one number",
+            )
+
+
+def require_instance(what: str, model: Any) -> None:
+    """Raise an OperandError for a class where one of its instances is needed."""
+    if isinstance(model, type):
+        name = model.__name__
+        raise OperandError(
+            f"{what}: model is the class {name}, expected an instance", fix=f"make one: {name}(...)"
+        )
+
+
 def require_arguments(model: Any, data: Any, loss: Any, optimizer: Any) -> None:
     """Raise an OperandError unless these can be trained with."""
     for name, value, kind in (("data", data, Dataset), ("optimizer", optimizer, Optimizer)):
@@ -113,6 +162,7 @@ def require_arguments(model: Any, data: Any, loss: Any, optimizer: Any) -> None:
                 fix="the order is (model, data, loss, optimizer); data from cr.data.digits(), an optimizer "
                 "from cr.optim.adam(1e-3)",
             )
+    require_instance("train", model)
     for name, value in (("model", model), ("loss", loss)):
         if not callable(value):
             raise OperandError(

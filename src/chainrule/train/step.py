@@ -9,7 +9,7 @@ import numpy as np
 from chainrule import trees
 from chainrule.autodiff.listening import is_listened
 from chainrule.compiler.memory import MUCH, aligned_copy, give_back
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import Module, Training
 from chainrule.nn.training import call
 from chainrule.node import Node, as_node, holding, leaf
@@ -257,9 +257,19 @@ def both_ways(
         whole = with_buffers(model, buffers)
         output, training = call_in_training(whole, state, x, key)
         kept = training.buffers_of(whole) if buffers else {}
-        return loss(output, y), (kept, [stop_gradient(f(output, y)) for f in metrics.values()])
+        return loss(output, y), (kept, [_measured(name, f, output, y) for name, f in metrics.items()])
 
     return value_and_grad(objective, has_aux=True)(model)
+
+
+def _measured(name: str, metric: Any, output: Any, y: Any) -> Any:
+    value = stop_gradient(metric(output, y))
+    if value.shape:
+        raise ShapeError(
+            f"the metric {name!r} gives shape {value.shape}, expected one number",
+            fix="reduce what it gives: cr.mean(...)",
+        )
+    return value
 
 
 def call_in_training(model: Any, state: Any, x: Any, key: Any) -> tuple[Any, Training]:

@@ -19,11 +19,15 @@ from chainrule.node import Node
 from chainrule.ops import random, softmax, sum
 from chainrule.primitive import Array
 from chainrule.tensor import no_grad
-from chainrule.train.folder import RunFolder
+from chainrule.train.divergence import first_parameter
+from chainrule.train.folder import ABOUT, RunFolder
+from chainrule.train.options import require_instance
 from chainrule.train.plan import Plan
 from chainrule.train.state import model_from
+from chainrule.train.step import buffers_of
 from chainrule.transforms import grad
 
+_FINITE = "remove or replace nan, infinities and numbers far from those of the training examples"
 _REPLACED = random.key(0)
 """For weights that are replaced by the trained ones."""
 
@@ -69,12 +73,32 @@ class Trained:
     plan: Plan | None
 
     def outputs(self, x: Array) -> Array:
-        """The model's outputs for prepared examples, shape ``(n, *input_shape)``."""
+        """The model's outputs for prepared examples, shape ``(n, *input_shape)``.
+
+        Raises:
+            DataError: an example or its output is not finite, or the model has not one output for each class.
+        """
         with no_grad():
-            return self.model(x).numpy()
+            found = self.model(x).numpy()
+        for what, array in (("the input", x), ("the model's output", found)):
+            if not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise DataError(f"{what} is not finite in row {row}", fix=_FINITE)
+        classes = self.description.classes
+        if classes is not None and found.shape[-1] != len(classes):
+            raise DataError(
+                f"{self.folder.path}: {ABOUT} names {len(classes)} classes, and the model has "
+                f"{found.shape[-1]} outputs",
+                fix="undo what was changed in it, or train again",
+            )
+        return found
 
     def probabilities(self, x: Array) -> Array:
-        """Of each class, for prepared examples: a softmax over the scores, shape ``(n, classes)``."""
+        """Of each class, for prepared examples: a softmax over the scores, shape ``(n, classes)``.
+
+        Raises:
+            DataError: as for :meth:`outputs`.
+        """
         with no_grad():
             return np.asarray(softmax(self.outputs(x), axis=-1).numpy())
 
@@ -149,7 +173,8 @@ def load(folder: str | os.PathLike[str], model: Any = None) -> Trained:
             has noted how its model is built.
 
     Raises:
-        DataError: it is no run, has no parameters yet, is damaged, or of another model.
+        DataError: it is no run, has no parameters yet, is damaged, or of another model, or a parameter is not finite.
+        OperandError: ``model`` is a class.
 
     Example:
         >>> model, data, loss, optimizer, settings = cr.models.digits_classifier()
@@ -166,6 +191,7 @@ def load(folder: str | os.PathLike[str], model: Any = None) -> Trained:
     fields = {name: value for name, value in described.items() if name not in ("sizes", "sha256")}
     description = Description.from_dict(fields)
     plan = Plan.from_dict(run.about["plan"]) if "plan" in run.about else None
+    require_instance("load", model)
     if model is None:
         if "built" not in run.about:
             raise DataError(
@@ -173,4 +199,10 @@ def load(folder: str | os.PathLike[str], model: Any = None) -> Trained:
                 fix="pass a model of the same kind: cr.train.load(folder, model)",
             )
         model = models.build(run.about["built"], key=_REPLACED)
-    return Trained(model_from(run.weights(), model, str(run.path)), description, run, plan)
+    trained = model_from(run.weights(), model, str(run.path))
+    wrong = first_parameter(trained) or first_parameter(buffers_of(trained))
+    if wrong is not None:
+        raise DataError(
+            f"{run.path}: {wrong} is not finite", fix="bring back the file as it was, or train again"
+        )
+    return Trained(trained, description, run, plan)
