@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -319,6 +320,36 @@ def test_interrupting_is_quiet():
     said, errors = running.communicate(timeout=60)
     assert (running.returncode, errors) == (130, "")
     assert said.splitlines()[-1] == "stopped; go on with: chainrule train --resume runs/digits-mlp-1"
+
+
+def test_interrupting_as_json_says_how_to_go_on():
+    running = subprocess.Popen(
+        [sys.executable, "-m", "chainrule", "train", "digits", "--epochs", "100000", "--run", "r", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=ENVIRONMENT,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not Path("r/epochs.csv").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    said, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (130, "")
+    assert json.loads(said)["error"]["fix"] == "go on with: chainrule train --resume r"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is full is Linux's")
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_an_output_that_is_full_is_an_error_of_one_line(form: str):
+    script = '"$0" -m chainrule explain "a*b" a=1 b=2 $1 > /dev/full'
+    ran = subprocess.run(
+        ["bash", "-c", script, sys.executable, form],
+        capture_output=True,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+        timeout=120,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[0] == "error: the output cannot be written: No space left on device"
+    assert "Traceback" not in ran.stderr
 
 
 def test_a_terminal_without_unicode_still_gets_the_numbers():

@@ -105,6 +105,37 @@ def test_data_that_is_gone(runs: Path, tmp_path: Path):
     assert "kinds.csv" in drawn.left_out["templates, filters, activations"]
 
 
+def test_files_of_others_are_left_alone(runs: Path, tmp_path: Path):
+    target = tmp_path / "mine"
+    target.mkdir()
+    Image.new("L", (4, 4)).save(target / "gradients.png")
+    before = (target / "gradients.png").read_bytes()
+    with pytest.raises(
+        DataError, match=r"gradients.png is there already, and was not drawn here\n  Fix: .*--into"
+    ):
+        draw_run(runs / "kinds", target)
+    assert [path.name for path in target.iterdir()] == ["gradients.png"]
+    assert (target / "gradients.png").read_bytes() == before
+    (target / "gradients.png").unlink()
+    assert draw_run(runs / "kinds", target) == draw_run(runs / "kinds", target)  # its own are drawn anew
+
+
+def test_a_log_that_was_removed(tmp_path: Path):
+    plan = train.Plan("digits", epochs=2)
+    for event in train.begin(plan, tmp_path / "run"):
+        if isinstance(event, train.Saved):
+            break
+    (tmp_path / "run" / "log.jsonl").unlink()
+    for _ in train.resume(tmp_path / "run"):
+        pass
+    assert [event["epoch"] for event in events_of(tmp_path / "run")] == [2]
+    assert "curves" in draw_run(tmp_path / "run").files
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(DataError, match="the log does not say how the run began"):
+        draw_run(tmp_path / "run")
+
+
 def test_a_run_that_has_just_begun(tmp_path: Path):
     events = train.begin(train.Plan("digits", epochs=2), tmp_path / "run")
     next(events)

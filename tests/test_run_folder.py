@@ -467,3 +467,12 @@ def test_classes_that_lack_in_run_json_are_said(tmp_path: Path, whole: Path):
     (folder / "run.json").write_text(json.dumps(about))
     with pytest.raises(DataError, match="names 1 classes, and the model has 2 outputs"):
         train.load(folder, work()["model"]).probabilities(work()["data"].prepared("test")[0])
+
+
+def test_a_run_that_cannot_be_written_to(tmp_path: Path, whole: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "checkpoints").rename(folder / "kept")
+    (folder / "checkpoints").write_text("in the way, for the superuser too")
+    with pytest.raises(DataError, match=r"run cannot be written to: .*\n  Fix: go on as a user who may"):
+        train.RunFolder.open(folder).claim()

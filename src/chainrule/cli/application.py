@@ -23,7 +23,7 @@ import chainrule
 from chainrule.cli.asking import why_command
 from chainrule.cli.explaining import explain_command
 from chainrule.cli.measuring import bench_command
-from chainrule.cli.printing import cut, print_json
+from chainrule.cli.printing import Interrupted, cut, print_json
 from chainrule.cli.stepping import step_command
 from chainrule.cli.touring import tour_command
 from chainrule.cli.training import plot_command, predict_command, train_command
@@ -34,6 +34,8 @@ from chainrule.show.style import ERROR
 # typer does not export the class of its own complaints about arguments.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _LONGEST_LINE = 400
+_INTERRUPTED = 130
+"""The exit status after Ctrl-C, which typer gives too."""
 
 app = typer.Typer(
     name="chainrule",
@@ -83,7 +85,7 @@ def _report(kind: str, message: str, fix: str | None, as_json: bool) -> None:
 
 
 def _close_output() -> None:
-    """Let what is still to be written go nowhere: its reader has left."""
+    """Let what is still to be written go nowhere: its reader has left, or its disk is full."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -105,9 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors=ascii.HANDLER)
     as_json = _wants_json(given)
     status: Any = 2
+    how_to_go_on = "run the command again"
     try:
         status = app(given, prog_name="chainrule", standalone_mode=False)
         sys.stdout.flush()
+    except Interrupted as stop:
+        status, how_to_go_on = _INTERRUPTED, stop.fix
     except ChainruleError as error:
         _report(type(error).__name__, error.message, error.fix, as_json)
     except _UsageError as error:
@@ -117,8 +122,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             _report("UsageError", message, "chainrule --help, or chainrule COMMAND --help", as_json)
     except (KeyboardInterrupt, typer.Abort):
-        status = 130
+        status = _INTERRUPTED
     except (BrokenPipeError, SystemExit):  # rich and typer exit where they meet a broken pipe
         _close_output()
         status = 0
+    except OSError as error:
+        if error.filename is not None:  # a file's, not the output's
+            raise
+        _close_output()
+        _report(
+            "OSError",
+            f"the output cannot be written: {error.strerror or error}",
+            "free space on the disk",
+            False,
+        )
+    if status == _INTERRUPTED and as_json:
+        _report("KeyboardInterrupt", "stopped before it was done", how_to_go_on, as_json)
     sys.exit(status if isinstance(status, int) else 0)

@@ -12,6 +12,14 @@ from rich.console import Console
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
 
+class Interrupted(Exception):
+    """Ctrl-C, with ``fix``: how to go on."""
+
+    def __init__(self, fix: str) -> None:
+        self.fix = fix
+        super().__init__(fix)
+
+
 def make_console() -> Console:
     """Where a person reads."""
     # What a user wrote is shown as it is: no markup, no emoji codes.

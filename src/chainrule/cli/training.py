@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from chainrule import train
-from chainrule.cli.printing import Json, make_console, print_json
+from chainrule.cli.printing import Interrupted, Json, make_console, print_json
 from chainrule.errors import ArgumentError
-from chainrule.show import draw_run, show_drawn, show_predictions, show_training
+from chainrule.show import draw_run, resuming, show_drawn, show_predictions, show_training
 
 
 class OptimizerName(StrEnum):
@@ -131,9 +131,14 @@ def _follow(events: Iterator[train.Event], as_json: bool) -> None:
     if not as_json:
         show_training(events, make_console())
         return
+    started = next(events)
+    assert isinstance(started, train.Started)
     hidden = train.Stepped, train.Saved
-    started, *ended, finished = [event.to_dict() for event in events if not isinstance(event, hidden)]
-    print_json({"version": 2, "started": started, "epochs": ended, "finished": finished})
+    try:
+        *ended, finished = [event.to_dict() for event in events if not isinstance(event, hidden)]
+    except KeyboardInterrupt:
+        raise Interrupted(f"go on with: {resuming(started)}") from None
+    print_json({"version": 2, "started": started.to_dict(), "epochs": ended, "finished": finished})
 
 
 def predict_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ _STYLE: Any = {
     "savefig.bbox": "tight",
 }
 _FOLDER = "figures"
+_SIGNATURE = "chainrule"
+"""Written into each picture, so that it is known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,17 @@ def draw_run(run: Path, into: Path | None = None) -> Drawn:
         into: folder for the pictures; None for ``figures`` in the run.
 
     Raises:
-        DataError: it is no run, has not begun, or the folder cannot be written to.
+        DataError: it is no run, has not begun, or the folder cannot be written to, or has a file of another origin
+            where a picture would be.
     """
     folder = train.RunFolder.open(run)
     events = list(folder.events())
     if not any(event["event"] == "EpochEnded" for event in events):
         raise DataError(f"{folder.path} has no finished epoch yet", fix="wait for one, or train again")
+    if events[0]["event"] != "Started":
+        raise DataError(
+            f"{folder.path}: the log does not say how the run began", fix="bring the log back as it was"
+        )
     target = into or folder.path / _FOLDER
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -77,11 +85,31 @@ def draw_run(run: Path, into: Path | None = None) -> Drawn:
     files: dict[str, Path] = {}
     from matplotlib import rc_context  # which takes a second to load
 
-    for name, draw in _pictures(folder, events, left_out):
+    pictures = list(_pictures(folder, events, left_out))
+    for name, _ in pictures:
+        files[name] = target / f"{name}.png"
+        _require_ours(files[name])
+    for name, draw in pictures:
         with rc_context(_STYLE):
-            files[name] = target / f"{name}.png"
-            draw().savefig(files[name])
+            draw().savefig(files[name], metadata={"Software": _SIGNATURE})
     return Drawn(files, left_out)
+
+
+def _require_ours(file: Path) -> None:
+    """A picture is drawn anew, and what someone else made is left alone."""
+    from PIL import Image
+
+    if not os.path.lexists(file):
+        return
+    try:
+        with Image.open(file) as picture:
+            ours = picture.info.get("Software") == _SIGNATURE
+    except OSError:  # it is no picture
+        ours = False
+    if not ours:
+        raise DataError(
+            f"{file} is there already, and was not drawn here", fix="name another folder with --into"
+        )
 
 
 def _pictures(

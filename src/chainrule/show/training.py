@@ -49,7 +49,7 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
                 finished = event
     except KeyboardInterrupt:
         if started.folder is not None:
-            console.print(f"stopped; go on with: chainrule train --resume {started.folder}", soft_wrap=True)
+            console.print(f"stopped; go on with: {resuming(started)}", soft_wrap=True)
         raise
     assert finished is not None
     console.print()
@@ -58,6 +58,11 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
         console.print()
     show_result(finished, console)
     return finished
+
+
+def resuming(started: Started) -> str:
+    """The command that goes on with a run that is kept."""
+    return f"chainrule train --resume {started.folder}"
 
 
 def _divergence(first: float, last: float) -> Text:

@@ -102,23 +102,26 @@ class RunFolder:
         """Keep other processes from writing here, until :meth:`close` or the end of this one; tidy up.
 
         Raises:
-            DataError: another process trains into this folder.
+            DataError: another process trains into this folder, or it cannot be written to.
         """
         from filelock import FileLock, Timeout  # which only those need who train
 
         lock = FileLock(self.path / LOCK)
         try:
             lock.acquire(timeout=0)
+            self._lock = lock
+            for place in (self.path, self.path / CHECKPOINTS):
+                for left in filter(atomic.is_temporary, place.iterdir() if place.is_dir() else ()):
+                    left.unlink()
         except Timeout:
             raise DataError(
                 f"another process trains into {self.path}", fix="wait for it, or choose another folder"
             ) from None
         except OSError as error:
-            raise atomic.unwritable(self.path / LOCK, error) from None
-        self._lock = lock
-        for place in (self.path, self.path / CHECKPOINTS):
-            for left in filter(atomic.is_temporary, place.iterdir() if place.is_dir() else ()):
-                left.unlink()
+            raise DataError(
+                f"{self.path} cannot be written to: {error.strerror or error}",
+                fix="go on as a user who may write there, or with a copy of the folder",
+            ) from None
 
     def close(self) -> None:
         """Let go of the folder.
@@ -135,8 +138,11 @@ class RunFolder:
             if lock is not None:
                 lock.release()
 
-    def begin_log(self, size: int) -> None:
+    def begin_log(self, size: int) -> bool:
         """Write after the first ``size`` bytes of the log; what came later is not part of the run any more.
+
+        Returns:
+            Whether it is empty: at the start, or because someone has removed it.
 
         Raises:
             DataError: the log cannot be written, as in all methods that write it.
@@ -146,6 +152,7 @@ class RunFolder:
             if file.tell() > size:
                 file.truncate(size)
                 file.seek(0, os.SEEK_END)  # where the next flush finds it, perhaps before a line is written
+            return min(file.tell(), size) == 0
 
     def write_log(self, event: Mapping[str, Any]) -> None:
         """Add a line."""

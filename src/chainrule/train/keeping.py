@@ -87,10 +87,8 @@ class Keeper:
 
     def begin(self, progress: Progress, started: Started) -> None:
         """Go on with the log where the progress is."""
-        if self.folder is not None:
-            self.folder.begin_log(progress.log_bytes)
-            if not progress.log_bytes:
-                self.folder.write_log(started.to_dict())
+        if self.folder is not None and self.folder.begin_log(progress.log_bytes):
+            self.folder.write_log(started.to_dict())
 
     def log(self, event: Event) -> None:
         """Write an event down; of the steps of a long epoch only some, and of checkpoints nothing.
