@@ -124,7 +124,7 @@ def test_divergence_is_not_hidden(points: Dataset):
         "training stopped in epoch 1, step 2: the loss is nan. In step 2 the first result that is not finite is that "
         "of layers.2 (Linear). There is no checkpoint"
     )
-    assert caught.value.fix == "lower the learning rate: 1e+29 instead of 1e+30"
+    assert caught.value.fix == "lower the learning rate: 0.1 instead of 1e+30"
 
 
 def test_a_schedule_that_diverges_is_named(points: Dataset):

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.main import get_command
 
 import chainrule
 from chainrule.cli.asking import why_command
@@ -27,6 +28,7 @@ from chainrule.cli.printing import Interrupted, cut, print_json
 from chainrule.cli.stepping import step_command
 from chainrule.cli.touring import tour_command
 from chainrule.cli.training import plot_command, predict_command, train_command
+from chainrule.cli.wording import as_options
 from chainrule.errors import ChainruleError
 from chainrule.show import ascii
 from chainrule.show.style import ERROR
@@ -91,6 +93,12 @@ def _close_output() -> None:
     os.close(nowhere)
 
 
+def _command(arguments: Sequence[str]) -> Any:
+    """The subcommand that is called, if any."""
+    commands: dict[str, Any] = getattr(get_command(app), "commands", {})
+    return commands.get(arguments[0]) if arguments else None
+
+
 def _wants_json(arguments: Sequence[str]) -> bool:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in options
@@ -114,7 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as stop:
         status, how_to_go_on = _INTERRUPTED, stop.fix
     except ChainruleError as error:
-        _report(type(error).__name__, error.message, error.fix, as_json)
+        fix = error.fix and as_options(error.fix, _command(given))
+        _report(type(error).__name__, error.message, fix, as_json)
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
         if not message or type(error).__name__ == "NoArgsIsHelpError":

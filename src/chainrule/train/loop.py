@@ -30,6 +30,10 @@ _FOR_LAYERS = 0
 _ONLY_OTHERS = "Every training step was finite, only the result on other examples is not"
 
 
+_HIGH = 0.1
+"""A learning rate that is worth a try, whatever the one was that made numbers infinite."""
+
+
 class Loop:
     """One run. Arguments as for :func:`chainrule.train.run`, checked."""
 
@@ -233,7 +237,7 @@ class Loop:
         rate = self.optimizer.learning_rate_at(max(self.progress.updates - 1, 0))
         if isinstance(self.optimizer.settings["learning_rate"], dict):
             return f"lower the schedule of the learning rate, which was {rate:g} in the last update"
-        return f"lower the learning rate: {rate / 10:g} instead of {rate:g}"
+        return f"lower the learning rate: {min(rate / 10, _HIGH):g} instead of {rate:g}"
 
     def first_cause(self, after: bool) -> tuple[str, tuple[int, int] | None]:
         """What was not finite first, in words; and in which epoch and step, from 1."""

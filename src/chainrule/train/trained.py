@@ -160,7 +160,9 @@ def _notes(file: Path, description: Description, invert: bool) -> tuple[str, ...
     if (frame.rows, frame.columns) != (rows, columns):
         found.append(f"scaled and cut from {frame.rows} × {frame.columns} to {rows} × {columns} pixels")
     if not invert and looks_inverted(file, description):
-        found.append("bright where the training pictures are dark, or the reverse: try again with invert")
+        found.append(
+            "bright where the training pictures are dark, or the reverse: try invert=True, or --invert"
+        )
     return tuple(found)
 
 
