@@ -221,9 +221,90 @@ def test_resume(run):
     assert again["started"]["done"] == 69 and again["epochs"] == []
     for name in ("test", "confusion", "gradients", "epochs"):
         assert again["finished"][name] == whole[name]
-    for option, value in (("--epochs", "5"), ("--learning-rate", "0.1"), ("--seed", "0"), ("--run", "other")):
+    said = " ".join(run("train", "--resume", "whole").out.split())
+    assert "69 steps done before" in said
+    assert "The run had ended already, after 3 epochs: nothing was left to train." in said
+    for option, value in (("--label", "x"), ("--learning-rate", "0.1"), ("--seed", "0"), ("--run", "other")):
         said = " ".join(run("train", "--resume", "whole", option, value).err.split())
         assert f"--resume goes on as the run began: {option} cannot change" in said
+
+
+def test_a_run_is_made_longer(run):
+    run("train", "digits", "--epochs", "2", "--run", "short")
+    run("train", "digits", "--epochs", "4", "--run", "long")
+    run("train", "--resume", "short", "--epochs", "4")
+    assert Path("short/model.safetensors").read_bytes() == Path("long/model.safetensors").read_bytes()
+    again = run("train", "--resume", "short", "--json").json  # which is a run of four epochs now
+    assert again["started"]["epochs"] == 4 and again["finished"]["epochs"] == 4
+    run("train", "digits", "--epochs", "2", "--schedule", "cosine", "--run", "cosine")
+    said = run("train", "--resume", "cosine", "--epochs", "4", "--json").json["error"]
+    assert "follows cosine over all 2" in said["message"] and "--schedule constant" in said["fix"]
+
+
+def write_table(path: Path, shift: int = 0) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a},{round(30 + 5 * a) + shift},{b}" for a, b in rng.normal(size=(60, 2)).round(3)]
+    path.write_text("\n".join(["height,age,noise", *rows]) + "\n")
+
+
+def test_a_run_on_own_data_goes_on_in_another_folder(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_table(tmp_path / "t.csv")
+    run("train", "t.csv", "--epochs", "2", "--run", "r")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert run("train", "--resume", "../r").status == 0
+    (tmp_path / "t.csv").rename(tmp_path / "moved.csv")
+    assert "t.csv is neither a data set's name nor a path" in run("train", "--resume", "../r").err
+    assert run("train", "../moved.csv", "--resume", "../r").status == 0
+    assert run("train", "--resume", "../r").status == 0  # where it is now was noted
+    write_table(tmp_path / "moved.csv", shift=1)
+    assert "another data" in run("train", "--resume", "../r").err
+
+
+def test_what_is_learned_from_a_table_is_said(run, tmp_path: Path):
+    write_table(tmp_path / "t.csv")
+    options = ("--label", "age", "--ignore", "noise", "--targets", "numbers")
+    ran = run("train", "t.csv", *options, "--epochs", "1", "--run", "r", "--json")
+    assert "mean_absolute_error" in ran.json["finished"]["test"]
+    about = json.loads(Path("r/run.json").read_text())
+    assert about["data"]["features"] == ["height"] and about["data"]["classes"] is None
+    assert run("train", "--resume", "r").status == 0  # the options are part of the run
+    by_number = run("train", "t.csv", "--label", "1", "--epochs", "1", "--json").json
+    assert len(by_number["finished"]["classes"]) > 5
+    Path("s.csv").write_text(Path("t.csv").read_text().replace(",", ";"))
+    assert "--delimiter ;" in run("train", "s.csv").err
+    assert run("train", "s.csv", "--delimiter", ";", "--epochs", "1").status == 0
+
+
+def test_pictures_of_several_sizes(run, tmp_path: Path):
+    for kind, grey in (("dark", 10), ("bright", 240)):
+        Path("photos", kind).mkdir(parents=True)
+        for number in range(6):
+            shape = (12 + number, 16)
+            Image.fromarray(np.full(shape, grey, np.uint8)).save(f"photos/{kind}/{number}.png")
+    assert "--size 12x16" in run("train", "photos").err
+    ran = run(
+        "train", "photos", "--size", "12x16", "--model", "linear", "--epochs", "1", "--run", "r", "--json"
+    )
+    assert ran.status == 0
+    assert json.loads(Path("r/run.json").read_text())["data"]["image_shape"] == [12, 16]
+    assert run("train", "photos", "--size", "8", "--model", "linear", "--epochs", "1").status == 0
+    assert "--size must be" in run("train", "photos", "--size", "8by8").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fix"),
+    [
+        (("digits", "--epochs", "0"), "pass --epochs 10, or leave it out"),
+        (("digits", "--batch-size", "-1"), "pass --batch-size 10, or leave it out"),
+        (("digits", "--learning-rate", "-1"), "--learning-rate 0.001"),
+        (("digits", "--learning-rate", "1e30"), "lower the learning rate: 0.1 instead of 1e+30"),
+        (("digits", "--run", "taken"), "choose another folder, or go on with that run: --resume RUN"),
+    ],
+)
+def test_fixes_name_options(run, arguments: tuple[str, ...], fix: str):
+    run("train", "digits", "--epochs", "1", "--run", "taken")
+    assert fix in run("train", *arguments, "--json").json["error"]["fix"]
 
 
 @pytest.mark.parametrize(

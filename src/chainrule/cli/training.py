@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from chainrule import train
 from chainrule.cli.printing import Interrupted, Json, make_console, print_json
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, shown
 from chainrule.show import draw_run, resuming, show_drawn, show_predictions, show_training
 
 
@@ -25,6 +26,21 @@ class OptimizerName(StrEnum):
     momentum = "momentum"
     nesterov = "nesterov"
     gradient_descent = "gradient_descent"
+
+
+def _column(written: str) -> int | str:
+    """A column by its number, from 0 or negative from the end, or by its name."""
+    return int(written) if re.fullmatch(r"-?[0-9]{1,9}", written) else written
+
+
+def _size(written: str) -> list[int]:
+    """``64`` or ``48x64`` as rows and columns."""
+    match = re.fullmatch(r"([0-9]{1,9})(?:[x×]([0-9]{1,9}))?", written)
+    if match is None:
+        raise ArgumentError(
+            f"--size must be a number or ROWSxCOLUMNS, got {shown(written)}", fix="--size 64, or --size 48x64"
+        )
+    return [int(match[1]), int(match[2] or match[1])]
 
 
 class ScheduleName(StrEnum):
@@ -77,6 +93,22 @@ def train_command(
         int | None, typer.Option(help="Stop at a steady loss: epochs without a smaller one.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random; default: 0.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="N", help="Bring pictures to N × N pixels, or ROWSxCOLUMNS.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Of a table, what to learn: a name or a number; default: the last."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Of a table, leave this out; may be repeated.")
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Whether a table's label is of classes or numbers.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between a table's fields; default: a comma.")] = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder for the run; default: a new one in runs/.", show_default=False)
     ] = None,
@@ -92,7 +124,8 @@ def train_command(
     """Train a network, and keep it in a folder.
 
     The folder holds checkpoints, a log and the trained parameters; a run that was stopped goes on with --resume, and
-    ends with the same bits. What is not said is chosen to suit the data.
+    ends with the same bits: for more --epochs if the schedule is constant, and from another place if DATA was moved.
+    What is not said is chosen to suit the data.
 
     For example: chainrule train fashion-mnist --model cnn --epochs 6
     """
@@ -110,19 +143,29 @@ def train_command(
         "patience": patience,
         "seed": seed,
     }
+    of_data: dict[str, Any] = {
+        "size": size and _size(size),
+        "label": label and _column(label),
+        "ignore": ignore and [_column(one) for one in ignore],
+        "targets": targets,
+        "delimiter": delimiter,
+    }
     given = {name: value for name, value in asked.items() if value is not None}
+    loading = {name: value for name, value in of_data.items() if value is not None}
     if resume is not None:
-        other = ["DATA"] * (data is not None) + ["--run"] * (run is not None)
-        other += [f"--{name.replace('_', '-')}" for name in given]
+        other = ["--run"] * (run is not None)
+        other += [f"--{name.replace('_', '-')}" for name in (*given, *loading) if name != "epochs"]
         if other:
             raise ArgumentError(
                 f"--resume goes on as the run began: {other[0]} cannot change", fix="leave it out"
             )
-        events = train.resume(resume, threads=threads, checkpoint_every=checkpoint_every)
+        events = train.resume(
+            resume, data=data, epochs=epochs, threads=threads, checkpoint_every=checkpoint_every
+        )
     elif data is None:
         raise ArgumentError("train: no data is named", fix="chainrule train digits, or --resume runs/latest")
     else:
-        plan = train.Plan(data, **given)
+        plan = train.Plan(data, **given, options=loading)
         events = train.begin(plan, run, threads=threads, checkpoint_every=checkpoint_every)
     _follow(events, as_json)
 

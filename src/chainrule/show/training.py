@@ -36,11 +36,13 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
     """
     finished: Finished | None = None
     first = last = 0.0
+    trained = False
     rest = iter(events)
     started = next(rest)
     assert isinstance(started, Started)
     try:
         for event in _with_progress(started, rest, console):
+            trained = trained or isinstance(event, Stepped)
             if isinstance(event, Stepped) and (event.epoch, event.step) == (1, 1):
                 first = event.loss
             elif isinstance(event, EpochEnded):
@@ -52,6 +54,9 @@ def show_training(events: Iterable[Event], console: Console) -> Finished:
             console.print(f"stopped; go on with: {resuming(started)}", soft_wrap=True)
         raise
     assert finished is not None
+    if not trained:
+        text = f"The run had ended already, after {counted(finished.epochs, 'epoch')}: nothing was left to train."
+        style.print_paragraph(Text(text), console)
     console.print()
     if first and last > _DIVERGED * first:
         style.print_paragraph(_divergence(first, last), console)
@@ -80,7 +85,7 @@ def _opening(event: Started) -> str:
         f"{event.optimizer['name']}, learning rate {how}, "
         f"{counted(event.epochs, 'epoch')} of {counted(event.steps, 'step')}"
     )
-    return line + (f"; going on after {counted(event.done, 'step')}" if event.done else "")
+    return line + (f"; {counted(event.done, 'step')} done before" if event.done else "")
 
 
 def _with_progress(started: Started, events: Iterator[Event], console: Console) -> Iterator[Event]:

@@ -98,6 +98,12 @@ class RunFolder:
             )
         return cls(folder, about)
 
+    def note(self, about: Mapping[str, Any]) -> None:
+        """Write down what is new: a run may go on for more epochs, or with data that were moved."""
+        if any(name not in self.about or self.about[name] != value for name, value in about.items()):
+            self.about = {**self.about, **about}
+            atomic.write(self.path / ABOUT, _json(self.about))
+
     def claim(self) -> None:
         """Keep other processes from writing here, until :meth:`close` or the end of this one; tidy up.
 

@@ -60,6 +60,7 @@ class Keeper:
             folder.claim()
         else:
             folder = RunFolder.create(options.folder, about)
+        folder.note({"settings": about["settings"], **(options.about or {})})
         return cls(model, optimizer, folder)
 
     def start(self) -> tuple[Any, Any, Progress]:

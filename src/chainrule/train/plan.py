@@ -10,6 +10,7 @@ from typing import Any
 
 from chainrule import data, models, nn, optim
 from chainrule.data import Dataset
+from chainrule.data.files import as_path
 from chainrule.data.loading import known_name
 from chainrule.errors import ArgumentError, DataError
 from chainrule.ops import random
@@ -68,6 +69,7 @@ class Plan:
         patience: epochs without a smaller loss after which training stops; None for never.
         seed: of everything random.
         drop_last: whether each epoch leaves out what does not fill a batch.
+        options: what :func:`chainrule.data.load` is to know of this data, such as ``{"size": 64}``, JSON-ready.
     """
 
     data: str
@@ -83,6 +85,7 @@ class Plan:
     patience: int | None = None
     seed: int = 0
     drop_last: bool = False
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", known_name(self.data) or self.data)
@@ -133,6 +136,7 @@ class Plan:
             **dict.fromkeys(("learning_rate", "weight_decay", "validation"), (int, float)),
             "augment": (list,),
             "drop_last": (bool,),
+            "options": (dict,),
         }
         if not isinstance(document, Mapping) or set(document) != set(kinds):
             raise DataError("the run's plan has other entries than a plan", fix=_FIX)
@@ -140,10 +144,11 @@ class Plan:
             value = document[name]
             if type(value) not in kind and (value is not None or name in _ALWAYS):
                 raise DataError(f"the run's plan: {name} is {value!r}", fix=_FIX)
-        augment = document["augment"]
+        augment, options = document["augment"], document["options"] or {}
         if augment is not None and not all(isinstance(name, str) for name in augment):
             raise DataError(f"the run's plan: augment is {augment!r}", fix=_FIX)
-        return cls(**{**document, "augment": None if augment is None else tuple(augment)})
+        changed = {"augment": None if augment is None else tuple(augment), "options": options}
+        return cls(**{**document, **changed})
 
 
 _ALWAYS = ("data", "validation", "seed", "drop_last")
@@ -193,7 +198,10 @@ def prepare(plan: Plan) -> Work:
             "key": order,
             "patience": plan.patience,
             "augment": [_augmentation(name) for name in plan.augment or ()],
-            "about": {"plan": plan.to_dict(), "built": described},
+            "about": {
+                "plan": dataclasses.replace(plan, data=_from_anywhere(plan.data)).to_dict(),
+                "built": described,
+            },
         },
     )
 
@@ -204,7 +212,7 @@ def examples_of(plan: Plan) -> Dataset:
     Raises:
         DataError: the data is missing or is not what it should be.
     """
-    found = data.load(plan.data)
+    found = data.load(plan.data, **plan.options)
     if plan.data != "digits":
         found = found if found.train_x.dtype.kind == "i" else found.standardized()
     elif plan.model not in (None, "mlp", "linear"):
@@ -212,6 +220,11 @@ def examples_of(plan: Plan) -> Dataset:
     if found.classes is None and found.train_y.ndim == 1:  # models give one column
         found = found.replace(**{f"{part}_y": found.part(part)[1][:, None] for part in found.parts})
     return found.split(plan.validation, _keys(plan)[1]) if plan.validation else found
+
+
+def _from_anywhere(where: str) -> str:
+    """What names the same data in whatever folder the run goes on: a name as it is, a path from the root."""
+    return known_name(where) or str(as_path("plan", where).absolute())
 
 
 def _keys(plan: Plan) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import re
@@ -10,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import DataError
+from chainrule.errors import ArgumentError, DataError
 from chainrule.train.events import Event
 from chainrule.train.fitting import run
 from chainrule.train.folder import RunFolder, make_folder, point_latest
@@ -59,16 +60,43 @@ def begin(
 
 
 def resume(
-    folder: str | os.PathLike[str], *, threads: int | None = None, checkpoint_every: int | None = None
+    folder: str | os.PathLike[str],
+    *,
+    data: str | None = None,
+    epochs: int | None = None,
+    threads: int | None = None,
+    checkpoint_every: int | None = None,
 ) -> Iterator[Event]:
-    """Go on with a run that ``begin`` began. Arguments, result and errors as there."""
+    """Go on with a run that ``begin`` began.
+
+    Args:
+        folder: of the run.
+        data: where its data are now, if they were moved.
+        epochs: how many in all, if not as many as it began with; only with a constant learning rate, since schedules
+            are stretched over all epochs.
+        threads, checkpoint_every: as for :func:`begin`.
+
+    Returns:
+        What :func:`chainrule.train.run` yields.
+
+    Raises:
+        DataError: it is no run, was trained by a program, or its data are missing.
+        ArgumentError: the data are others, or the number of epochs cannot change.
+    """
     kept = RunFolder.open(folder)
     if "plan" not in kept.about:
         raise DataError(
             f"{kept.path} was trained by a program",
             fix="go on with that program: cr.train.fit(..., folder=..., resume=True)",
         )
-    work = prepare(Plan.from_dict(kept.about["plan"]))
+    plan = Plan.from_dict(kept.about["plan"])
+    if epochs not in (None, plan.epochs) and plan.schedule != "constant":
+        raise ArgumentError(
+            f"the number of epochs cannot change: the learning rate follows {plan.schedule} over all {plan.epochs}",
+            fix='train into a new folder, with schedule="constant" if the number is to be open',
+        )
+    changes = {"data": data, "epochs": epochs}
+    work = prepare(dataclasses.replace(plan, **{n: v for n, v in changes.items() if v is not None}))
     settings: dict[str, Any] = {**work.settings, "folder": kept.path, "resume": True}
     return run(
         work.model,
