@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn
+from chainrule import nn, train
 from chainrule.errors import ArgumentError, NotSupportedError, ShapeError, StructureError
 
 KEY = cr.random.key(0)
@@ -189,3 +189,25 @@ def test_a_batch_that_changes_in_place_is_read_anew(dtype: str):
         y[...] = value
         expected = nn.mean_squared_error(model(x), y.astype(np.float32)).item()
         assert step(x, y).item() == pytest.approx(expected, rel=1e-4)
+
+
+class Forgetful(nn.Module):
+    """Takes the training pass, and hands it on to one of two layers."""
+
+    def __init__(self):
+        self.norm, self.drop, self.head = nn.BatchNorm(4), nn.Dropout(0.5), nn.Linear(4, 2, key=KEY)
+
+    def __call__(self, x, training=None):
+        return self.head(self.drop(self.norm(x), training=training))
+
+
+@pytest.mark.parametrize("kind", [train.EagerStep, train.compile_step])
+def test_a_layer_that_is_not_told_is_named_once(kind):
+    x, y = X, np.zeros(8, np.int64)
+    step = kind(Forgetful(), nn.softmax_cross_entropy, cr.optim.adam(0.01), key=KEY)
+    said = r"^Forgetful is trained, and norm \(BatchNorm\) is called as if it were not"
+    with pytest.warns(UserWarning, match=said):
+        step(x, y)
+    step(x[:5], y[:5])
+    told = kind(Net(), nn.softmax_cross_entropy, cr.optim.adam(0.01), key=KEY)
+    told(x, y)  # every layer is told, and nothing is said

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from chainrule.nn.module import Module
 from chainrule.nn.sequential import Sequential
+from chainrule.nn.training import Training
 
 See: TypeAlias = Callable[[str, Callable[..., Any], Any], None]
 """Called with a layer's path (``""`` for the model), the layer, and its result."""
@@ -47,6 +48,39 @@ def watched(model: Module, see: See) -> Any:
     return change("", model.rebuilt(change))
 
 
+def untold(model: Module, call: Callable[[Any], object]) -> list[str]:
+    """Layers that must know when they are trained, and were called without a :class:`Training`: path and kind.
+
+    Args:
+        model: any module.
+        call: makes a training pass with a copy of it.
+
+    Example:
+        >>> class Net(Module):
+        ...     def __init__(self):
+        ...         self.drop = cr.nn.Dropout(0.5)
+        ...
+        ...     def __call__(self, x, training=None):
+        ...         return self.drop(x)
+        >>> untold(Net(), lambda model: model(np.ones(3), cr.nn.Training(cr.random.key(0))))
+        ['drop (Dropout)']
+    """
+    found: list[str] = []
+
+    def change(path: str, value: Any) -> Any:
+        if not isinstance(value, Module) or not value.trains_differently:
+            return value
+
+        def see(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+            if not any(isinstance(given, Training) for given in (*args, *kwargs.values())):
+                found.append(f"{path} ({type(self).__name__})" if path else type(self).__name__)
+
+        return _seen(value, see)
+
+    call(change("", model.rebuilt(change)))
+    return list(dict.fromkeys(found))
+
+
 def _function(layer: Callable[..., Any], path: str, see: See) -> Callable[..., Any]:
     def called(x: Any) -> Any:
         result = layer(x)
@@ -57,12 +91,17 @@ def _function(layer: Callable[..., Any], path: str, see: See) -> Callable[..., A
 
 
 def _reporting(module: Module, path: str, see: See) -> Module:
+    return _seen(module, lambda self, args, kwargs, result: see(path, self, result))
+
+
+def _seen(module: Module, see: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> Module:
+    """The same module, of a class that shows each call's arguments and result."""
     kind = type(module)
 
     @functools.wraps(kind.__call__)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = kind.__call__(self, *args, **kwargs)
-        see(path, self, result)
+        see(self, args, kwargs, result)
         return result
 
     new = object.__new__(type(kind.__name__, (kind,), {"__call__": called}))

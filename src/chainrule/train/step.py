@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from chainrule.compiler.memory import MUCH, aligned_copy, give_back
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import Module, Training
 from chainrule.nn.training import call
+from chainrule.nn.watching import untold
 from chainrule.node import Node, as_node, holding, leaf
 from chainrule.ops import random, stop_gradient
 from chainrule.optim import Optimizer
@@ -52,6 +54,7 @@ class EagerStep:
         state = optimizer.init(model) if state is None else state
         self.parts = model, state, buffers_of(model)
         self.measured: dict[str, float] = {}
+        self._looked = False
 
     @property
     def updates(self) -> int:
@@ -60,6 +63,9 @@ class EagerStep:
 
     def __call__(self, x: Any, y: Any) -> Any:
         """Make one step on a batch; returns the loss before the update."""
+        if not self._looked:
+            self._looked = True
+            _warn_of_untold(*self.parts, as_node(x), self._key)
         value, measured, *changed = one_step(
             self._measures, self._optimizer, *self.parts, as_node(x), y, self._key
         )
@@ -173,6 +179,8 @@ class CompiledStep:
     def _compile(self, x: Any, y: Any) -> Any:
         def step(owned: Any, x: Any, y: Any, key: Any) -> Any:
             model, state, buffers = owned
+            if not self._versions:
+                _warn_of_untold(model, state, buffers, x, *key)
             both = self._loss, self._metrics
             value, measured, *changed = one_step(both, self._optimizer, model, state, buffers, x, y, *key)
             return value, measured, changed
@@ -276,6 +284,21 @@ def call_in_training(model: Any, state: Any, x: Any, key: Any) -> tuple[Any, Tra
     """A model's output while it is trained, and the pass that it was given."""
     training = Training(None if key is None else random.fold_in(key, state["updates"]))
     return call(model, x, training), training
+
+
+def _warn_of_untold(model: Any, state: Any, buffers: dict[str, Any], x: Any, key: Any = None) -> None:
+    """Say which layers must know that they are trained, and are not told: the model may mean it, or have forgotten."""
+    whole = with_buffers(model, buffers)
+    if not isinstance(whole, Module) or not any(m.trains_differently for m in whole.named_modules().values()):
+        return
+    found = untold(whole, lambda copy: call_in_training(copy, state, x, key))
+    if found:
+        warnings.warn(
+            f"{type(whole).__name__} is trained, and {', '.join(found)} is called as if it were not: pass training on, "
+            "layer(x, training)",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def buffers_of(model: Any) -> dict[str, Any]:
