@@ -101,7 +101,7 @@ def test_a_part_is_split_off(tmp_path: Path):
         ({"weights": X, "bias": Y}, "has no array train_x; it has bias, weights"),
         ({"x": X, "y": Y, "x_test": X}, "has no array test_y"),
         ({"x": X, "images": X, "y": Y}, "two arrays are train_x"),
-        ({"x": X, "y": Y[:4]}, r"some.npz: train_x has shape \(6, 4\), train_y \(4,\)"),
+        ({"x": X, "y": Y[:4]}, r"some.npz: x has shape \(6, 4\), y \(4,\)"),
         ({"x": X * np.nan, "y": Y}, "some.npz: .* is not finite in row 0"),
         ({"x": X, "y": Y, "classes": np.array("ab")}, r"some.npz: classes has shape \(\), expected"),
         (

@@ -274,17 +274,17 @@ def test_parts_are_split_off_or_given():
 @pytest.mark.parametrize(
     ("x", "y", "options", "message"),
     [
-        (np.ones((4, 1)), [0, 1, 0], {}, r"train_x has shape \(4, 1\), train_y \(3,\)"),
+        (np.ones((4, 1)), [0, 1, 0], {}, r"^x has shape \(4, 1\), y \(3,\)"),
         (np.ones((0, 1)), [], {}, "there must be an example"),
         (np.ones((4, 1)), [1, 2, 1, 2], {}, "no training example is of class '0'"),
         (np.ones((4, 1)), [0, 1, 0, 10**15], {}, "label 1000000000000000, but only 4 examples"),
-        (np.ones((4, 1)), [0, 1, 0, -1], {}, "train_y has label -1 in row 3"),
+        (np.ones((4, 1)), [0, 1, 0, -1], {}, "^y has label -1 in row 3"),
         (np.ones((4, 1)), np.eye(4, dtype=int), {}, r"labels have shape \(4, 4\).*\n  Fix: .*y.argmax\(-1\)"),
         (
             np.ones((4, 1)),
             [0.0, 1, 0, 1],
             {"classes": ("a", "b")},
-            "train_y holds floats, which are no labels",
+            "^y holds floats, which are no labels",
         ),
         (
             np.ones((4, 1)),
@@ -313,10 +313,10 @@ def test_parts_are_split_off_or_given():
         ),
         (np.ones((4, 1)), [0, 1, 0, 1], {"test": (1, 2, 3)}, r"test: expected \(x, y\), got 3 things"),
         (np.ones((4, 1)), [0, 1, 0, 1], {"test": None}, "from_arrays: test is None"),
-        ([[1.0], [1.0, 2.0]], [0, 1], {}, "train_x: cannot make an array of it"),
-        (3.0, [0, 1], {}, "train_x: expected an array with a row for each example, got 3.0"),
-        ([["a"], ["b"]], [0, 1], {}, "train_x: expected numbers, got texts"),
-        ([[np.inf]] * 3, [0, 1, 0], {"test": 1}, "_x is not finite in row 0"),
+        ([[1.0], [1.0, 2.0]], [0, 1], {}, "^x: cannot make an array of it"),
+        (3.0, [0, 1], {}, "^x: expected an array with a row for each example, got 3.0"),
+        ([["a"], ["b"]], [0, 1], {}, "^x: expected numbers, got texts"),
+        ([[np.inf]] * 3, [0, 1, 0], {"test": 1}, "^x is not finite in row 0"),
         (
             [[1.0], [np.nan], [1.0]],
             [0.5] * 3,
@@ -324,14 +324,41 @@ def test_parts_are_split_off_or_given():
             "train_x is not finite in row 1",
         ),
         ([[1.0]] * 3, [0.5, 1, np.nan], {"test": (np.ones((1, 1)), [1.0])}, "train_y is not finite in row 2"),
-        ([[1e300]] * 3, [0, 1, 0], {}, "train_x: 1e\\+300 does not fit float32"),
+        ([[1e300]] * 3, [0, 1, 0], {}, "^x: 1e\\+300 does not fit float32"),
         (np.full((3, 1), 2**64 - 1, np.uint64), [0, 1, 0], {}, "an integer does not fit int64"),
-        (np.ones((3, 1)), [None, 1, 2], {}, "train_y: expected labels, got objects"),
+        (np.ones((3, 1)), [None, 1, 2], {}, "^y: expected labels, got objects"),
     ],
 )
 def test_arrays_that_cannot_be_trained_on(x: Any, y: Any, options: dict[str, Any], message: str):
     with pytest.raises(DataError, match=message):
         made(x, y, **options)
+
+
+@pytest.mark.parametrize("row", range(10))
+@pytest.mark.parametrize("options", [{"test": 3}, {"test": 2, "valid": 2}])
+def test_messages_count_rows_in_what_was_passed(row: int, options: dict[str, Any]):
+    x, y = np.zeros((10, 2)), np.arange(10) / 10
+    x[row, 1] = np.nan
+    with pytest.raises(DataError, match=f"^x is not finite in row {row}\n"):
+        made(x, np.arange(10) % 2, **options)
+    y[row] = np.inf
+    with pytest.raises(DataError, match=f"^y is not finite in row {row}\n"):
+        made(np.zeros((10, 2)), y, **options)
+
+
+def test_numbers_that_float32_does_not_tell_apart_are_standardized_as_they_are():
+    seconds = 1.7e9 + 10.0 * np.arange(160)
+    x = np.stack([seconds, np.arange(160.0)], axis=1)
+    some = made(x, np.arange(160) % 2, test=0.25).standardized()
+    prepared = np.concatenate([some.prepared(part)[0] for part in some.parts])
+    assert some.train_x.dtype == np.float64 and prepared.dtype == np.float32
+    assert len(np.unique(prepared[:, 0])) == 160
+    assert np.ptp(prepared[:, 0] - prepared[:, 1]) < 1e-5
+    given = made(x, np.arange(160) % 2, preparation=Preparation(mean=(1.7e9, 0.0)))
+    assert given.prepared("train")[0].dtype == np.float32
+    for usual in (x[:, 1:], x[:, 1:] + 2000, np.full((160, 1), 0.1) + 1e-17 * x[:, 1:]):
+        assert made(usual, np.arange(160) % 2).train_x.dtype == np.float32
+    assert made(x, np.arange(160) % 2, dtype=np.float64).prepared("train")[0].dtype == np.float64
 
 
 def test_arrays_are_converted_to_floats_only():
@@ -370,7 +397,10 @@ def test_a_description_survives_a_file():
         ({"limits": [0]}, r"limits: expected two numbers, got \[0\]"),
         ({"limits": [0, None]}, "limits: expected two numbers"),
         ({"brightness": float("nan")}, "brightness: expected a finite number, got nan"),
-        ({"preparation": None}, "preparation: expected the fields scale, mean, std, shape, got 'NoneType'"),
+        (
+            {"preparation": None},
+            "preparation: expected the fields scale, mean, std, shape, dtype, got 'NoneType'",
+        ),
         ({"features": 3}, "features: expected texts, got 3"),
         ({"colour": "red"}, "description: expected the fields classes"),
     ],

@@ -75,6 +75,7 @@ def test_what_does_not_fit_is_refused():
         ({"shape": (2.0,)}, "shape: expected sizes"),
         ({"shape": (-1,)}, "shape: expected sizes"),
         ({"shape": (1 << 40,)}, "shape: no example is of shape"),
+        ({"dtype": "int8"}, "dtype must be float32, float64 or None, got 'int8'"),
     ],
 )
 def test_impossible_numbers_are_refused(arguments: dict[str, Any], message: str):
@@ -91,13 +92,16 @@ divisors = st.floats(1e-30, 1e30)
     st.none() | st.lists(numbers, min_size=1, max_size=4),
     st.none() | st.lists(divisors, min_size=1, max_size=4),
     st.none() | st.lists(st.integers(1, 20), min_size=1, max_size=3),
+    st.sampled_from([None, "float32", "float64"]),
 )
-def test_every_preparation_survives_a_file(scale: float, mean: Any, std: Any, shape: Any):
-    wanted = Preparation(scale, mean, std, shape)
+def test_every_preparation_survives_a_file(scale: float, mean: Any, std: Any, shape: Any, dtype: Any):
+    wanted = Preparation(scale, mean, std, shape, dtype)
     assert Preparation.from_dict(json.loads(json.dumps(wanted.to_dict(), allow_nan=False))) == wanted
 
 
 def test_a_damaged_document_is_named():
     for document in (None, [], {}, {"scale": 1}, {**Preparation().to_dict(), "gamma": 2}):
-        with pytest.raises(DataError, match="preparation: expected the fields scale, mean, std, shape, got"):
+        with pytest.raises(
+            DataError, match="preparation: expected the fields scale, mean, std, shape, dtype, got"
+        ):
             Preparation.from_dict(document)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.examples import require_as_many, require_labels
+from chainrule.data.examples import require_examples, rounds_away, title
 from chainrule.data.preparation import Preparation
 from chainrule.data.splitting import split_rows
 from chainrule.errors import DataError, shown
 from chainrule.ops import random
 from chainrule.primitive import Array
-from chainrule.shapes import FLOATS, INTS, as_dtype, require_dtype
+from chainrule.shapes import FLOATS, INTS, as_dtype, float32, require_dtype
 
 
 def gathered(
@@ -35,20 +35,33 @@ def gathered(
         "train": train,
         **{name: _pair(name, p) for name, p in others.items() if isinstance(p, (tuple, list))},
     }
-    xs = {name: usable_examples(f"{name}_x", pair[0], dtype) for name, pair in pairs.items()}
-    ys, names = labels_and_classes({name: pair[1] for name, pair in pairs.items()}, classes, dtype)
-    require_as_many("train", xs["train"], ys["train"])
-    if names is not None:
-        require_labels("train", ys["train"], names)
-    for number, (name, size) in enumerate(others.items()):
-        if name in pairs or size is None:
-            continue
-        stay, move = split_rows(name, ys["train"], size, random.fold_in(key, number), names)
-        for arrays in (xs, ys):
-            arrays["train"], arrays[name] = arrays["train"][stay], arrays["train"][move]
-    scale = 255 if xs["train"].dtype == np.uint8 else 1
-    parts = {f"{name}_x": x for name, x in xs.items()} | {f"{name}_y": y for name, y in ys.items()}
-    return {**parts, "classes": names, "preparation": Preparation(scale=scale)}
+    splits = {name: size for name, size in others.items() if name not in pairs and size is not None}
+    parts = {name: "" if name == "train" and splits else name for name in pairs}
+    xs, rounded = _examples({parts[name]: pair[0] for name, pair in pairs.items()}, dtype)
+    ys, names = labels_and_classes({parts[name]: pair[1] for name, pair in pairs.items()}, classes, dtype)
+    require_examples(parts["train"], xs[parts["train"]], ys[parts["train"]], names)
+    xs, ys = ({name: arrays[part] for name, part in parts.items()} for arrays in (xs, ys))
+    for number, name in enumerate(others):
+        if name in splits:
+            stay, move = split_rows(name, ys["train"], splits[name], random.fold_in(key, number), names)
+            for arrays in (xs, ys):
+                arrays["train"], arrays[name] = arrays["train"][stay], arrays["train"][move]
+    prepare = Preparation(scale=255 if xs["train"].dtype == np.uint8 else 1, dtype=rounded)
+    found = {f"{name}_x": x for name, x in xs.items()} | {f"{name}_y": y for name, y in ys.items()}
+    return {**found, "classes": names, "preparation": prepare}
+
+
+def _examples(parts: dict[str, Any], dtype: Any) -> tuple[dict[str, Array], str | None]:
+    """The examples of each part, and the dtype to which they are rounded once they are prepared, if to another."""
+    found = {part: usable_examples(title(part, "x"), x, dtype) for part, x in parts.items()}
+    first = next(iter(parts))
+    if found[first].dtype != float32 or not len(found[first]):
+        return found, None
+    exact = np.asarray(parts[first])
+    if exact.dtype != np.float64 or not rounds_away(exact):
+        return found, None
+    wide = {part: usable_examples(title(part, "x"), x, np.float64) for part, x in parts.items()}
+    return wide, "float32"
 
 
 def _pair(name: str, part: Any) -> tuple[Any, Any]:
@@ -95,44 +108,46 @@ def labels_and_classes(
     """Labels of each part as numbers, and the names of their classes.
 
     Args:
-        parts: labels of ``train`` and other parts, as users have them: integers, texts, truth values, floats.
+        parts: labels of the training examples and of other parts, as users have them: integers, texts, truth values,
+            floats.
         classes: names, or None to find them.
         dtype: for targets that are floats.
 
     Raises:
         DataError: labels that are none, or differ in kind.
     """
-    arrays = {name: _column(f"{name}_y", y) for name, y in parts.items()}
+    arrays = {name: _column(title(name, "y"), y) for name, y in parts.items()}
     kinds = {name: "text" if a.dtype.kind in "UO" else a.dtype.kind for name, a in arrays.items()}
-    first = kinds["train"]
+    train = next(iter(arrays))
+    first, called = kinds[train], title(train, "y")
     for name, kind in kinds.items():
         if kind != first and {kind, first} != {"i", "u"}:
             raise DataError(
-                f"train_y holds {_kind(arrays['train'])}, {name}_y {_kind(arrays[name])}",
+                f"{called} holds {_kind(arrays[train])}, {name}_y {_kind(arrays[name])}",
                 fix="give labels of one kind",
             )
     if first == "f" and classes is None:
-        return {name: usable_examples(f"{name}_y", a, dtype) for name, a in arrays.items()}, None
+        return {name: usable_examples(title(name, "y"), a, dtype) for name, a in arrays.items()}, None
     if first == "f":
-        raise DataError("train_y holds floats, which are no labels", fix="convert them: y.astype(np.int64)")
+        raise DataError(f"{called} holds floats, which are no labels", fix="convert them: y.astype(np.int64)")
     if first == "text":
         return _from_texts(arrays, classes)
     numbers = {name: a.astype(np.int64) for name, a in arrays.items()}
     if classes is None:
-        names = ("False", "True") if first == "b" else _numbered(numbers["train"])
+        names = ("False", "True") if first == "b" else _numbered(called, numbers[train])
     else:
         names = tuple(map(str, classes))
     return numbers, names
 
 
-def _numbered(y: Array) -> tuple[str, ...]:
+def _numbered(called: str, y: Array) -> tuple[str, ...]:
     """Names for labels that are numbers: as many as every one of them can have an example."""
     if not y.size:
         return ("0",)
     last, n = int(y.max()), y.size
     if last >= n:
         raise DataError(
-            f"train_y has label {last}, but only {n} examples: the classes up to it cannot all occur",
+            f"{called} has label {last}, but only {n} examples: the classes up to it cannot all occur",
             fix="number the classes from 0 without gaps, or pass them as texts: y.astype(str)",
         )
     return tuple(map(str, range(max(last, 0) + 1)))
@@ -140,7 +155,9 @@ def _numbered(y: Array) -> tuple[str, ...]:
 
 def _from_texts(arrays: dict[str, Array], classes: Any) -> tuple[dict[str, Array], tuple[str, ...]]:
     texts = {name: a.astype(str) for name, a in arrays.items()}
-    names = np.unique(texts["train"]) if classes is None else np.array(list(map(str, classes)), str)
+    names = (
+        np.unique(next(iter(texts.values()))) if classes is None else np.array(list(map(str, classes)), str)
+    )
     order = np.argsort(names)
     numbers = {}
     for name, labels in texts.items():
@@ -148,7 +165,7 @@ def _from_texts(arrays: dict[str, Array], classes: Any) -> tuple[dict[str, Array
         if wrong.size:
             what = "is not among the classes" if classes is not None else "never occurs in training"
             raise DataError(
-                f"{name}_y: {shown(str(labels[wrong[0]]))} in row {wrong[0]} {what}",
+                f"{title(name, 'y')}: {shown(str(labels[wrong[0]]))} in row {wrong[0]} {what}",
                 fix="check how it is written, or leave these examples out",
             )
         numbers[name] = order[np.searchsorted(names, labels, sorter=order)].astype(np.int64)

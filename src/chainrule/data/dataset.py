@@ -305,7 +305,8 @@ class Dataset:
             valid: the same for a part to watch; None for none.
             classes: names of the classes; by default the texts themselves, or the numbers up to the largest label.
             key: chooses what is split off; by default ``cr.random.key(0)``.
-            dtype: that floats are converted to.
+            dtype: that floats are converted to. Where float32 would wipe out differences within a feature, as with
+                seconds since 1970, examples stay float64, and become float32 when they are prepared.
             image_shape: shape in which an example is a picture, if its own shape does not tell.
             features: names of the features.
             preparation: by default bytes are divided by 255, and floats stay as they are.
@@ -325,6 +326,7 @@ class Dataset:
         if "test_x" not in arrays:
             raise DataError("from_arrays: test is None", fix="pass test=(x, y), or test=0.2 for a fifth")
         if preparation is not None:
-            arrays["preparation"] = preparation
+            rounded = preparation.dtype or arrays["preparation"].dtype
+            arrays["preparation"] = dataclasses.replace(preparation, dtype=rounded)
         names = None if features is None else tuple(map(str, features))
         return cls(**arrays, image_shape=image_shape, features=names)

@@ -15,28 +15,38 @@ from chainrule.shapes import FLOATS, INTS, Shape, count
 _SHOWN_NAMES = 5
 _ROWS = 1024
 """Examples that are looked at together: a few MB in float64."""
+_NOISE = 1e-12
+"""Of the size of numbers: what they deviate by less comes from rounding alone."""
+_COARSE = 1e-3
+"""Of the range of a feature: the widest steps that float32 may have there."""
+
+
+def title(part: str, kind: str) -> str:
+    """What messages call examples or labels: ``train_x``; ``x`` for those of which a part is still to be split off."""
+    return f"{part}_{kind}" if part else kind
 
 
 def require_examples(part: str, x: Any, y: Any, classes: tuple[str, ...] | None) -> None:
-    """Check one part of a data set.
+    """Check one part of a data set, or, where ``part`` is empty, what is to be split into parts.
 
     Raises:
         DataError: what is wrong with it.
     """
     wanted = "floats, or of images of bytes (uint8)"
-    _require_kind(f"{part}_x", x, lambda d: d in FLOATS or d == np.uint8 or d in INTS, wanted)
+    x_title, y_title = title(part, "x"), title(part, "y")
+    _require_kind(x_title, x, lambda d: d in FLOATS or d == np.uint8 or d in INTS, wanted)
     if classes is None:
-        _require_kind(f"{part}_y", y, lambda d: d in FLOATS, "floats, the targets of a regression")
+        _require_kind(y_title, y, lambda d: d in FLOATS, "floats, the targets of a regression")
     else:
-        _require_kind(f"{part}_y", y, lambda d: d.kind == "i", "integers")
+        _require_kind(y_title, y, lambda d: d.kind == "i", "integers")
     require_as_many(part, x, y, labels=classes is not None)
     if not x[0].size:
         raise DataError(
-            f"{part}_x has examples of shape {x.shape[1:]}, which are empty", fix="leave out empty axes"
+            f"{x_title} has examples of shape {x.shape[1:]}, which are empty", fix="leave out empty axes"
         )
     if x.dtype == np.uint8 and x.ndim == 4 and x.shape[3] not in (1, 3):
-        raise _not_images(f"{part}_x", x.shape)
-    for name, array in ((f"{part}_x", x), (f"{part}_y", y)):
+        raise _not_images(x_title, x.shape)
+    for name, array in ((x_title, x), (y_title, y)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0][0])
             raise DataError(
@@ -54,7 +64,8 @@ def require_as_many(part: str, x: Array, y: Array, labels: bool = False) -> None
     """
     if y.shape[:1] != x.shape[:1] or not len(x) or (labels and y.ndim != 1):
         raise DataError(
-            f"{part}_x has shape {x.shape}, {part}_y {y.shape}: expected one label for each example",
+            f"{title(part, 'x')} has shape {x.shape}, {title(part, 'y')} {y.shape}: "
+            "expected one label for each example",
             fix="y.shape must be (len(x),), and there must be an example",
         )
 
@@ -69,7 +80,8 @@ def require_labels(part: str, y: Array, classes: tuple[str, ...]) -> None:
     if low < 0 or high >= len(classes):
         wrong = low if low < 0 else high
         raise DataError(
-            f"{part}_y has label {wrong} in row {int(np.argmax(y == wrong))}, but there are {len(classes)} classes",
+            f"{title(part, 'y')} has label {wrong} in row {int(np.argmax(y == wrong))}, "
+            f"but there are {len(classes)} classes",
             fix="number classes from 0",
         )
 
@@ -144,6 +156,20 @@ def image_shape_of(x: Array, given: Any) -> Shape | None:
     return shape[:2] if shape[2:] == (1,) else shape
 
 
+def rounds_away(x: Array) -> bool:
+    """Whether float32 hardly tells the numbers of a feature apart that float64 does, as with seconds since 1970.
+
+    Args:
+        x: float64, shape ``(n, *example)``, whose last axis is that of features or channels.
+    """
+    rows = x.reshape(-1, (1, *x.shape[1:])[-1])
+    low, high = rows.min(0), rows.max(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest, spread = np.maximum(abs(low), abs(high)), high - low
+        lost = np.finfo(np.float32).eps * largest > _COARSE * spread
+        return bool((lost & (spread > _NOISE * largest)).any())
+
+
 def moments(x: Array, channels: int) -> tuple[Array, Array]:
     """Mean and standard deviation over all but the channels, in float64.
 
@@ -158,7 +184,7 @@ def moments(x: Array, channels: int) -> tuple[Array, Array]:
     mean = _mean(rows, channels, None)
     deviation = np.sqrt(_mean(rows, channels, np.tile(mean, rows.shape[1] // channels)))
     # What never changes deviates by rounding errors only.
-    return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    return mean, np.where(deviation > _NOISE * np.abs(mean), deviation, 1.0)
 
 
 def _mean(rows: Array, channels: int, centre: Array | None) -> Array:

@@ -20,7 +20,7 @@ _LARGEST = 1e30
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """``(x / scale - mean) / std`` in float32, reshaped to ``shape``.
+    """``(x / scale - mean) / std`` in float32 or ``dtype``, reshaped to ``shape``.
 
     It is kept with a trained network, so that new examples get the same treatment to the bit. Each of the three
     operations rounds on its own, in the order of the formula, as torchvision's ``ToTensor`` and ``Normalize`` do.
@@ -31,9 +31,13 @@ class Preparation:
             a table (the last axis of a raw example), or one for all; None leaves them out. ``std`` is above 0.
         shape: of one prepared example, such as ``(784,)`` for a network that takes rows of features; None keeps that
             of the raw one.
+        dtype: ``"float32"`` or ``"float64"``, to which the result is rounded; None for float64 where raw examples
+            are, else float32. Raw float64 is computed with as such: of seconds since 1970 float32 keeps two minutes,
+            and has every one of them once the mean is subtracted.
 
     Raises:
-        DataError: numbers that are not finite or too large for float32, or a divisor that is not above 0.
+        DataError: numbers that are not finite or too large for float32, a divisor that is not above 0, or no such
+            dtype.
 
     Example:
         >>> prepare = Preparation(scale=255, mean=(0.5,), std=(0.25,), shape=(3,))
@@ -45,6 +49,7 @@ class Preparation:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     shape: Shape | None = None
+    dtype: str | None = None
 
     def __post_init__(self) -> None:
         _set(self, "scale", _floats("scale", (self.scale,), positive=True)[0])
@@ -53,6 +58,11 @@ class Preparation:
                 _set(self, name, _floats(name, values, positive=name == "std"))
         if self.shape is not None:
             _set(self, "shape", sizes("shape", self.shape))
+        if self.dtype not in (None, "float32", "float64"):
+            raise DataError(
+                f"preparation: dtype must be float32, float64 or None, got {shown(self.dtype)}",
+                fix='pass dtype="float32", or None',
+            )
 
     @property
     def is_identity(self) -> bool:
@@ -67,8 +77,8 @@ class Preparation:
                 identity keeps.
 
         Returns:
-            float32, or float64 for examples in float64, shape ``(n, *input_shape(example))``; integers other than
-            uint8 stay as they are. Where nothing is to be done it is ``x`` itself, or a view.
+            Of ``dtype``, shape ``(n, *input_shape(example))``; integers other than uint8 stay as they are. Where
+            nothing is to be done it is ``x`` itself, or a view.
 
         Raises:
             ShapeError: ``mean``, ``std`` or ``shape`` do not fit these examples.
@@ -84,9 +94,10 @@ class Preparation:
                 fix="convert them: x.astype(np.float32)",
             )
         dtype = x.dtype if x.dtype in FLOATS else float32
+        wanted = dtype if self.dtype is None else np.dtype(self.dtype)
         rows = x.reshape(len(x), count(example))
         if self.is_identity:
-            return rows.astype(dtype, copy=False).reshape(len(x), *target)
+            return rows.astype(wanted, copy=False).reshape(len(x), *target)
         # One long axis: a loop over the last one alone would be as short as an image has channels.
         result = rows.astype(dtype, copy=True)
         if self.scale != 1:
@@ -95,7 +106,7 @@ class Preparation:
             result -= _tiled(self.mean, rows.shape[1], dtype.name)
         if self.std is not None:
             result /= _tiled(self.std, rows.shape[1], dtype.name)
-        return result.reshape(len(x), *target)
+        return result.astype(wanted, copy=False).reshape(len(x), *target)
 
     def input_shape(self, example: Sequence[int]) -> Shape:
         """The shape of one prepared example, from that of a raw one.
@@ -126,7 +137,8 @@ class Preparation:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` gives an equal preparation."""
         lists = {name: getattr(self, name) for name in ("mean", "std", "shape")}
-        return {"scale": self.scale, **{k: None if v is None else list(v) for k, v in lists.items()}}
+        plain = {name: None if value is None else list(value) for name, value in lists.items()}
+        return {"scale": self.scale, **plain, "dtype": self.dtype}
 
     @classmethod
     def from_dict(cls, document: Any) -> Preparation:
@@ -137,9 +149,9 @@ class Preparation:
 
         Example:
             >>> Preparation.from_dict(Preparation(scale=255, shape=(784,)).to_dict())
-            Preparation(scale=255.0, mean=None, std=None, shape=(784,))
+            Preparation(scale=255.0, mean=None, std=None, shape=(784,), dtype=None)
         """
-        known = ("scale", "mean", "std", "shape")
+        known = ("scale", "mean", "std", "shape", "dtype")
         return cls(**fields("preparation", document, known))
 
 

@@ -63,7 +63,8 @@ def csv(
             units do not train well otherwise.
 
     Returns:
-        ``train_x`` float32, shape ``(n, features)``; classes in the order of their numbers, or of the alphabet.
+        ``train_x`` float32, shape ``(n, features)``, or float64 where float32 would not tell the numbers of a column
+        apart; either is prepared as float32. Classes in the order of their numbers, or of the alphabet.
 
     Raises:
         DataError: the file cannot be read, a line has another number of fields than the first, a feature is no
@@ -113,7 +114,7 @@ class _Table:
         self.path, self.features, self.label = path, features, label
         self.labels: list[str] = []
         self._codes: dict[str, int] = {}
-        self._numbers, self._coded, self._lines = compact("f"), compact("i"), compact("q")
+        self._numbers, self._coded, self._lines = compact("d"), compact("i"), compact("q")
         self._room = LIMIT
 
     def append(self, line: int, fields: list[str], label: str) -> None:
@@ -125,7 +126,7 @@ class _Table:
         code = self._codes.get(label)
         if code is None:
             code = self._new(line, label)
-        self._room -= _OF_A_LINE + 4 * len(fields)
+        self._room -= _OF_A_LINE + 8 * len(fields)
         if self._room < 0:
             what = f"takes more than {LIMIT} bytes of memory up to line {line}"
             raise damaged(self.path, what, "cut it into smaller files")
@@ -142,13 +143,13 @@ class _Table:
         return self._codes[label]
 
     def x(self) -> Array:
-        """The features, float32, shape ``(n, features)``; they cannot be written to.
+        """The features, float64, shape ``(n, features)``; they cannot be written to.
 
         Raises:
-            DataError: one is not finite.
+            DataError: one is no finite number of float32.
         """
-        x = np.frombuffer(self._numbers, np.float32).reshape(-1, len(self.features))
-        finite = np.isfinite(x)
+        x = np.frombuffer(self._numbers, np.float64).reshape(-1, len(self.features))
+        finite = np.abs(x) <= _LARGEST
         if not finite.all():
             row, column = map(int, np.argwhere(~finite)[0])
             raise self._no_number(self._lines[row], self.features[column], str(x[row, column]))
