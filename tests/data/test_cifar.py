@@ -26,6 +26,14 @@ def test_planes_become_pixels_and_files_follow_each_other(tmp_path: Path):
         data.train_x[0] = 0
 
 
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_batch_that_is_missing_between_others_is_named(tmp_path: Path, number: int):
+    write_cifar_folder(tmp_path, files=5)
+    (tmp_path / f"data_batch_{number}.bin").unlink()
+    with pytest.raises(DataError, match=f"lacks data_batch_{number}.bin"):
+        cifar_folder(tmp_path)
+
+
 def test_without_names_the_classes_are_those_of_cifar10(tmp_path: Path):
     write_cifar_folder(tmp_path, classes=None)
     with pytest.raises(

@@ -187,6 +187,12 @@ def test_a_packed_table_takes_little_memory(tmp_path: Path):
     assert peak < 100 * n and data.counts("test") == {"10": n // 4, "11": n // 4}
 
 
+def test_labels_that_are_all_the_same_are_refused(tmp_path: Path):
+    message = "table.csv: every example is of class 'yes': there is nothing to tell apart"
+    with pytest.raises(DataError, match=message):
+        csv(written(tmp_path, "x,k\n" + "1,yes\n2,yes\n" * 10))
+
+
 @pytest.mark.parametrize("first", [1_700_000_000, 10**12])
 def test_large_numbers_keep_their_differences(tmp_path: Path, first: int):
     rows = "".join(f"{first + i},{'ab'[i % 2]}\n" for i in range(160))

@@ -27,17 +27,17 @@ _SIDE = 32
 _RECORD = 1 + 3 * _SIDE * _SIDE
 
 
-def cifar_batches(folder: Path) -> list[Path]:
-    """The files of a folder that hold training images, in the order of their numbers."""
+def cifar_batches(folder: Path) -> dict[int, Path]:
+    """The files of a folder that hold training images, by their numbers, in this order."""
     try:
         found = [(int(m[1]), path) for path in folder.iterdir() if (m := _BATCH.fullmatch(path.name))]
     except OSError:
-        return []
-    return [path for _, path in sorted(found)]
+        return {}
+    return dict(sorted(found))
 
 
 def missing_cifar_files(folder: Path) -> list[str]:
-    """Names of the files that :func:`cifar_folder` needs and does not find."""
+    """Names of the files without which a folder is none for :func:`cifar_folder`."""
     first = [] if cifar_batches(folder) else ["data_batch_1.bin"]
     return first if exists(folder / TEST_FILE) else [*first, TEST_FILE]
 
@@ -46,7 +46,7 @@ def cifar_folder(folder: PathLike) -> Dataset:
     """A folder of ``data_batch_1.bin`` and so on, ``test_batch.bin``, and ``batches.meta.txt`` with the classes' names.
 
     Args:
-        folder: that has them. Any number of training files, of any length; without the file of names the classes are
+        folder: that has them. Any number of training files, numbered from 1 without gaps, of any length; without the file of names the classes are
             those of CIFAR-10.
 
     Returns:
@@ -56,11 +56,13 @@ def cifar_folder(folder: PathLike) -> Dataset:
         DataError: a file is missing or damaged, or is not what it should be.
     """
     place = as_path("cifar_folder", folder)
-    if missing := missing_cifar_files(place):
-        raise DataError(f"{named(place)} lacks {', '.join(missing)}", fix=_FIX)
     batches = cifar_batches(place)
+    gap = next((n for n in range(1, max(batches, default=0)) if n not in batches), None)
+    missing = missing_cifar_files(place) + ([] if gap is None else [f"data_batch_{gap}.bin"])
+    if missing:
+        raise DataError(f"{named(place)} lacks {', '.join(missing)}", fix=_FIX)
     classes = lines(place / NAMES_FILE) if exists(place / NAMES_FILE) else CIFAR10_CLASSES
-    train_x, train_y = _records(batches, classes)
+    train_x, train_y = _records(list(batches.values()), classes)
     test_x, test_y = _records([place / TEST_FILE], classes)
     return Dataset(train_x, train_y, test_x, test_y, classes, preparation=Preparation(scale=255))
 

@@ -105,14 +105,20 @@ def _not_images(name: str, shape: Shape) -> DataError:
 
 
 def require_classes(train_y: Array, classes: tuple[str, ...]) -> None:
-    """Check that each class has a name of its own and a training example.
+    """Check that there are classes to tell apart, each with a name of its own and a training example.
 
     Raises:
-        DataError: one has not.
+        DataError: there are not.
     """
     if len(set(classes)) < len(classes):
         twice = next(name for name, n in Counter(classes).items() if n > 1)
         raise DataError(f"two classes are called {shown(twice)}", fix="give each class a name of its own")
+    if len(classes) < 2:
+        what = f"every example is of class {classes[0]!r}" if classes else "there is no class"
+        raise DataError(
+            f"{what}: there is nothing to tell apart",
+            fix="bring examples of another class, or check which column or folder names the classes",
+        )
     missing = [name for name, n in zip(classes, class_counts(train_y, classes), strict=True) if not n]
     if missing:
         names = ", ".join(repr(name) for name in missing[:_SHOWN_NAMES])
