@@ -46,8 +46,8 @@ def cifar_folder(folder: PathLike) -> Dataset:
     """A folder of ``data_batch_1.bin`` and so on, ``test_batch.bin``, and ``batches.meta.txt`` with the classes' names.
 
     Args:
-        folder: that has them. Any number of training files, numbered from 1 without gaps, of any length; without the file of names the classes are
-            those of CIFAR-10.
+        folder: that has them. Any number of training files, numbered from 1 without gaps, of any length; without the
+            file of names the classes are those of CIFAR-10.
 
     Returns:
         Raw uint8 images ``(n, 32, 32, 3)``, prepared by division by 255.

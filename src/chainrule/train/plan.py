@@ -17,6 +17,7 @@ from chainrule.ops import random
 from chainrule.optim import Optimizer
 from chainrule.shapes import as_flag, as_int, as_number
 from chainrule.train.options import as_count
+from chainrule.train.targets import RelativeSquaredError, Rescaled, target_moments
 
 SCHEDULES = ("constant", "one_cycle", "cosine")
 AUGMENTATIONS: dict[str, Callable[[], Any]] = {"flip": data.flip, "crop": data.crop}
@@ -170,6 +171,9 @@ class Work:
 def prepare(plan: Plan) -> Work:
     """Load the data, make the model and the optimizer.
 
+    A regression's model gives outputs in the units of the targets, and so is its mean absolute error; its loss is
+    relative, 1 for a model that always says the mean of the training targets.
+
     Raises:
         DataError: the data is missing or is not what it should be.
         ArgumentError: a name is unknown, or a number out of its range.
@@ -183,13 +187,17 @@ def prepare(plan: Plan) -> Work:
     plan = plan.filled(examples)
     weights, order = _keys(plan)
     described = describe_model(plan, examples)
+    model, loss = models.build(described, key=weights), nn.softmax_cross_entropy
+    if examples.classes is None:
+        average, deviation = target_moments(examples)
+        model, loss = Rescaled(model, average, deviation), RelativeSquaredError(deviation)
     assert plan.batch_size is not None
     batches = data.Batches(examples, plan.batch_size, drop_last=plan.drop_last)
     return Work(
         plan,
-        models.build(described, key=weights),
+        model,
         examples,
-        nn.mean_squared_error if examples.classes is None else nn.softmax_cross_entropy,
+        loss,
         optimizer_of(plan, len(batches)),
         {
             "epochs": plan.epochs,

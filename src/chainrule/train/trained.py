@@ -25,6 +25,7 @@ from chainrule.train.options import require_instance
 from chainrule.train.plan import Plan
 from chainrule.train.state import model_from
 from chainrule.train.step import buffers_of
+from chainrule.train.targets import Rescaled
 from chainrule.transforms import grad
 
 _FINITE = "remove or replace nan, infinities and numbers far from those of the training examples"
@@ -201,6 +202,9 @@ def load(folder: str | os.PathLike[str], model: Any = None) -> Trained:
                 fix="pass a model of the same kind: cr.train.load(folder, model)",
             )
         model = models.build(run.about["built"], key=_REPLACED)
+        if description.classes is None:
+            ones = np.ones(run.about["built"]["classes"])  # replaced by the run's, as the weights are
+            model = Rescaled(model, ones, ones)
     trained = model_from(run.weights(), model, str(run.path))
     wrong = first_parameter(trained) or first_parameter(buffers_of(trained))
     if wrong is not None:
