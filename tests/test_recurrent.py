@@ -140,13 +140,19 @@ WRONG = {
         lambda: cr.nn.LSTM(2, 4, key=KEY)(np.ones((6, 2), np.float32)),
         cr.errors.ShapeError,
         "LSTM: expected (batch, time, 2), got shape (6, 2)",
-        "one sequence is a batch of one: x[None]; sequences of numbers have one feature: x[..., None]",
+        "one sequence is a batch of one: x[None]",
     ),
     "features": (
         lambda: cr.nn.GRU(2, 4, key=KEY)(np.ones((1, 6, 3), np.float32)),
         cr.errors.ShapeError,
         "GRU: expected (batch, time, 2), got shape (1, 6, 3)",
-        "one sequence is a batch of one: x[None]; sequences of numbers have one feature: x[..., None]",
+        "give it 2 features at each time, or make the layer for 3: its first argument",
+    ),
+    "numbers": (
+        lambda: cr.nn.RNN(1, 4, key=KEY)(np.ones((5, 6), np.float32)),
+        cr.errors.ShapeError,
+        "RNN: expected (batch, time, 1), got shape (5, 6)",
+        "sequences of numbers have one feature: x[..., None]",
     ),
     "cell": (
         lambda: cr.nn.RNNCell(2, 4, key=KEY)(np.ones((1, 6, 2), np.float32)),

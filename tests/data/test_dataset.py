@@ -30,7 +30,7 @@ def dataset(**parts: Any) -> data.Dataset:
         ({"train_x": [[1.0]]}, "train_x: expected a NumPy array of floats, .* got list"),
         ({"test_y": np.ones(4)}, "test_y: expected a NumPy array of integers, got float64"),
         ({"train_y": np.zeros(3, np.int64)}, r"train_x has shape \(4, 3\), train_y \(3,\)"),
-        ({"test_x": np.ones((4, 2))}, r"train_x has examples of shape \(3,\), test_x of \(2,\)"),
+        ({"test_x": np.ones((4, 2), np.float32)}, r"train_x has examples of shape \(3,\), test_x of \(2,\)"),
         ({"train_x": np.ones((0, 3)), "train_y": np.ones(0, np.int64)}, "there must be an example"),
         ({"train_x": np.array([[1.0], [1.0], [np.nan], [1.0]])}, "train_x is not finite in row 2"),
         ({"test_y": np.array([0, 1, 2, 0])}, "test_y has label 2 in row 2, but there are 2 classes"),
@@ -332,6 +332,26 @@ def test_parts_are_split_off_or_given():
 def test_arrays_that_cannot_be_trained_on(x: Any, y: Any, options: dict[str, Any], message: str):
     with pytest.raises(DataError, match=message):
         made(x, y, **options)
+
+
+def test_parts_of_another_dtype_are_told_so_whatever_their_shapes():
+    x, y = np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1]
+    with pytest.raises(DataError, match=r"train_x is uint8, test_x float32\n.*: give both as bytes"):
+        made(x, y, test=(x / 255, y))
+
+
+@pytest.mark.parametrize("mask", [[0, 2], [1]])
+def test_masked_numbers_are_not_taken_for_numbers(mask: list[int]):
+    x, y = np.ma.array(np.ones((4, 1))), np.ma.array([0, 1, 0, 1])
+    x[mask] = np.ma.masked
+    with pytest.raises(
+        DataError, match=f"^x: {len(mask)} of its numbers .* masked, the first in row {mask[0]}\n"
+    ):
+        made(x, y)
+    y[mask] = np.ma.masked
+    with pytest.raises(DataError, match="^y: "):
+        made(np.ones((4, 1)), y)
+    assert made(np.ma.array(np.ones((4, 1))), [0, 1, 0, 1], test=2).train_x.shape == (2, 1)
 
 
 @pytest.mark.parametrize("row", range(10))

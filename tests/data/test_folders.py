@@ -78,7 +78,8 @@ def test_trains_are_a_class_too(tmp_path: Path):
 def test_sizes(animals: Path):
     picture(animals / "dog" / "9.png", rows=5)
     message = (
-        "dog/9.png: wrong image size: 5 × 6 pixels, but cat/0.png has 4 × 6 pixels\n  Fix: .* size=\\(4, 6\\)"
+        "dog/9.png: wrong image size: 6 × 5 pixels, but cat/0.png has 6 × 4 pixels"
+        "\n  Fix: .* size=\\(4, 6\\), rows and columns"
         "\n  At:  test_folders.py"
     )
     with pytest.raises(DataError, match=message):
@@ -195,6 +196,6 @@ def test_names_that_are_no_text(tmp_path: Path):
 
 def test_too_much_for_memory_is_refused_before_decoding(animals: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chainrule.data.folders.LIMIT", 239)
-    message = "10 pictures of 4 × 6 pixels take 240 bytes, more than 239\n  Fix: pass a smaller size"
+    message = "10 pictures of 6 × 4 pixels take 240 bytes, more than 239\n  Fix: pass a smaller size"
     with pytest.raises(ArgumentError, match=message):
         image_folder(animals)

@@ -165,7 +165,7 @@ def replace(folder: Path, name: str, array: Any) -> None:
         ),
         ("train_x", np.zeros((20, 9, 9), np.int32), r"int32 numbers of shape \(20, 9, 9\), expected images"),
         ("train_x", np.zeros((0, 9, 9), np.uint8), r"shape \(0, 9, 9\), expected images"),
-        ("test_x", np.zeros((5, 8, 9), np.uint8), "images of 8 × 9 pixels, expected 9 × 9"),
+        ("test_x", np.zeros((5, 8, 9), np.uint8), "images of 9 × 8 pixels, expected 9 × 9"),
         ("test_y", np.zeros((5, 1), np.uint8), r"shape \(5, 1\), expected labels of bytes"),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
         (b"a\nb\na\n", "classes.txt: 'a' is in line 1 and again in line 3"),
         (b"\n \n", "classes.txt: no names"),
         (b"a\x1b[31m\na\x1b[31m\n", r"'a\\\\x1b\[31m' is in line 1 and again in line 2"),
-        (b"a\n\xff\xfe\n", "classes.txt: not UTF-8 after line"),
+        (b"a\n\xff\xfe\n", "classes.txt: line 2 is not UTF-8"),
         (b"\n".join(b"%d" % i for i in range(10_001)), "more than 10000 names"),
         (gzip.compress(b"a\n" + b" " * 5_000_000), "classes.txt: holds more than 1048576 bytes"),
     ],

@@ -136,7 +136,7 @@ def test_resizing_covers_and_cuts_the_middle(tmp_path: Path):
 
 def test_another_size_is_refused(tmp_path: Path):
     path = saved(tmp_path, GREY)
-    message = "some.png: wrong image size: 3 × 4 pixels, expected 4 × 3\n  Fix: pass resize=True"
+    message = "some.png: wrong image size: 4 × 3 pixels, expected 3 × 4\n  Fix: pass resize=True"
     with pytest.raises(DataError, match=message):
         read_picture(path, (4, 3))
 
@@ -217,7 +217,7 @@ def test_a_picture_is_prepared_as_the_training_images_were(tmp_path: Path, about
     np.testing.assert_array_equal(one_image(path, about, invert=True), about.preparation(255 - COLOUR[None]))
     other = saved(tmp_path, COLOUR.repeat(2, 0).repeat(2, 1), "large.png")
     assert one_image(other, about, resize=True).shape == (1, 3, 4, 3)
-    with pytest.raises(DataError, match=r"large.png: wrong image size: 6 × 8 pixels, expected 3 × 4"):
+    with pytest.raises(DataError, match=r"large.png: wrong image size: 8 × 6 pixels, expected 4 × 3"):
         one_image(other, about)
 
 

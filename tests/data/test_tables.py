@@ -153,14 +153,18 @@ def test_the_key_chooses(tmp_path: Path):
         ('x,k\n1,a\n2,"b"c\n', "line 3: .* expected after '\"'"),
         ("x;k\n1;a\n2;b\n", "a single column: 'x;k'\n  Fix: pass delimiter=';'"),
         ("hello\nworld\n", "a single column: 'hello'\n  Fix: write the features and then the label"),
-        (b"x,k\n1,a\n2,\xff\n", "not UTF-8 after line"),
+        (b"x,k\n1,a\n2,\xff\n", "table.csv: line 3 is not UTF-8"),
+        ("gr\xf6\xdfe,k\n1,a\n2,b\n".encode("latin-1"), "table.csv: line 1 is not UTF-8"),
+        (b"x,k\n" + b"1,a\n" * 200_000 + b"2,\xff\n", "table.csv: line 200002 is not UTF-8"),
+        ("a,a,k\n1,2,a\n3,4,b\n", "table.csv: two columns are called 'a'"),
+        ("x,k\n1,0.5\n", "table.csv: test: none can be split off from 1 example\n  Fix: bring more"),
         ("x,k\n1,a\n2,b\n" + "1" * 200_000 + ",a\n", "line 4: field larger than field limit"),
         ("x,k\n1,a\n2,b\n" + "1" * (1 << 24), "line 4 has more than 16777216 characters"),
         (
             "x,k\n1,a\n2,b\n",
             "table.csv: test: cannot take 1 of 2 examples and leave one of each of 2 classes",
         ),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not UTF-8 after line 0"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 1 is not UTF-8"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path: Path, text: Any, message: str):

@@ -198,6 +198,13 @@ def _array(name: str, values: Any) -> Array:
         raise DataError(
             f"{name}: expected an array with a row for each example, got {shown(values)}", fix="x[None]"
         )
+    if np.ma.is_masked(values):
+        hidden = np.argwhere(np.ma.getmaskarray(values))
+        are = "is" if len(hidden) == 1 else "are"
+        raise DataError(
+            f"{name}: {len(hidden)} of its numbers {are} masked, the first in row {hidden[0][0]}",
+            fix="leave these examples out, or say what stands there: x.filled(0)",
+        )
     return array
 
 

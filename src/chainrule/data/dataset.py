@@ -90,16 +90,19 @@ class Dataset:
     def _require_likeness(self, part: str) -> None:
         for kind in "xy":
             own, first = getattr(self, f"{part}_{kind}"), getattr(self, f"train_{kind}")
+            # Before the shape: images of bytes get an axis for their channels, which floats do not.
+            if own.dtype != first.dtype and (kind == "x" or self.classes is None):
+                raise DataError(
+                    f"train_{kind} is {first.dtype}, {part}_{kind} {own.dtype}",
+                    fix="give both as bytes from 0 to 255, or both as floats"
+                    if np.uint8 in (own.dtype, first.dtype)
+                    else f"convert one of them: {part}_{kind}.astype(np.{first.dtype})",
+                )
             if own.shape[1:] != first.shape[1:]:
                 what = "examples" if kind == "x" else "targets"
                 raise DataError(
                     f"train_{kind} has {what} of shape {first.shape[1:]}, {part}_{kind} of {own.shape[1:]}",
                     fix="prepare both in the same way",
-                )
-            if own.dtype != first.dtype and (kind == "x" or self.classes is None):
-                raise DataError(
-                    f"train_{kind} is {first.dtype}, {part}_{kind} {own.dtype}",
-                    fix=f"convert one of them: {part}_{kind}.astype(np.{first.dtype})",
                 )
 
     def __repr__(self) -> str:

@@ -261,8 +261,10 @@ def text_lines(path: Path, limit: int = MOST_UNPACKED) -> Iterator[str]:
                 if len(line) == _LONGEST_LINE:
                     raise damaged(path, f"line {number} has more than {_LONGEST_LINE} characters", _TEXT)
                 yield line
-        except UnicodeDecodeError:
-            raise damaged(path, f"not UTF-8 after line {number}", _TEXT) from None
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start] + b"."  # what was decoded so far ends within the next line
+            wrong = number + len(before.splitlines())
+            raise damaged(path, f"line {wrong} is not UTF-8", _TEXT) from None
 
 
 def lines(path: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.data.dataset import Dataset
 from chainrule.data.documents import sizes
 from chainrule.data.files import LIMIT, PathLike, as_path, damaged, named, unreadable
-from chainrule.data.pictures import SUFFIXES, Frame, file_name, frame_of, read_picture
+from chainrule.data.pictures import SUFFIXES, file_name, frame_of, pixels_text, read_picture
 from chainrule.errors import ArgumentError, DataError, shown
 from chainrule.primitive import Array
 from chainrule.shapes import Shape
@@ -186,23 +186,21 @@ def _shape(parts: dict[str, Files], size: tuple[int, int] | None, channels: int 
             if frame[:2] != first[:2]:
                 raise damaged(
                     path,
-                    f"wrong image size: {_pixels(frame)}, but {file_name(paths[0])} has {_pixels(first)}",
-                    f"bring all to one size, for example size=({min(first.rows, 64)}, {min(first.columns, 64)})",
+                    f"wrong image size: {pixels_text(*frame[:2])}, but {file_name(paths[0])} has "
+                    f"{pixels_text(*first[:2])}",
+                    f"bring all to one size, for example size=({min(first.rows, 64)}, {min(first.columns, 64)}), "
+                    "rows and columns",
                 )
         size = first.rows, first.columns
     colour = 3 in (frame.channels for frame in frames) if channels is None else channels == 3
     total = len(paths) * size[0] * size[1] * (3 if colour else 1)
     if total > LIMIT:
         raise ArgumentError(
-            f"image_folder: {len(paths)} pictures of {size[0]} × {size[1]} pixels take {total} bytes, "
+            f"image_folder: {len(paths)} pictures of {pixels_text(*size)} take {total} bytes, "
             f"more than {LIMIT}",
             fix="pass a smaller size: size=64",
         )
     return (*size, 3) if colour else size
-
-
-def _pixels(frame: Frame) -> str:
-    return f"{frame.rows} × {frame.columns} pixels"
 
 
 def _load(files: Files, classes: list[str], shape: Shape, resize: bool) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.data.dataset import Dataset
 from chainrule.data.files import PathLike, as_path, damaged, exists, lines, named, opened
+from chainrule.data.pictures import pixels_text
 from chainrule.data.preparation import Preparation
 from chainrule.errors import DataError
 from chainrule.primitive import Array
@@ -164,6 +165,6 @@ def _require_pair(
         rows, columns = image_shape
         raise damaged(
             x_path,
-            f"images of {x.shape[1]} × {x.shape[2]} pixels, expected {rows} × {columns}",
+            f"images of {pixels_text(*x.shape[1:])}, expected {columns} × {rows}",
             "load another size by its path: cr.data.load(folder)",
         )

@@ -208,7 +208,7 @@ def _opened(path: Path) -> Iterator[Image]:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise _too_large(path, f"{height} × {width} pixels")
+                raise _too_large(path, pixels_text(height, width))
             yield image
     except ChainruleError:
         raise
@@ -222,6 +222,11 @@ def _opened(path: Path) -> Iterator[Image]:
 
 def _too_large(path: Path, size: str) -> DataError:
     return damaged(path, f"{size}, more than {MOST_PIXELS}", "make the picture smaller")
+
+
+def pixels_text(rows: int, columns: int) -> str:
+    """A size in words as image tools say it, the width first: ``17 × 16 pixels`` for 16 rows and 17 columns."""
+    return f"{columns} × {rows} pixels"
 
 
 def _palette_is_grey(image: Image) -> bool:
@@ -238,7 +243,7 @@ def _pixels(path: Path, image: Image, size: tuple[int, int], colour: bool, resiz
     if (seen.height, seen.width) != size and not resize:
         raise damaged(
             path,
-            f"wrong image size: {seen.height} × {seen.width} pixels, expected {rows} × {columns}",
+            f"wrong image size: {pixels_text(seen.height, seen.width)}, expected {columns} × {rows}",
             "pass resize=True, or bring it to that size",
         )
     seen = _of_bytes(path, seen, "RGB" if colour else "L")

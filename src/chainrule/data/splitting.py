@@ -30,7 +30,7 @@ def split_rows(
 
     Raises:
         ArgumentError: ``size`` is out of range.
-        DataError: too many to leave every class an example.
+        DataError: a single example, or too many to leave every class an example.
     """
     n = len(y)
     count = _count(name, size, n)
@@ -54,9 +54,13 @@ def _count(name: str, size: Any, n: int) -> int:
             return int(size)
         if not isinstance(size, Integral) and 0 < size < 1 and n > 1:
             return min(max(round(float(size) * n), 1), n - 1)
+    if n < 2:
+        raise DataError(
+            f"{name}: none can be split off from {n} example{'s' * (n != 1)}", fix="bring more examples"
+        )
     raise ArgumentError(
         f"{name}: expected a share between 0 and 1, or a number of examples below {n}, got {shown(size)}",
-        fix="pass 0.1 for a tenth" if n > 1 else "bring more examples",
+        fix="pass 0.1 for a tenth",
     )
 
 

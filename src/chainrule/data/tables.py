@@ -67,8 +67,8 @@ def csv(
         apart; either is prepared as float32. Classes in the order of their numbers, or of the alphabet.
 
     Raises:
-        DataError: the file cannot be read, a line has another number of fields than the first, a feature is no
-            finite number, or all of it would take more than 4 GiB of memory.
+        DataError: the file cannot be read, a line has another number of fields than the first, two columns have one
+            name, a feature is no finite number, or all of it would take more than 4 GiB of memory.
         ArgumentError: no such column, or an argument out of range.
 
     Example:
@@ -222,6 +222,8 @@ def _read(path: Path, delimiter: Any, header: bool | None, label: Any, ignore: A
         raise ArgumentError(
             f"csv: no column of {named(path)} is left to learn from", fix="ignore fewer columns"
         )
+    if names and (twice := next((name for name in names if name and names.count(name) > 1), None)):
+        raise damaged(path, f"two columns are called {shown(twice)}", "give each column a name of its own")
     titles = names or [f"column {i}" for i in range(width)]
     table = _Table(path, tuple(titles[i] for i in kept), titles[at])
     for line, fields in itertools.chain((second,) if titled else (first, second), rows):

@@ -24,7 +24,7 @@ from chainrule.ops.join import concat, split
 from chainrule.ops.matmul import matmul
 from chainrule.ops.move import moveaxis
 from chainrule.ops.trigonometric import tanh
-from chainrule.shapes import FLOATS, DType, Spec, as_flag, float32, promote
+from chainrule.shapes import FLOATS, DType, Shape, Spec, as_flag, float32, promote
 from chainrule.tensor import Tensor, tensor
 from chainrule.transforms.scan import scan
 
@@ -300,7 +300,7 @@ class Recurrent(Module):
         if x.ndim != 3 or x.shape[2] != cell.in_features:
             raise ShapeError(
                 f"{name}: expected (batch, time, {cell.in_features}), got shape {x.shape}",
-                fix="one sequence is a batch of one: x[None]; sequences of numbers have one feature: x[..., None]",
+                fix=_fix_for(x.shape, cell.in_features),
             )
         first = cell._state(name, state, x)  # pyright: ignore[reportPrivateUsage]
         sparse = self.checkpoint is not None
@@ -391,3 +391,16 @@ class GRU(_Layer):
     """
 
     cell_class = GRUCell
+
+
+def _fix_for(shape: Shape, features: int) -> str:
+    """What makes ``(batch, time, features)`` of an input that is something else."""
+    if len(shape) == 2 and shape[1] == features:
+        return "one sequence is a batch of one: x[None]"
+    if len(shape) == 2 and features == 1:
+        return "sequences of numbers have one feature: x[..., None]"
+    if len(shape) == 3:
+        return (
+            f"give it {features} features at each time, or make the layer for {shape[2]}: its first argument"
+        )
+    return "give it an axis for the sequences, one for the time and one for the features"

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule import models
 from chainrule.data import Description, looks_inverted, one_image
-from chainrule.data.pictures import frame_of
+from chainrule.data.pictures import frame_of, pixels_text
 from chainrule.errors import DataError
 from chainrule.nn.watching import watched
 from chainrule.node import Node
@@ -159,7 +159,7 @@ def _notes(file: Path, description: Description, invert: bool) -> tuple[str, ...
     frame, (rows, columns) = frame_of(file), (description.image_shape or (0, 0))[:2]
     found: list[str] = []
     if (frame.rows, frame.columns) != (rows, columns):
-        found.append(f"scaled and cut from {frame.rows} × {frame.columns} to {rows} × {columns} pixels")
+        found.append(f"scaled and cut from {frame.columns} × {frame.rows} to {pixels_text(rows, columns)}")
     if not invert and looks_inverted(file, description):
         found.append(
             "bright where the training pictures are dark, or the reverse: try invert=True, or --invert"
