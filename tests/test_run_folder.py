@@ -78,7 +78,7 @@ def test_a_person_can_read_it(whole: Path):
         "model.safetensors",
     }
     about = json.loads((whole / "run.json").read_text())
-    assert about["version"] == 1 and about["loss"] == "softmax_cross_entropy"
+    assert about["version"] == 2 and about["loss"] == "softmax_cross_entropy"
     assert about["optimizer"]["name"] == "adam" and about["settings"]["epochs"] == 4
     assert about["data"]["sizes"] == {"train": 70, "test": 30} and about["data"]["classes"] == [
         "inside",
@@ -306,7 +306,7 @@ def test_a_run_of_another_version(tmp_path: Path, whole: Path):
         lambda: train.load(folder, work()["model"]),
         lambda: train.fit(**work(folder, resume=True)),
     ):
-        with pytest.raises(DataError, match="is a run of version 7, this chainrule reads 1"):
+        with pytest.raises(DataError, match="is a run of version 7, this chainrule reads 2"):
             attempt()
 
 
@@ -382,6 +382,17 @@ def test_latest_moves_on_past_what_a_killed_process_left(tmp_path: Path, monkeyp
     Path("runs", f".latest-{os.getpid()}").symlink_to("digits-mlp-1")
     train.begin(train.Plan("digits", epochs=1))
     assert train.RunFolder.open("runs/latest").path.resolve().name == "digits-mlp-2"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_latest_that_is_the_users_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
+    monkeypatch.chdir(tmp_path)
+    theirs = tmp_path / "runs" / "latest"
+    theirs.parent.mkdir()
+    theirs.write_text("mine\n") if kind == "file" else theirs.mkdir()
+    with pytest.warns(UserWarning, match="latest is no link to a run and is left as it is; this run is runs"):
+        list(train.begin(train.Plan("digits", epochs=1)))
+    assert theirs.read_text() == "mine\n" if kind == "file" else theirs.is_dir()
 
 
 def test_latest_that_is_no_text(tmp_path: Path):

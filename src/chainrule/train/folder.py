@@ -15,6 +15,7 @@ import csv
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from chainrule.errors import ArgumentError, DataError
 from chainrule.primitive import Array
 from chainrule.train import atomic, checkpoint
 
-VERSION = 1
+VERSION = 2
 ABOUT, LOG, TABLE, WEIGHTS, CHECKPOINTS, LOCK = (
     "run.json",
     "log.jsonl",
@@ -117,7 +118,7 @@ class RunFolder:
             lock.acquire(timeout=0)
             self._lock = lock
             for place in (self.path, self.path / CHECKPOINTS):
-                for left in filter(atomic.is_temporary, place.iterdir() if place.is_dir() else ()):
+                for left in filter(atomic.is_temporary, place.iterdir() if place.exists() else ()):
                     left.unlink()
         except Timeout:
             raise DataError(
@@ -332,13 +333,23 @@ def resolved(path: Path) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """Let ``latest`` beside a run's folder stand for it."""
+    """Let ``latest`` beside a run's folder stand for it; not if that is something of the user's, which is said."""
     link, temporary = folder.with_name("latest"), folder.with_name(f".latest-{os.getpid()}")
+    if not _is_latest(link):
+        warnings.warn(f"{link} is no link to a run and is left as it is; this run is {folder}", stacklevel=3)
+        return
     try:
         temporary.unlink(missing_ok=True)  # of a process that was killed, and had this number
         temporary.symlink_to(folder.name, target_is_directory=True)
         os.replace(temporary, link)
     except OSError:
         temporary.unlink(missing_ok=True)
-        if not link.is_symlink() and not link.is_dir():
+        if not link.is_symlink():
             atomic.write(link, f"{folder.name}\n".encode())
+
+
+def _is_latest(link: Path) -> bool:
+    """Whether a link, or the file that takes its place, is one of ours, or nothing is there."""
+    if link.is_symlink() or not link.exists():
+        return True
+    return link.is_file() and re.fullmatch(rb"[^/\\\s]+-\d+\r?\n", link.read_bytes()[:300]) is not None
