@@ -393,7 +393,7 @@ def test_results_that_cannot_be_explained():
         explain(3.0)
     with pytest.raises(OperandError, match="got Formula") as raised_operand:
         explain(cr.formula("a*b"))
-    assert raised_operand.value.fix == "call the formula with values first, and explain the result"
+    assert raised_operand.value.fix == "call the formula with values first, and pass the result"
     with pytest.raises(TracedValueError, match=r"explain\(\)"):
         cr.trace(lambda x: explain(x * x), 1.0)
 

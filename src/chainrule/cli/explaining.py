@@ -14,15 +14,18 @@ from chainrule.formula import formula
 from chainrule.formula.mistakes import closest
 from chainrule.show import show_explanation
 
+FormulaText = Annotated[
+    str, typer.Argument(metavar="FORMULA", help='Such as "(a+b)*(b+c)".', show_default=False)
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME=VALUE...", help="A number for each variable: x=-1.5, x=1/2, x=pi."),
+]
+
 
 def explain_command(
-    text: Annotated[
-        str, typer.Argument(metavar="FORMULA", help='Such as "(a+b)*(b+c)".', show_default=False)
-    ],
-    values: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME=VALUE...", help="A number for each variable: x=-1.5, x=1/2, x=pi."),
-    ] = None,
+    text: FormulaText,
+    values: Values = None,
     wrt: Annotated[
         str | None, typer.Option(help="Explain the gradient for this variable or intermediate; default: all.")
     ] = None,

@@ -8,19 +8,14 @@ from typing import Annotated
 
 import typer
 
-from chainrule.cli.explaining import computed
+from chainrule.cli.explaining import FormulaText, Values, computed
 from chainrule.cli.printing import Json, print_json
 from chainrule.explain import obey, steps
 
 
 def step_command(
-    text: Annotated[
-        str, typer.Argument(metavar="FORMULA", help='Such as "(a+b)*(b+c)".', show_default=False)
-    ],
-    values: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME=VALUE...", help="A number for each variable: x=-1.5, x=1/2, x=pi."),
-    ] = None,
+    text: FormulaText,
+    values: Values = None,
     until: Annotated[
         str | None,
         typer.Option(metavar="W", help="Run to a node, or a comparison as 'abs(delta) < 1e-8', first."),

@@ -11,8 +11,13 @@ from chainrule.node import Node, no_value
 from chainrule.shapes import FLOATS
 
 
-def check_result(y: Any) -> Node:
-    """``y`` if it can be explained.
+def check_result(y: Any, name: str = "explain", tracked: bool = True) -> Node:
+    """``y`` if it can be asked about.
+
+    Args:
+        y: anything.
+        name: of the function that was called.
+        tracked: whether something before it must require a gradient.
 
     Raises:
         OperandError: it is not a tensor.
@@ -21,32 +26,32 @@ def check_result(y: Any) -> Node:
     """
     if not isinstance(y, Node):
         kind = type(y).__name__
-        fix = "pass what chainrule computed: cr.explain(cr.formula('(a+b)*(b+c)')(a=-1, b=3, c=4))"
+        fix = f"pass what chainrule computed: cr.{name}(cr.formula('(a+b)*(b+c)')(a=-1, b=3, c=4))"
         if callable(y):
-            fix = f"call the {kind.lower()} with values first, and explain the result"
-        raise OperandError(f"explain: expected a tensor that chainrule computed, got {kind}", fix=fix)
+            fix = f"call the {kind.lower()} with values first, and pass the result"
+        raise OperandError(f"{name}: expected a tensor that chainrule computed, got {kind}", fix=fix)
     if y.value is None:
-        raise no_value(y, "explain()")
+        raise no_value(y, f"{name}()")
     if y.size != 1:
         raise GradientError(
-            f"explain: the result has shape {y.shape}; only one number can be explained at a time",
+            f"{name}: the result has shape {y.shape}; only one number can be explained at a time",
             fix="reduce with .sum() or .mean(), or pick an element by index",
         )
     if y.dtype not in FLOATS:
         raise GradientError(
-            f"explain: the result is {y.dtype.name}, which has no derivative",
-            fix="explain a float32 or float64 result; integer and boolean operations cut the path",
+            f"{name}: the result is {y.dtype.name}, which has no derivative",
+            fix="ask about a float32 or float64 result; integer and boolean operations cut the path",
         )
-    if not y.tracked:
+    if tracked and not y.tracked:
         raise GradientError(
-            "explain: this tensor does not depend on any tensor that requires a gradient",
+            f"{name}: this tensor does not depend on any tensor that requires a gradient",
             fix="make a leaf with cr.tensor(data, requires_grad=True); no_grad, detach, .numpy(), float() "
             "and integer dtypes cut the path",
         )
     return y
 
 
-def not_in_graph(wanted: str | Node, known: Iterable[str]) -> ChainruleError:
+def not_in_graph(wanted: str | Node, known: Iterable[str], function: str = "explain") -> ChainruleError:
     """The error for a variable on which the result does not depend."""
     names = list(known)
     if isinstance(wanted, Node):
@@ -59,7 +64,7 @@ def not_in_graph(wanted: str | Node, known: Iterable[str]) -> ChainruleError:
     if isinstance(wanted, Node):
         fix = "pass a tensor from which the result was computed, or the name of one"
     return ArgumentError(
-        f"explain: the result does not depend on {label}; variables are: {shown or 'none'}", fix=fix
+        f"{function}: the result does not depend on {label}; variables are: {shown or 'none'}", fix=fix
     )
 
 

@@ -201,7 +201,7 @@ def sensitivity(y: Any, wrt: Any) -> Sensitivity:
     """
     if wrt is None:
         raise ArgumentError("sensitivity: wrt is missing", fix="name a variable: cr.sensitivity(y, 'x')")
-    asked = questions(y, wrt)
+    asked = questions(y, wrt, "sensitivity")
     if len(asked) != 1:
         raise ArgumentError(
             f"sensitivity: {len(asked)} variables are meant", fix="name one: cr.sensitivity(y, 'x')"

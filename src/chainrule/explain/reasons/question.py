@@ -14,9 +14,8 @@ from chainrule.explain import mistakes
 from chainrule.explain.reasons.words import Words
 from chainrule.modes import remembering
 from chainrule.nn import Module
-from chainrule.node import Node, no_value
+from chainrule.node import Node
 from chainrule.primitive import Array
-from chainrule.shapes import FLOATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +41,32 @@ class Question:
     whole: bool = False
 
 
-def questions(y: Any, wrt: Any) -> list[Question]:
-    """What ``why(y, wrt)`` asks: one gradient, or those of all variables or parameters.
+def questions(y: Any, wrt: Any, name: str = "why") -> list[Question]:
+    """What ``why(y, wrt)``, or another function of that ``name``, asks: one gradient, or those of all variables.
 
     Raises:
         OperandError, GradientError, TracedValueError, ArgumentError: it cannot be asked, with the reason.
     """
     whole = callable(y) and not isinstance(y, Node)
-    result = _result(_computed(y) if whole else y)
+    result = mistakes.check_result(_computed(y) if whole else y, name, tracked=False)
     named = _parameters(wrt) if isinstance(wrt, Module) else {}
     words = Words(result, named)
     leaves = tuple(n for n in words.nodes if n.op is None and n.tracked)
     if isinstance(wrt, Module):
         if not named:
-            raise ArgumentError("why: this model has no parameters", fix="pass a tensor or the name of one")
+            raise ArgumentError(
+                f"{name}: this model has no parameters", fix="pass a tensor or the name of one"
+            )
         return about(result, tuple(named), words, whole)
     if wrt is None:
         if not leaves:
             raise GradientError(
-                "why: this result does not depend on any tensor that requires a gradient",
+                f"{name}: this result does not depend on any tensor that requires a gradient",
                 fix="say which gradient is missing: cr.why(y, x)",
             )
         return about(result, leaves, words, whole)
     target, index = (wrt[0], tuple(wrt[1:])) if isinstance(wrt, tuple) and wrt else (wrt, ())
-    variable = _find(target, words)
+    variable = _find(target, words, name)
     chosen, label = _elements(variable, index, words)
     return [Question(result, variable, chosen, label, words, (*leaves, variable), whole)]
 
@@ -85,44 +86,23 @@ def _computed(function: Any) -> Any:
         return function()
 
 
-def _result(y: Any) -> Node:
-    if not isinstance(y, Node):
-        raise OperandError(
-            f"why: expected a tensor that chainrule computed, got {type(y).__name__}",
-            fix="call the function with values first, and ask about the result",
-        )
-    if y.value is None:
-        raise no_value(y, "why()")
-    if y.size != 1:
-        raise GradientError(
-            f"why: the result has shape {y.shape}; a gradient is that of one number",
-            fix="reduce with .sum() or .mean(), or pick an element by index",
-        )
-    if y.dtype not in FLOATS:
-        raise GradientError(
-            f"why: the result is {y.dtype.name}, which has no derivative",
-            fix="ask about a float32 or float64 result; integer and boolean operations cut the path",
-        )
-    return y
-
-
 def _parameters(model: Module) -> Mapping[Node, str]:
     pairs = zip(trees.leaves(model), trees.paths(model), strict=True)
     return {node: path for node, path in pairs if isinstance(node, Node)}
 
 
-def _find(target: Any, words: Words) -> Node:
+def _find(target: Any, words: Words, name: str) -> Node:
     if isinstance(target, Node):
         return target
     if not isinstance(target, str):
         raise OperandError(
-            f"why: wrt is {type(target).__name__}, expected a tensor, the name of one, or a model",
+            f"{name}: wrt is {type(target).__name__}, expected a tensor, the name of one, or a model",
             fix="cr.why(y, x), cr.why(y, 'x'), cr.why(y, ('x', 0, 3)) for one element, or cr.why(loss, model)",
         )
-    found = [node for node, name in words.names.items() if name == target]
+    found = [node for node, known in words.names.items() if known == target]
     if not found:
         known = [words.names[n] for n in words.nodes if n.op is None and n.tracked]
-        raise mistakes.not_in_graph(target, known)
+        raise mistakes.not_in_graph(target, known, name)
     return found[0]
 
 

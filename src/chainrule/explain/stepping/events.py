@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from chainrule.errors import Source
@@ -85,7 +85,7 @@ def events_of(sweep: Sweep, named: list[str]) -> list[Event]:
     found: list[Event] = []
     for kind, node, edge, before, after in _happenings(sweep):
         seen, origin = sweep.nodes[node], sweep.origin[node]
-        event = Event(
+        whole = Event(
             len(found),
             kind,
             node,
@@ -94,25 +94,23 @@ def events_of(sweep: Sweep, named: list[str]) -> list[Event]:
             seen.value,
             None if kind == "value" else seen.gradient,
         )
-        if edge is not None:
-            event = Event(
-                len(found),
-                kind,
-                node,
-                named[node],
-                origin.source,
-                seen.value,
-                seen.gradient,
-                edge.input,
-                named[edge.input],
-                edge.slot,
-                edge.local,
-                edge.contribution,
-                before,
-                after,
-            )
+        event = whole if edge is None else _along(whole, edge, named[edge.input], before, after)
         found.append(event)
     return found
+
+
+def _along(event: Event, edge: Edge, name: str, before: Value | None, after: Value | None) -> Event:
+    """An event of an edge, told of what it leads to."""
+    return replace(
+        event,
+        input=edge.input,
+        input_name=name,
+        slot=edge.slot,
+        local=edge.local,
+        contribution=edge.contribution,
+        before=before,
+        after=after,
+    )
 
 
 def _happenings(sweep: Sweep) -> Iterator[tuple[Kind, int, Edge | None, Value | None, Value | None]]:

@@ -231,7 +231,7 @@ def steps(y: Any, model: Module | None = None, *, lines: bool = True) -> Steps:
         >>> event.name, event.input_name, event.after
         ('y', 'b', 2.0)
     """
-    result = mistakes.check_result(y)
+    result = mistakes.check_result(y, "steps")
     names: dict[Node, str] = {}
     if model is not None:
         pairs = zip(trees.leaves(model), trees.paths(model), strict=True)
