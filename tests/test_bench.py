@@ -381,10 +381,10 @@ def test_the_list(command):
         (("gleu",), "there is no workload 'gleu'", "did you mean gelu?"),
         (("qqqq",), "there is no workload 'qqqq'", "chainrule bench --list shows them all"),
         (("2-2-1", "--without", "tourch"), "no library 'tourch'", "did you mean torch?"),
-        (("2-2-1", "--threads", "0"), "threads must be at least 1, got 0", "pass threads=2"),
-        (("2-2-1", "--steps", "0"), "steps must be at least 1, got 0", "pass steps=2"),
-        (("2-2-1", "--seconds", "0"), "seconds must be above 0, got 0", "pass seconds=3"),
-        (("2-2-1", "--seconds", "nan"), "seconds must be above 0, got nan", "pass seconds=3"),
+        (("2-2-1", "--threads", "0"), "threads must be at least 1, got 0", "pass --threads 2"),
+        (("2-2-1", "--steps", "0"), "steps must be at least 1, got 0", "pass --steps 2"),
+        (("2-2-1", "--seconds", "0"), "seconds must be above 0, got 0", "pass --seconds 3"),
+        (("2-2-1", "--seconds", "nan"), "seconds must be above 0, got nan", "pass --seconds 3"),
     ],
 )
 def test_mistakes(command, arguments: tuple[str, ...], message: str, fix: str):
