@@ -15,7 +15,7 @@ from chainrule.errors import ArgumentError, DataError
 from chainrule.train.events import Event
 from chainrule.train.fitting import run
 from chainrule.train.folder import RunFolder, make_folder, point_latest
-from chainrule.train.plan import Plan, prepare
+from chainrule.train.plan import Plan, Work, prepare
 
 RUNS = Path("runs")
 """Where runs are kept that are given no folder."""
@@ -44,16 +44,7 @@ def begin(
     """
     work = prepare(plan)
     with _new_folder(work.plan) if folder is None else nullcontext(Path(folder)) as chosen:
-        events = run(
-            work.model,
-            work.data,
-            work.loss,
-            work.optimizer,
-            **work.settings,
-            folder=chosen,
-            threads=threads,
-            checkpoint_every=checkpoint_every,
-        )
+        events = _run(work, folder=chosen, threads=threads, checkpoint_every=checkpoint_every)
     if folder is None:
         point_latest(chosen)
     return events
@@ -97,16 +88,11 @@ def resume(
         )
     changes = {"data": data, "epochs": epochs}
     work = prepare(dataclasses.replace(plan, **{n: v for n, v in changes.items() if v is not None}))
-    settings: dict[str, Any] = {**work.settings, "folder": kept.path, "resume": True}
-    return run(
-        work.model,
-        work.data,
-        work.loss,
-        work.optimizer,
-        **settings,
-        threads=threads,
-        checkpoint_every=checkpoint_every,
-    )
+    return _run(work, folder=kept.path, resume=True, threads=threads, checkpoint_every=checkpoint_every)
+
+
+def _run(work: Work, **settings: Any) -> Iterator[Event]:
+    return run(work.model, work.data, work.loss, work.optimizer, **work.settings, **settings)
 
 
 @contextmanager

@@ -165,6 +165,6 @@ def _single(most: Gain, towards: float, small: bool, words: Words) -> Verdict:
 
 def unremarkable(passes: Passes, chosen: Array, words: Words) -> tuple[str, ...]:
     """The strongest factors on the way, for a gradient with which nothing is wrong."""
-    found = [g for g in gains(passes, chosen) if isinstance(g.decades, float) and abs(g.decades) > 0.3]
+    found = [g for g in gains(passes, chosen) if abs(g.decades) > 0.3]
     found.sort(key=lambda g: -abs(g.decades))
     return tuple(f"{words.formula(g.node)} multiplies by {number_text(10**g.decades, 3)}" for g in found[:5])

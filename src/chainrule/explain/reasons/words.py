@@ -9,7 +9,6 @@ import numpy as np
 from chainrule.explain.expressions import Piece, node_text, number_piece
 from chainrule.explain.letters import name_nodes
 from chainrule.explain.numbers import count_text, number_text, shape_text
-from chainrule.explain.reasons.origin import shrink
 from chainrule.node import Node, ancestors
 from chainrule.primitive import Array
 
@@ -79,6 +78,3 @@ def described(node: Node) -> str:
     return (
         f"{shape_text(value.shape)}, {number_text(float(value.min()))} to {number_text(float(value.max()))}"
     )
-
-
-__all__ = ["Words", "aligned", "described", "elements", "shrink", "value_at"]

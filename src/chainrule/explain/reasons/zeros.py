@@ -37,7 +37,7 @@ def verdict_on_cut(cut: Cut, words: Words) -> Verdict:
         if name in names:
             return verdict(cut, words)
     if len(cut.slots) > 1 or name in ("sum", "mean", "subtract", "add", "matmul"):
-        return _cancelled(cut, words)
+        return verdict_on_cancelling(Cancelling(node, cut.slots, 0.0), words)
     return _flat(cut, words)
 
 
@@ -73,17 +73,21 @@ def _local(cut: Cut, slot: int) -> Array:
     return np.where(np.isfinite(value), value, 0.0)
 
 
+def _there(cut: Cut, x: Node, words: Words) -> str:
+    """The range of an operand in the lost elements."""
+    z = np.broadcast_to(np.asarray(x.value), cut.node.shape)[cut.lost]
+    return f"{words.name(x)} there: {number_text(float(z.min()))} to {number_text(float(z.max()))}"
+
+
 def _relu(cut: Cut, words: Words) -> Verdict:
     node = cut.node
-    z = np.broadcast_to(np.asarray(node.inputs[0].value), node.shape)[cut.lost]
     return _verdict(
         cut,
         words,
         "dead_relu",
         f"{words.formula(node)} is flat: {words.name(node.inputs[0])} is not positive",
         (
-            f"{words.name(node.inputs[0])} there: {number_text(float(z.min()))} to {number_text(float(z.max()))}; "
-            "the derivative of relu is 0 for all of it",
+            f"{_there(cut, node.inputs[0], words)}; the derivative of relu is 0 for all of it",
             f"{share_text(float(np.mean(np.asarray(node.value) == 0)))} of all of {words.name(node)} is 0",
         ),
         "if it is so for every batch the unit is dead: lower the learning rate, start biases at 0 or above, "
@@ -94,15 +98,13 @@ def _relu(cut: Cut, words: Words) -> Verdict:
 def _clipped(cut: Cut, words: Words) -> Verdict:
     node = cut.node
     x = node.inputs[cut.slots[0]]
-    z = np.broadcast_to(np.asarray(x.value), node.shape)[cut.lost]
     return _verdict(
         cut,
         words,
         "clipped",
         f"{words.formula(node)} cuts {words.name(x)} off, and with it the gradient",
         (
-            f"{words.name(x)} there: {number_text(float(z.min()))} to {number_text(float(z.max()))}; "
-            f"{words.name(node)}: {described(node)}",
+            f"{_there(cut, x, words)}; {words.name(node)}: {described(node)}",
             "outside of its limits a clipped value does not move, so nothing is learned where it is most wrong",
         ),
         "clip the gradient instead of the value (cr.optim.clip_by_norm), or use cr.nn.huber, whose derivative "
@@ -136,15 +138,12 @@ def _step(cut: Cut, words: Words) -> Verdict:
 
 def _saturated(cut: Cut, words: Words) -> Verdict:
     node = cut.node
-    z = np.broadcast_to(np.asarray(node.inputs[0].value), node.shape)[cut.lost]
     return _verdict(
         cut,
         words,
         "saturated",
         f"{words.formula(node)} is saturated: its derivative is below the smallest {node.dtype.name}",
-        (
-            f"{words.name(node.inputs[0])} there: {number_text(float(z.min()))} to {number_text(float(z.max()))}",
-        ),
+        (_there(cut, node.inputs[0], words),),
         "keep what goes in near 0: normalise inputs, initialise with cr.nn.glorot_uniform, put a norm layer before; "
         "for a last layer use a loss of the scores",
     )
@@ -209,19 +208,6 @@ def _times_zero(cut: Cut, zero: Node, words: Words) -> Verdict:
         if kind == "zero_weights"
         else f"find out why {words.name(zero)} is 0: a mask, a weight of the loss, or an input without signal",
         Change(f"{words.name(zero)} between 0.5 and 1 where it is 0", {zero: filled}),
-    )
-
-
-def _cancelled(cut: Cut, words: Words) -> Verdict:
-    node = cut.node
-    ways = " and ".join(dict.fromkeys(words.name(node.inputs[i]) for i in cut.slots))
-    return Verdict(
-        "cancelling_paths",
-        node,
-        f"in {words.formula(node)} what comes by {ways} cancels exactly",
-        ("each way alone moves the result; together they leave it as it is",),
-        _CANCELLED,
-        None,
     )
 
 
