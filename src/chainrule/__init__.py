@@ -13,7 +13,7 @@ import numpy as _np
 
 from chainrule import data, errors, models, nn, ops, optim, train
 from chainrule.autodiff.check import check
-from chainrule.explain import explain, sensitivity, steps, why
+from chainrule.explain import diagnose, explain, sensitivity, steps, why
 from chainrule.formula import Formula, formula
 from chainrule.graph import Graph
 from chainrule.ops import *  # noqa: F403
@@ -39,6 +39,7 @@ __all__ = [
     "check",
     "compile",
     "data",
+    "diagnose",
     "e",
     "enable_grad",
     "errors",

@@ -67,6 +67,9 @@ class Tensor(Node):
             GradientError: it is the result of a computation.
             DTypeError: it does not hold floats.
         """
+        if is_remembering() and not self.tracked and self.value is not None:
+            # What derivatives do not flow through is a leaf; that its inputs are remembered does not change that.
+            self.op, self.inputs, self.params = None, (), {}
         if not self.is_leaf or self.value is None:
             raise GradientError(
                 "requires_grad_: only leaves can be asked for gradients; this one was computed by "

@@ -4,6 +4,15 @@
 """
 
 from chainrule.explain.derive import explain
+from chainrule.explain.diagnosis import (
+    Finding,
+    LayerNumbers,
+    Noise,
+    Report,
+    Stretch,
+    diagnose,
+    diagnose_program,
+)
 from chainrule.explain.explanation import Derivation, Explanation
 from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
@@ -24,6 +33,13 @@ __all__ = [
     "Proof",
     "Reason",
     "Event",
+    "Finding",
+    "LayerNumbers",
+    "Noise",
+    "Report",
+    "Stretch",
+    "diagnose",
+    "diagnose_program",
     "Sensitivity",
     "Steps",
     "explain",

@@ -6,6 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from chainrule.errors import ChainruleError
 from chainrule.nn.module import Module
 from chainrule.nn.sequential import Sequential
 from chainrule.nn.training import Training
@@ -46,6 +49,59 @@ def watched(model: Module, see: See) -> Any:
         return _reporting(value, path, see)
 
     return change("", model.rebuilt(change))
+
+
+def located(model: Module) -> Any:
+    """A copy whose errors say in which module they were raised, and what that module was given.
+
+    Args:
+        model: any module.
+
+    Returns:
+        A model with the same parameters and buffers. A `ChainruleError` that a call of it raises begins with the
+        innermost module's path; to other exceptions a note is added.
+
+    Example:
+        >>> model = located(cr.nn.Sequential(cr.nn.Linear(2, 3, key=cr.random.key(0))))
+        >>> try:
+        ...     model(np.ones((5, 4), np.float32))
+        ... except cr.errors.ShapeError as error:
+        ...     print(error.message.partition(": ")[0])
+        layers.0 (Linear), given float32(5, 4)
+    """
+    told: set[int] = set()
+
+    def change(path: str, value: Any) -> Any:
+        if not isinstance(value, Module):
+            return value
+        kind = type(value)
+
+        @functools.wraps(kind.__call__)
+        def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return kind.__call__(self, *args, **kwargs)
+            except Exception as error:
+                if id(error) not in told:
+                    told.add(id(error))
+                    given = ", ".join(_described(a) for a in args if not isinstance(a, Training))
+                    _say(error, f"{path or 'the model'} ({kind.__name__}), given {given}")
+                raise
+
+        return _of_class(value, called)
+
+    return change("", model.rebuilt(change))
+
+
+def _described(value: Any) -> str:
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return type(value).__name__ if shape is None or dtype is None else f"{np.dtype(dtype).name}{tuple(shape)}"
+
+
+def _say(error: Exception, where: str) -> None:
+    if isinstance(error, ChainruleError):
+        error.message = f"{where}: {error.message}"
+    else:
+        error.add_note(f"  In:  {where}")
 
 
 def untold(model: Module, call: Callable[[Any], object]) -> list[str]:
@@ -104,6 +160,12 @@ def _seen(module: Module, see: Callable[[Any, tuple[Any, ...], dict[str, Any], A
         see(self, args, kwargs, result)
         return result
 
+    return _of_class(module, called)
+
+
+def _of_class(module: Module, called: Callable[..., Any]) -> Module:
+    """The same module, of a class that is called otherwise."""
+    kind = type(module)
     new = object.__new__(type(kind.__name__, (kind,), {"__call__": called}))
     vars(new).update(vars(module))
     return new

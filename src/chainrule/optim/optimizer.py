@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from chainrule import habits, trees
+from chainrule.autodiff.listening import tell_of_update
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, StructureError
 from chainrule.modes import on_bare_values, recording
 from chainrule.node import Node, as_node, holding, leaf
@@ -128,7 +129,9 @@ class Optimizer:
             name: dict(zip(column, (row[i] for row in moved), strict=True))
             for i, (name, column) in enumerate(zip(self.kept, kept, strict=True), start=1)
         }
-        return trees.unflatten(structure, [row[0] for row in moved]), {"updates": updates, **fresh}
+        after = trees.unflatten(structure, [row[0] for row in moved])
+        tell_of_update(self, gradients, params, after, lambda: int(as_node(state["updates"]).value))
+        return after, {"updates": updates, **fresh}
 
     def __getattr__(self, name: str) -> Any:
         raise habits.missing("an optimizer", name, habits.OPTIMIZER)

@@ -296,10 +296,11 @@ def _backward(origin: Origin, words: Words) -> Verdict:
     if name not in pole or value != pole[name]:
         return _gradient_overflow(origin, words)
     norm = name == "sqrt" and _is_sum_of_squares(x)
+    known = {"sqrt": "sqrt_at_zero", "power": "power_at_pole"}
     place = f"{words.name(x)} = {number_text(value)}"
     where = elements(origin.strange)
     return Verdict(
-        "norm_at_zero" if norm else "sqrt_at_zero" if name == "sqrt" else "derivative_at_pole",
+        "norm_at_zero" if norm else known.get(name, "derivative_at_pole"),
         node,
         f"the derivative of {words.formula(node)} is infinite at {place}" + (f", {where}" if where else ""),
         (

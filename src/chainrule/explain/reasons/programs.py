@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import sys
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule import trees
 from chainrule.autodiff.listening import listening
-from chainrule.errors import ArgumentError, DataError
+from chainrule.errors import ArgumentError
 from chainrule.explain.reasons.asking import answer
 from chainrule.explain.reasons.question import about
 from chainrule.explain.reasons.reason import Reason
 from chainrule.explain.reasons.words import Words
+from chainrule.explain.running import Program, names_in
 from chainrule.formula.mistakes import closest
-from chainrule.nn import Module
 from chainrule.node import Node, by_index
-
-LARGEST = 1 << 24
-"""Bytes of a program's text."""
 
 
 class _Found(BaseException):
@@ -44,7 +36,7 @@ class _Watch:
         if result.size != 1:
             return
         self.passes += 1
-        names = dict(zip(wrt, labels, strict=True)) if labels else _names(self.space)
+        names = dict(zip(wrt, labels, strict=True)) if labels else names_in(self.space)
         self.last = result, tuple(sorted(wrt, key=by_index)), names
         for x in (result, *gradients):
             if x is not None and not np.isfinite(np.asarray(x.value)).all():
@@ -69,12 +61,10 @@ def why_program(path: str, arguments: Sequence[str] = (), wrt: str | None = None
         ArgumentError: it is no Python, makes no backward pass of one number, or has no such variable. What it raises
             itself is passed on.
     """
-    code = _code(path)
-    program = types.ModuleType("__main__")
-    program.__dict__.update(__file__=path, __builtins__=builtins)
-    watch = _Watch(program.__dict__)
-    with _as_program(program, path, arguments), listening(watch), contextlib.suppress(_Found, SystemExit):
-        exec(code, program.__dict__)
+    program = Program(path, arguments)
+    watch = _Watch(program.space)
+    with listening(watch), contextlib.suppress(_Found):
+        program.run()
     if watch.last is None:
         raise ArgumentError(
             f"{path} makes no backward pass of one number",
@@ -85,52 +75,6 @@ def why_program(path: str, arguments: Sequence[str] = (), wrt: str | None = None
     if wrt is not None:
         variables = _named(wrt, variables, words)
     return answer(about(result, variables, words)), watch.passes
-
-
-def _code(path: str) -> types.CodeType:
-    file = Path(path)
-    try:
-        if file.stat().st_size > LARGEST:
-            raise DataError(f"{path} is larger than {LARGEST >> 20} MiB", fix="pass a Python file")
-        text = file.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}", fix="pass the path of a Python file"
-        ) from None
-    try:
-        return compile(text, path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        where = f"{path}, line {line}" if line else path
-        raise ArgumentError(
-            f"{where} is no Python: {error.args[0]}", fix="mend it, or pass another file"
-        ) from None
-
-
-@contextlib.contextmanager
-def _as_program(program: types.ModuleType, path: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Let a module be what Python takes for the program that runs."""
-    before = sys.argv, sys.modules["__main__"]
-    sys.argv = [path, *arguments]
-    sys.modules["__main__"] = program
-    sys.path.insert(0, str(Path(path).resolve().parent))
-    try:
-        yield
-    finally:
-        sys.path.pop(0)
-        sys.argv, sys.modules["__main__"] = before
-
-
-def _names(space: Mapping[str, Any]) -> dict[Node, str]:
-    """What the program calls its tensors, and the parameters of its models."""
-    names: dict[Node, str] = {}
-    for name, value in space.items():
-        if isinstance(value, Module):
-            pairs = zip(trees.paths(value), trees.leaves(value), strict=True)
-            names |= {leaf: f"{name}.{path}" for path, leaf in pairs if isinstance(leaf, Node)}
-        elif isinstance(value, Node):
-            names.setdefault(value, value.name or name)
-    return names
 
 
 def _named(wrt: str, variables: tuple[Node, ...], words: Words) -> tuple[Node, ...]:

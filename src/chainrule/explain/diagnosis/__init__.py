@@ -1,0 +1,8 @@
+"""What is wrong with a network in training: detectors that argue from mechanisms, and their findings."""
+
+from chainrule.explain.diagnosis.diagnosing import diagnose
+from chainrule.explain.diagnosis.finding import Finding
+from chainrule.explain.diagnosis.programs import diagnose_program
+from chainrule.explain.diagnosis.report import LayerNumbers, Noise, Report, Stretch
+
+__all__ = ["Finding", "LayerNumbers", "Noise", "Report", "Stretch", "diagnose", "diagnose_program"]

@@ -1,0 +1,290 @@
+"""The way in: a network, its loss and a batch, looked at through some training steps."""
+
+from __future__ import annotations
+
+import inspect
+import random as _random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from chainrule import trees
+from chainrule.data import Dataset
+from chainrule.errors import ArgumentError, ChainruleError, GradientError, OperandError
+from chainrule.explain import mistakes
+from chainrule.explain.diagnosis.course import Course
+from chainrule.explain.diagnosis.examining import examine
+from chainrule.explain.diagnosis.observed import Observed
+from chainrule.explain.diagnosis.report import Report
+from chainrule.modes import remembering
+from chainrule.nn import Module, Training
+from chainrule.nn.training import call
+from chainrule.nn.watching import located, untold
+from chainrule.node import Node, as_node, leaf
+from chainrule.ops import random
+from chainrule.optim import Optimizer, adam
+from chainrule.primitive import Array
+from chainrule.shapes import as_int
+
+MOST_NUMBERS = 30_000_000
+"""At most so many numbers in the graph of one pass: of a large batch some examples are looked at."""
+FEWEST = 16
+"""Examples that are looked at, however large the network."""
+
+
+def diagnose(
+    model: Any,
+    loss: Callable[..., Any],
+    batch: Any,
+    optimizer: Optimizer | None = None,
+    *,
+    key: Any = None,
+    steps: int = 6,
+) -> Report:
+    """Examine a network in training: forward, backward, and a few steps; say what is broken, with evidence.
+
+    Every finding has a mechanism with its numbers, and where it can be tried a counterfactual: just the cause is
+    changed, and the pass is run again. Of several findings the causes are kept. A healthy network has none.
+
+    Args:
+        model: a module, or parameters nested in dict, list and tuple if ``loss`` takes ``(model, x, y)``. It stays as
+            it is, and so do its buffers and the state of NumPy's and Python's random numbers.
+        loss: ``(model(x), y) -> one number``, as for :func:`chainrule.train.compile_step`; or ``(model, x, y) -> one
+            number``.
+        batch: ``(x, y)``, arrays with one row for each example; several of them in a list, which are then used one
+            after the other; or a data set, whose training examples are taken in batches of 64.
+        optimizer: what updates. Without it steps are made with ``cr.optim.adam(1e-3)``, and nothing is said about them.
+        key: from ``cr.random.key``, for dropout and its like; by default ``cr.random.key(0)``.
+        steps: how many updates are made, on copies, at least 1.
+
+    Returns:
+        A `Report`: ``print`` it, or read ``.findings``, ``.layers``, ``.noise``, ``.to_dict()``.
+
+    Raises:
+        ArgumentError: the model has no parameters, a batch is no pair, or ``steps`` is below 1.
+        OperandError: ``loss`` or ``optimizer`` is not what it should be.
+        GradientError: the loss is not one floating number; or it is another one each time, for the same numbers.
+        ChainruleError: the model raises in its forward pass; the layer and what it was given are named.
+
+    Example:
+        >>> import chainrule as cr
+        >>> model = cr.nn.Sequential(
+        ...     cr.nn.Linear(4, 8, key=cr.random.key(0)), cr.relu, cr.nn.Linear(8, 3, key=cr.random.key(1))
+        ... )
+        >>> x, y = np.random.default_rng(0).standard_normal((32, 4)).astype("f"), np.arange(32) % 3
+        >>> report = diagnose(model, cr.nn.softmax_cross_entropy, (x, y), cr.optim.gradient_descent(1000.0))
+        >>> [finding.kind for finding in report.findings]
+        ['learning_rate_too_high']
+    """
+    if as_int("diagnose", "steps", steps) < 1:
+        raise ArgumentError(
+            f"diagnose: steps must be at least 1, got {steps}", fix="leave it out: 6 are made"
+        )
+    if optimizer is not None and not isinstance(optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OperandError(
+            f"diagnose: optimizer is {type(optimizer).__name__}, expected one of cr.optim",
+            fix="cr.optim.adam(1e-3)",
+        )
+    if not callable(loss):
+        raise OperandError(
+            f"diagnose: loss is {type(loss).__name__}, expected a function", fix="cr.nn.softmax_cross_entropy"
+        )
+    with _untouched():
+        return examine(_course(_Subject(model, loss, key), _batches(batch), optimizer, steps))
+
+
+class _Subject:
+    """A model and its loss, to be run on a batch with its graph remembered."""
+
+    def __init__(self, model: Any, loss: Callable[..., Any], key: Any) -> None:
+        self.loss, self.key = loss, random.key(0) if key is None else key
+        self.takes_model = _required(loss) == 3
+        leaves, self.structure = trees.flatten(model)
+        self.paths = trees.paths(model)
+        if not leaves:
+            raise ArgumentError(
+                f"diagnose: {type(model).__name__} has no parameters",
+                fix="pass a module with floating tensors",
+            )
+        if not callable(model) and not self.takes_model:
+            raise OperandError(
+                f"diagnose: the model is {type(model).__name__}, which cannot be called",
+                fix="pass a module, or a loss of (model, x, y)",
+            )
+        self.values = [np.asarray(as_node(v).value) for v in leaves]
+        self.buffers: dict[str, Any] = model.buffers() if isinstance(model, Module) else {}
+
+    def model(self, values: Sequence[Any]) -> tuple[Any, dict[str, Node]]:
+        """The model with these numbers, in fresh variables named by their paths."""
+        same: dict[int, Node] = {}
+        nodes = [
+            same.setdefault(id(v), leaf(v, tracked=True, name=p))
+            for v, p in zip(values, self.paths, strict=True)
+        ]
+        model = trees.unflatten(self.structure, nodes)
+        return model.with_buffers(self.buffers) if self.buffers else model, dict(
+            zip(self.paths, nodes, strict=True)
+        )
+
+    def run(self, values: Sequence[Any], x: Any, y: Any, step: int) -> tuple[Observed, dict[str, Any]]:
+        """One pass, and the buffers that it leaves."""
+        model, parameters = self.model(values)
+        training = Training(random.fold_in(self.key, step))
+        with remembering():
+            result = self._result(model, training, x, y)
+        kept = training.buffers_of(model) if self.buffers else {}
+        return Observed(result, parameters), {path: leaf(np.asarray(b.value)) for path, b in kept.items()}
+
+    def _result(self, model: Any, training: Training, x: Any, y: Any) -> Node:
+        if self.takes_model:
+            result = self.loss(model, as_node(x), y)
+        else:
+            whole = located(model) if isinstance(model, Module) else model
+            result = self.loss(call(whole, as_node(x), training), y)
+        return mistakes.check_result(
+            as_node(result) if not isinstance(result, Node) else result, "diagnose", tracked=False
+        )
+
+    def untold(self, x: Any) -> list[str]:
+        """Layers that must know that they are trained, and are not told."""
+        model, _ = self.model(self.values)
+        if self.takes_model or not isinstance(model, Module):
+            return []
+        if not any(m.trains_differently for m in model.named_modules().values()):
+            return []
+        return untold(model, lambda copy: call(copy, as_node(x), Training(self.key)))
+
+
+def _course(
+    subject: _Subject, batches: Sequence[tuple[Any, Any]], optimizer: Optimizer | None, steps: int
+) -> Course:
+    small = [_some(x, y, subject) for x, y in batches]
+    passes = list(_trained(subject, small, optimizer or adam(1e-3), steps))
+    labels = [
+        np.asarray(y)
+        for _, y in batches
+        if isinstance(y, (np.ndarray, Node, list, tuple)) and len(batches) > 1
+    ]
+    return Course(
+        passes,
+        [p.loss for p in passes],
+        optimizer,
+        labels,
+        subject.untold(small[0][0]),
+        given=optimizer is not None,
+    )
+
+
+def _trained(
+    subject: _Subject, batches: Sequence[tuple[Any, Any]], optimizer: Optimizer, steps: int
+) -> Iterator[Observed]:
+    """The passes of some training steps, each with its update."""
+    values: Sequence[Any] = subject.values
+    first, _ = subject.run(values, *batches[0], 0)
+    _require_repeatable(first, subject.run(values, *batches[0], 0)[0])
+    state: Any = None
+    for step in range(steps + 1):
+        observed, kept = subject.run(values, *batches[step % len(batches)], step)
+        if step == steps or not observed.is_finite:
+            yield observed
+            return
+        params = dict(observed.parameters)
+        state = optimizer.init(params) if state is None else state
+        gradients = {
+            p: np.zeros(n.shape, n.dtype) if (g := observed.gradients[p]) is None else g
+            for p, n in params.items()
+        }
+        observed.rate = optimizer.learning_rate_at(state["updates"])
+        after, state = optimizer.update(gradients, state, params)
+        observed.after = {path: after[path].numpy() for path in params}
+        yield observed
+        values = [observed.after[path] for path in subject.paths]
+        subject.buffers = kept or subject.buffers
+
+
+def _require_repeatable(first: Observed, second: Observed) -> None:
+    if first.loss != second.loss and not (np.isnan(first.loss) and np.isnan(second.loss)):
+        raise GradientError(
+            f"diagnose: the loss is {first.loss:.9g} and then {second.loss:.9g} for the same numbers: something "
+            "in it is "
+            "random, so that nothing can be said of what a change does",
+            fix="draw random numbers by cr.random with the key of the training pass, training.next_key(...)",
+        )
+
+
+def _required(function: Callable[..., Any]) -> int:
+    """How many arguments a function needs."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 2
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+def _batches(batch: Any) -> list[tuple[Any, Any]]:
+    if isinstance(batch, Dataset):
+        return _of_dataset(batch)
+    several = (
+        isinstance(batch, list) and batch and all(isinstance(b, (tuple, list)) and len(b) == 2 for b in batch)
+    )
+    found: list[Any] = list(batch) if several else [batch]
+    for one in found:
+        if not isinstance(one, (tuple, list)) or len(one) != 2:
+            got = f"{len(one)} things" if isinstance(one, (tuple, list)) else type(one).__name__
+            raise ArgumentError(
+                f"diagnose: a batch is a pair (x, y), got {got}", fix="cr.diagnose(model, loss, (x, y))"
+            )
+    return [(one[0], one[1]) for one in found]
+
+
+def _of_dataset(data: Dataset) -> list[tuple[Any, Any]]:
+    order = np.random.default_rng(0).permutation(len(data.train_y))[: 64 * 6]
+    return [
+        (data.preparation(data.train_x[part]), data.train_y[part])
+        for part in np.array_split(order, max(1, len(order) // 64))
+    ]
+
+
+def _some(x: Any, y: Any, subject: _Subject) -> tuple[Any, Any]:
+    """The batch, or some of its examples if its graph would be too large."""
+    rows = _rows(x)
+    if not rows or rows != _rows(y) or rows <= FEWEST:
+        return x, y
+    few = _picked(rows, 2)
+    try:
+        observed, _ = subject.run(subject.values, _taken(x, few), _taken(y, few), 0)
+    except ChainruleError:
+        return x, y  # a model that takes batches of one size; the whole batch will show what is wrong
+    each = sum(n.size for n in observed.order if n.ndim and n.shape[0] == 2) / 2
+    most = max(FEWEST, int(MOST_NUMBERS / max(each, 1)))
+    if rows <= most:
+        return x, y
+    picked = _picked(rows, most)
+    return _taken(x, picked), _taken(y, picked)
+
+
+def _rows(value: Any) -> int:
+    shape = np.shape(value.value if isinstance(value, Node) else value) if not isinstance(value, dict) else ()
+    return shape[0] if shape else 0
+
+
+def _picked(rows: int, count: int) -> Array:
+    return np.linspace(0, rows - 1, count).round().astype(int)
+
+
+def _taken(value: Any, picked: Array) -> Any:
+    return np.asarray(value.value if isinstance(value, Node) else value)[picked]
+
+
+@contextmanager
+def _untouched() -> Iterator[None]:
+    """Leave the random numbers of NumPy and Python as they are, whatever the model draws."""
+    legacy, own = np.random.get_state(), _random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(legacy)
+        _random.setstate(own)

@@ -1,0 +1,391 @@
+"""Steps that are too long, too short, or in the wrong direction: the loss along the update that is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.explain.diagnosis.course import Course
+from chainrule.explain.diagnosis.finding import Finding
+from chainrule.explain.diagnosis.goals import summed
+from chainrule.explain.diagnosis.observed import Observed, norm
+from chainrule.explain.numbers import count_text, number_text, share_text
+from chainrule.node import leaf
+from chainrule.optim import Optimizer
+from chainrule.primitive import Array
+
+RISE = 0.02
+"""A rise of the loss below this part of it is noise of an otherwise good step."""
+MANY = 100
+"""Steps of the same kind that are looked ahead to call a step too short."""
+STRAIGHT = 0.8
+"""Share of the first-order prediction that must come true for a stretch to count as straight."""
+NOTHING = 0.1
+"""A fall of the loss by less than this part of it in `MANY` steps is no learning."""
+PULL = 0.5
+"""Decay that pulls with this part of the gradient's push, from the start on, takes back what is learned."""
+
+
+def steps_too_long(course: Course) -> Iterator[Finding]:
+    """Updates along which the loss rises, though it falls at a tenth of them; or turned the wrong way altogether."""
+    moved = [p for p in course.finite if p.update is not None and any(u.any() for u in p.update.values())]
+    if not course.given or not moved:
+        return
+    turned = [p for p in moved if p.slope(_of(p)) > 0]
+    if len(turned) > 0.7 * len(moved) and _slope_is_real(turned):
+        yield _uphill(turned[0])
+        return
+    tried = [(p, p.loss_along(_of(p), 1.0)) for p in moved]
+    rising = [(p, one) for p, one in tried if not one <= p.loss + RISE * abs(p.loss)]
+    falls = [(p, one, part, less) for p, one in rising for part, less in [_falling(p)] if part]
+    learns = course.losses and _end(course) < 0.8 * course.losses[0]
+    if len(rising) < 0.5 * len(moved) or len(falls) < 0.5 * len(rising) or learns:
+        return
+    observed, one, part, less = falls[0]
+    n = course.anatomy(observed).batch
+    if n >= 8:
+        mean = observed.loss_along(_of(observed), 1.0 / n)
+        found = summed(
+            course.anatomy(observed),
+            0.95,
+            f"the update takes the loss from {number_text(observed.loss)} to {number_text(one)}; a step made of "
+            "the mean, "
+            f"{n} times shorter, to {number_text(mean)}",
+        )
+        if found is not None and mean < observed.loss and _goes_with_gradient(course.optimizer):
+            yield found
+            return
+    update, weights = norm(_of(observed).values()), norm(n.value for n in observed.parameters.values())
+    rate = "" if observed.rate is None else f" of {number_text(observed.rate)}"
+    yield Finding(
+        "learning_rate_too_high",
+        "the update",
+        f"with this learning rate{rate} an update takes the loss, on the very batch that it was made for, from "
+        f"{number_text(observed.loss)} to {number_text(one)}",
+        (
+            f"it does so in {len(rising)} of {len(moved)} updates that were looked at",
+            f"an update is {share_text(update / weights if weights else float('inf'))} of the parameters' norm",
+            f"the loss went from {number_text(course.losses[0])} to {number_text(_end(course))} in "
+            f"{count_text(len(course.losses))} passes",
+        ),
+        "lower the learning rate" + ("" if observed.rate is None else f": {observed.rate * part:g} or less"),
+        0.93,
+        f"{number_text(part)} of the same update takes the loss to {number_text(less)}",
+    )
+
+
+def _falling(observed: Observed) -> tuple[float, float]:
+    """The largest part of the update along which the loss falls, and where to; 0 if it falls along none."""
+    for part in (0.1, 0.01, 0.001):
+        less = observed.loss_along(_of(observed), part)
+        if less < observed.loss:
+            return part, less
+    return 0.0, observed.loss
+
+
+def _of(observed: Observed) -> Mapping[str, Array]:
+    assert observed.update is not None
+    return observed.update
+
+
+def _end(course: Course) -> float:
+    """The loss in the end: the median of the last few passes."""
+    return float(np.median(course.losses[-max(1, min(5, len(course.losses) // 2)) :]))
+
+
+def _goes_with_gradient(optimizer: Optimizer | None) -> bool:
+    """Whether a larger gradient makes a larger step."""
+    return optimizer is None or optimizer.name in ("gradient_descent", "momentum", "nesterov")
+
+
+def _slope_is_real(turned: list[Observed]) -> bool:
+    """Whether the update points up the slope clearly, not by the momentum of a moment."""
+    cosines = []
+    for p in turned:
+        size = norm(p.gradients.values()) * norm(_of(p).values())
+        cosines.append(p.slope(_of(p)) / size if size else 0.0)
+    return float(np.median(cosines)) > 0.05
+
+
+def _uphill(observed: Observed) -> Finding:
+    up = observed.loss_along(_of(observed), 0.1)
+    return Finding(
+        "uphill",
+        "the update",
+        "updates go up the slope: each is added along the gradient instead of against it",
+        (
+            f"gradient times update is {number_text(observed.slope(_of(observed)))}, and should be negative",
+            f"a tenth of the update takes the loss from {number_text(observed.loss, 6)} to {number_text(up, 6)}",
+        ),
+        "subtract: parameter - learning_rate * gradient; and minimise the loss, not its negative",
+        0.96,
+        f"a tenth of the update turned round takes it to {number_text(observed.loss_along(_of(observed), -0.1), 6)}",
+    )
+
+
+def steps_too_short(course: Course) -> Iterator[Finding]:
+    """Updates so short that the loss would still fall in a straight line after a hundred of them, and by nothing."""
+    moved = [p for p in course.finite if p.update is not None and p.rate != 0]
+    if not course.given or not moved or course.is_solved:
+        return
+    observed = moved[0]
+    step = _at_full_rate(course, observed)
+    rounded = _rounded_away(course, moved)
+    if rounded is not None:
+        yield rounded
+        return
+    if not any(u.any() for u in step.values()) or observed.loss <= 0:
+        return
+    if not all(_is_short(p, _at_full_rate(course, p)) for p in moved):
+        return
+    predicted = -MANY * observed.slope(step)
+    actual = observed.loss - observed.loss_along(step, MANY)
+    free = _without_clipping(course.optimizer, observed)
+    if free is not None and not _is_short(observed, free):
+        yield _clipped(course, observed, free)
+        return
+    rate = "" if observed.rate is None else f" of {number_text(observed.rate)}"
+    update, weights = norm(step.values()), norm(n.value for n in observed.parameters.values())
+    yield Finding(
+        "learning_rate_too_low",
+        "the update",
+        f"with this learning rate{rate} {MANY} updates would lower the loss of {number_text(observed.loss)} by "
+        f"{number_text(actual)}",
+        (
+            f"the first-order prediction is {number_text(predicted)}: after {MANY} steps the loss still falls in a "
+            "straight line, so steps could be longer",
+            f"an update is {number_text(update / weights if weights else 0.0)} of the parameters' norm; about "
+            "0.001 is usual",
+        ),
+        "raise the learning rate tenfold, until the loss no longer falls as predicted",
+        0.9,
+        _longer(observed, step),
+    )
+
+
+def _is_short(observed: Observed, step: Mapping[str, Array]) -> bool:
+    predicted = -MANY * observed.slope(step)
+    if not 0 <= predicted < NOTHING * abs(observed.loss):
+        return False
+    actual = observed.loss - observed.loss_along(step, MANY)
+    resolution = 1e-6 * abs(observed.loss)
+    return actual >= STRAIGHT * predicted - resolution
+
+
+def _longer(observed: Observed, step: Mapping[str, Array]) -> str:
+    tried = [(k * MANY, observed.loss_along(step, k * MANY)) for k in (10, 100, 1000)]
+    best = min((t for t in tried if np.isfinite(t[1])), key=lambda t: t[1], default=None)
+    if best is None or best[1] >= observed.loss:
+        return ""
+    return f"one step {count_text(best[0])} times as long takes the loss to {number_text(best[1])}"
+
+
+def _at_full_rate(course: Course, observed: Observed) -> Mapping[str, Array]:
+    """The update as it would be at the highest rate of the schedule: a warm-up begins with almost nothing."""
+    optimizer, rate = course.optimizer, observed.rate
+    if optimizer is None or not rate:
+        return _of(observed)
+    peak = max(optimizer.learning_rate_at(u) for u in (*range(0, 1000, 25), 2000, 5000, 10000))
+    return {path: u * (peak / rate) for path, u in _of(observed).items()} if peak > rate else _of(observed)
+
+
+def _without_clipping(optimizer: Optimizer | None, observed: Observed) -> Mapping[str, Array] | None:
+    return (
+        None
+        if optimizer is None or not optimizer.clipping
+        else _fresh(dataclasses.replace(optimizer, clipping=()), observed)
+    )
+
+
+def _fresh(optimizer: Optimizer, observed: Observed) -> Mapping[str, Array]:
+    """What a fresh optimizer would add to the parameters."""
+    values = {path: leaf(node.value) for path, node in observed.parameters.items()}
+    gradients: dict[str, Any] = {
+        path: np.zeros(node.shape, node.dtype) if (g := observed.gradients[path]) is None else g
+        for path, node in observed.parameters.items()
+    }
+    after, _ = optimizer.update(gradients, optimizer.init(values), values)
+    return {
+        path: after[path].numpy().astype(np.float64) - np.asarray(node.value)
+        for path, node in observed.parameters.items()
+    }
+
+
+def _clipped(course: Course, observed: Observed, free: Mapping[str, Array]) -> Finding:
+    assert course.optimizer is not None
+    shorter = norm(free.values()) / max(norm(_of(observed).values()), 1e-30)
+    limits = ", ".join(f"by {c.by} to {number_text(c.limit)}" for c in course.optimizer.clipping)
+    return Finding(
+        "clipping_too_tight",
+        "the update",
+        f"gradients of norm {number_text(norm(observed.gradients.values()))} are clipped {limits}: updates are "
+        f"{number_text(shorter, 3)} times shorter than the learning rate says",
+        (
+            f"{MANY} of these updates would lower the loss of {number_text(observed.loss)} by "
+            f"{number_text(observed.loss - observed.loss_along(_of(observed), MANY))}",
+        ),
+        "clip at a few times the usual norm of the gradient, so that only outliers are cut",
+        0.93,
+        f"one update without clipping takes the loss to {number_text(observed.loss_along(free, 1.0))}",
+    )
+
+
+def _rounded_away(course: Course, moved: list[Observed]) -> Finding | None:
+    """Parameters that do not move at all, since the update is less than the spacing of their numbers."""
+    for path, node in moved[0].parameters.items():
+        lost: list[float] = []
+        for p in moved:
+            gradient, update = p.gradients.get(path), _of(p).get(path)
+            if gradient is None or update is None or not gradient.any() or p.rate == 0:
+                break
+            lost.append(float(np.mean(update[gradient != 0] == 0)))
+        if len(lost) < len(moved) or min(lost, default=0.0) < 0.9:
+            continue
+        gradient = moved[0].gradients[path]
+        assert gradient is not None
+        value = np.asarray(node.value)
+        spacing = float(np.median(np.spacing(np.abs(value))))
+        return Finding(
+            "rounded_away",
+            path,
+            f"{share_text(min(lost))} of {path} does not move: an update is less than the spacing of {node.dtype.name} "
+            "there",
+            (
+                f"a typical value is {number_text(float(np.median(np.abs(value))))}, the next number lies "
+                f"{number_text(spacing)} away",
+                f"its gradient is not 0: {number_text(float(np.median(np.abs(gradient))))} in a typical element",
+            ),
+            "subtract what is large and known from the data and learn the rest, use float64 for this "
+            "parameter, or a larger "
+            "learning rate",
+            0.93,
+        )
+    return None
+
+
+def decay_wins(course: Course) -> Iterator[Finding]:
+    """Weight decay that pulls harder than the gradient pushes, in the optimizer or as a penalty in the loss."""
+    if not course.finite or course.is_solved:
+        return
+    observed, optimizer = course.finite[0], course.optimizer
+    if course.given and optimizer is not None and optimizer.weight_decay.amount > 0:
+        plain = dataclasses.replace(
+            optimizer, weight_decay=dataclasses.replace(optimizer.weight_decay, amount=0.0)
+        )
+        pairs = [_pull_and_push(optimizer, plain, p) for p in (course.first, course.last)]
+        sizes = [norm(n.value for n in p.parameters.values()) for p in (course.first, course.last)]
+        wins = [pull > PULL * push > 0 for pull, push in pairs]
+        if wins[0] and (wins[1] or sizes[1] < 0.5 * sizes[0]):
+            what = f"weight_decay of {number_text(optimizer.weight_decay.amount)}"
+            yield _decays("the optimizer", what, *pairs[0])
+            return
+    yield from _penalty(course, observed)
+
+
+def _pull_and_push(optimizer: Optimizer, plain: Optimizer, observed: Observed) -> tuple[float, float]:
+    """How strongly decay pulls and the gradient pushes: as parts of an update if decay is one, else of the gradient."""
+    decay = optimizer.weight_decay
+    if decay.decoupled:
+        both, alone = _fresh(optimizer, observed), _fresh(plain, observed)
+        return norm(both[path] - step for path, step in alone.items()), norm(alone.values())
+    chosen = decay.chosen(list(observed.parameters), len(observed.parameters))
+    values = zip(observed.parameters.values(), chosen, strict=True)
+    return decay.amount * norm(n.value for n, on in values if on), norm(observed.gradients.values())
+
+
+def _decays(where: str, what: str, pull: float, push: float) -> Finding:
+    return Finding(
+        "weight_decay_too_strong",
+        where,
+        f"the {what} pulls the parameters to 0 with {number_text(pull)}, the gradient pushes with {number_text(push)}",
+        (
+            f"the pull is {number_text(pull / push, 3)} times as strong: weights shrink until nothing is left "
+            "to learn with",
+        ),
+        "lower it a hundredfold: 5e-4 with gradient descent, 0.01 with adamw are usual",
+        0.9,
+    )
+
+
+def _penalty(course: Course, observed: Observed) -> Iterator[Finding]:
+    """A term of the loss that depends on parameters alone, against the rest."""
+    anatomy = course.anatomy(observed)
+    terms = [
+        n for n in observed.order if n.size == 1 and n.tracked and n in anatomy.pure and n.op is not None
+    ]
+    joined = [
+        (term, user)
+        for term in terms
+        for user in observed.users.get(term, [])
+        if user in anatomy.fed
+        and user.op is not None
+        and user.op.name in ("add", "subtract")
+        and user.size == 1
+    ]
+    if not joined:
+        return
+    term, user = joined[-1]
+    delta = float(np.asarray(observed.deltas[user]).reshape(-1)[0]) if user in observed.deltas else 0.0
+    alone = Observed(term, observed.parameters)
+    own = {path: delta * g.astype(np.float64) for path, g in alone.gradients.items() if g is not None}
+    rest = {
+        path: g.astype(np.float64) - own.get(path, 0.0)
+        for path, g in observed.gradients.items()
+        if g is not None
+    }
+    pull, push = norm(own.values()), norm(rest.values())
+    size = float(np.asarray(term.value).reshape(-1)[0])
+    if pull > PULL * push > 0 and abs(size) > 0.5 * abs(observed.loss):
+        yield _decays(
+            "the loss", f"penalty, {number_text(size)} of a loss of {number_text(observed.loss)},", pull, push
+        )
+
+
+def gradients_accumulate(course: Course) -> Iterator[Finding]:
+    """Updates made of the sum of all gradients so far instead of the newest."""
+    known = [p for p in course.passes if p.own and (p.used is not None or p.update is not None)][:6]
+    if len(known) < 4 or known[0] is not course.passes[0]:
+        return
+    by_hand = any(p.used is None for p in known)
+    if by_hand and course.optimizer is not None:
+        return
+    running: dict[str, Array] = {}
+    factors: list[float] = []
+    fresh = 0
+    for p in known:
+        own = {path: g.astype(np.float64) for path, g in (p.own or {}).items()}
+        running = {path: running.get(path, 0.0) + g for path, g in own.items()}
+        made_of = _of(p) if by_hand else p.used or {}
+        factor = _multiple(made_of, running)
+        if factor is None:
+            return
+        factors.append(factor)
+        fresh += _multiple(made_of, own) is not None
+    if fresh > 1 or max(factors) - min(factors) > 0.01 * max(map(abs, factors)):
+        return
+    yield Finding(
+        "gradients_accumulate",
+        "the update",
+        f"each of {len(known)} updates was made of the sum of all gradients since the first pass, not of the newest",
+        (
+            f"after {len(known)} updates the newest gradient has norm "
+            f"{number_text(norm((known[-1].own or {}).values()))}, "
+            f"the sum that the update was made of {number_text(norm(running.values()))}",
+        ),
+        "begin each update with fresh gradients: x.grad = None, totals at 0; or use what cr.value_and_grad returns",
+        0.97,
+    )
+
+
+def _multiple(a: Mapping[str, Array], b: Mapping[str, Array]) -> float | None:
+    """By which number ``b`` must be multiplied to give ``a``; None if none does."""
+    shared = [path for path in a if path in b]
+    size = sum(float(np.vdot(b[path], b[path])) for path in shared)
+    if not size:
+        return None
+    factor = sum(float(np.vdot(b[path], a[path])) for path in shared) / size
+    rest = norm(a[path] - factor * b[path] for path in shared)
+    return factor if factor and rest <= 2e-3 * norm(a[path] for path in shared) else None
