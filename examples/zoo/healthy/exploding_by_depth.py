@@ -1,0 +1,22 @@
+"""The hidden layers start with He's weights, the default, instead of normal numbers of standard deviation 0.5.
+"""
+
+import functools
+
+import chainrule as cr
+
+data = cr.data.digits()
+keys = cr.random.split(cr.random.key(3), 12)
+draw = cr.nn.he_normal
+layers = []
+for i in range(9):
+    layers += [cr.nn.Linear(64, 64, initializer=draw, key=keys[i]), cr.relu]
+model = cr.nn.Sequential(*layers, cr.nn.Linear(64, 10, initializer=cr.nn.lecun_normal, key=keys[10]))
+step = cr.train.compile_step(model, cr.nn.softmax_cross_entropy, cr.optim.adam(5e-4))
+for epoch in range(1, 17):
+    for x, y in cr.data.batches(data.train_x, data.train_y, 64, cr.random.fold_in(keys[11], epoch)):
+        value = step(x, y).item()
+        if step.updates in (1, 10, 100):
+            print(f"step {step.updates}: loss {value:.3f}")
+final = cr.nn.softmax_cross_entropy(step.model(data.test_x), data.test_y).item()
+print(f"test loss {final:.3f}")

@@ -1,0 +1,22 @@
+"""All planes start at the height of 0, not one of them far above all others.
+"""
+
+import numpy as np
+
+import chainrule as cr
+
+rng = np.random.default_rng(9)
+x = rng.uniform(-1, 1, (400, 2)).astype(np.float32)
+height = (x**2).sum(1) * 2 - 1
+planes = cr.tensor(rng.normal(0, 1, (2, 8)).astype(np.float32), requires_grad=True, name="planes")
+offsets = cr.tensor(np.zeros(8, np.float32), requires_grad=True, name="offsets")
+for step in range(1, 601):
+    surface = cr.max(x @ planes + offsets, axis=1)
+    loss = cr.mean((surface - height) ** 2)
+    loss.backward()
+    with cr.no_grad():
+        planes = (planes - 0.3 * planes.grad).requires_grad_()
+        offsets = (offsets - 0.3 * offsets.grad).requires_grad_()
+    if step % 100 == 0:
+        print(f"step {step}: loss {loss.item():.4f}")
+print(f"mean squared error {loss.item():.4f}, variance of the heights {height.var():.4f}")

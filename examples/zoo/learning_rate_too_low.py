@@ -1,0 +1,20 @@
+"""A convolutional network is trained without a mistake that one could see, and after six epochs the loss is what it
+was.
+"""
+
+import chainrule as cr
+
+data = cr.data.digits().as_images()
+weights, order = cr.random.split(cr.random.key(9))
+model = cr.models.cnn((8, 8, 1), 10, key=weights)
+
+
+def show(event):
+    if isinstance(event, cr.train.EpochEnded):
+        print(f"epoch {event.epoch}: loss {event.train_loss:.3f}, accuracy {event.valid_accuracy:.1%}")
+
+
+settings = {"epochs": 6, "batch_size": 64, "key": order, "on_event": show}
+optimizer = cr.optim.adam(1e-6)
+finished = cr.train.fit(model, data, cr.nn.softmax_cross_entropy, optimizer, **settings)
+print(f"test accuracy {finished.test_accuracy:.1%}")

@@ -1,0 +1,29 @@
+"""Logistic regression on two groups of patients: all goes well for a while, then the loss is nan and stays so.
+"""
+
+import numpy as np
+
+import chainrule as cr
+
+rng = np.random.default_rng(0)
+labels = rng.integers(0, 2, 400).astype(np.float32)
+x = rng.normal(0, 1, (400, 5)).astype(np.float32) + np.float32([2, 2, -2, 1, 4]) * (labels[:, None] - 0.5)
+w = cr.tensor(np.zeros(5, np.float32), requires_grad=True, name="w")
+b = cr.tensor(np.float32(0.0), requires_grad=True, name="b")
+
+
+def cross_entropy(scores, labels):
+    p = cr.sigmoid(scores)
+    return -cr.mean(labels * cr.log(p) + (1 - labels) * cr.log(1 - p))
+
+
+for step in range(1, 301):
+    loss = cross_entropy(x @ w + b, labels)
+    loss.backward()
+    with cr.no_grad():
+        w = (w - 1.0 * w.grad).requires_grad_()
+        b = (b - 1.0 * b.grad).requires_grad_()
+    if step % 50 == 0:
+        print(f"step {step}: loss {loss.item():.4f}")
+right = ((x @ w + b).numpy() > 0) == (labels > 0)
+print(f"loss {loss.item():.4f}, accuracy {right.mean():.1%}")
