@@ -1,5 +1,4 @@
-"""Sales are forecast, and judged by the relative error. The loss is infinite from the first step on.
-"""
+"""Sales are forecast, and judged by the relative error. The loss is infinite from the first step on."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The first loss of a deep network is in the hundred thousands. It falls for a long time and never gets near 0.
-"""
+"""The first loss of a deep network is in the thousands. It falls for a long time and never gets near 0."""
 
 import functools
 

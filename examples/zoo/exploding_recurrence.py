@@ -1,5 +1,5 @@
-"""A recurrent network that is to add up 50 marked numbers starts with a gigantic loss; after the first update the
-loss is no number that anybody can use.
+"""A recurrent network that is to add up the marked ones of 30 numbers starts with a loss in the hundred
+thousands; after 300 steps it is still far worse than guessing the mean.
 """
 
 import numpy as np
@@ -7,11 +7,11 @@ import numpy as np
 import chainrule as cr
 
 rng = np.random.default_rng(0)
-STEPS, UNITS = 50, 24
+STEPS, UNITS = 30, 24
 
 
 def sequences(n):
-    values, marks = rng.uniform(0, 1, (n, STEPS)), rng.uniform(0, 1, (n, STEPS)) < 0.1
+    values, marks = rng.uniform(0, 1, (n, STEPS)), rng.uniform(0, 1, (n, STEPS)) < 0.15
     return np.stack([values, marks], -1).astype(np.float32), (values * marks).sum(1).astype(np.float32)
 
 
@@ -33,13 +33,16 @@ def forward(params, x):
     return h @ outward
 
 
-optimizer = cr.optim.adam(1e-3)
+def loss(params, x, y):
+    return cr.mean((forward(params, x) - y) ** 2)
+
+
+optimizer = cr.optim.adam(2e-3)
 state = optimizer.init(params)
-for step in range(1, 151):
-    x, y = sequences(32)
-    value, gradients = cr.value_and_grad(lambda p: cr.mean((forward(p, x) - y) ** 2))(params)
+for step in range(1, 301):
+    value, gradients = cr.value_and_grad(loss)(params, *sequences(32))
     params, state = optimizer.update(gradients, state, params)
-    if step in (1, 2) or step % 30 == 0:
+    if step in (1, 2) or step % 60 == 0:
         print(f"step {step}: loss {value.item():.3g}")
 x, y = sequences(200)
-print(f"mean squared error {cr.nn.mean_squared_error(forward(params, x), y).item():.3g}")
+print(f"mean squared error {loss(params, x, y).item():.3g}, variance {y.var():.3g}")

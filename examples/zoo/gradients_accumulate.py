@@ -1,5 +1,4 @@
-"""Gradients of four small batches are added up to one step. The loss falls at first, then swings wider and wider.
-"""
+"""Gradients of four small batches are added up to one step. The loss falls at first, then swings wider and wider."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The loss of a linear prediction rises from step to step, by about the same factor, until it is astronomic.
-"""
+"""The loss of a linear prediction rises from step to step, by about the same factor, until it is astronomic."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""A curved surface is fitted by the largest of eight planes. The fit is that of a single plane.
-"""
+"""A curved surface is fitted by the largest of eight planes. The fit is that of a single plane."""
 
 import numpy as np
 
@@ -8,7 +7,8 @@ import chainrule as cr
 rng = np.random.default_rng(9)
 x = rng.uniform(-1, 1, (400, 2)).astype(np.float32)
 height = (x**2).sum(1) * 2 - 1
-planes = cr.tensor(rng.normal(0, 1, (2, 8)).astype(np.float32), requires_grad=True, name="planes")
+slopes = rng.normal(0, 0.1, (2, 8)) + np.stack([np.cos(np.arange(8)), np.sin(np.arange(8))])
+planes = cr.tensor(slopes.astype(np.float32), requires_grad=True, name="planes")
 offsets = cr.tensor(np.float32([0, *[-20] * 7]), requires_grad=True, name="offsets")
 for step in range(1, 601):
     surface = cr.max(x @ planes + offsets, axis=1)

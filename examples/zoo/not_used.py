@@ -1,5 +1,4 @@
-"""A small transformer is to say which of two symbols comes first in a sequence. Its accuracy is that of guessing.
-"""
+"""A small transformer is to say which of two symbols comes first in a sequence. Its accuracy is that of guessing."""
 
 import numpy as np
 

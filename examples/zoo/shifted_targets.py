@@ -1,5 +1,4 @@
-"""Three kinds of seeds are told apart. The loss falls as it should, and yet most of the predicted kinds are wrong.
-"""
+"""Three kinds of seeds are told apart. The loss falls as it should, and yet most of the predicted kinds are wrong."""
 
 import numpy as np
 

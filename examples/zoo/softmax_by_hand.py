@@ -8,7 +8,7 @@ import chainrule as cr
 
 data = cr.data.digits()
 rng = np.random.default_rng(0)
-images = data.train_x * rng.lognormal(0, 0.8, (len(data.train_x), 1)).astype(np.float32)
+images = data.train_x * rng.lognormal(0, 1.2, (len(data.train_x), 1)).astype(np.float32)
 w = cr.tensor(np.zeros((64, 10), np.float32), requires_grad=True, name="w")
 b = cr.tensor(np.zeros(10, np.float32), requires_grad=True, name="b")
 

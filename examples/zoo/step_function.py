@@ -1,5 +1,4 @@
-"""Visitors a day are to be predicted, whole numbers. The loss is the same in every step, to the last digit.
-"""
+"""Visitors a day are to be predicted, whole numbers. The loss is the same in every step, to the last digit."""
 
 import numpy as np
 

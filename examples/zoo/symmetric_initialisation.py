@@ -1,5 +1,4 @@
-"""A network of 32 hidden units learns no more than one with a single unit: the loss falls to about 1.9 and stays.
-"""
+"""A network of 32 hidden units learns no more than one with a single unit: the loss falls to about 1.9 and stays."""
 
 import chainrule as cr
 

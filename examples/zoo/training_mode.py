@@ -1,5 +1,4 @@
-"""While it is trained this network is nearly perfect. Asked about the same digits afterwards, it guesses.
-"""
+"""While it is trained this network is nearly perfect. Asked about the same digits afterwards, it guesses."""
 
 import numpy as np
 

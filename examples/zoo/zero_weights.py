@@ -1,5 +1,4 @@
-"""The loss stays at 2.30, which is ln 10. Only the last layer's biases have gradients.
-"""
+"""The loss stays at 2.30, which is ln 10. Only the last layer's biases have gradients."""
 
 import chainrule as cr
 

@@ -1,5 +1,4 @@
-"""The targets have the shape of the predictions, (n, 1), not (n,).
-"""
+"""The targets have the shape of the predictions, (n, 1), not (n,)."""
 
 import numpy as np
 

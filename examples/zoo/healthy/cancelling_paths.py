@@ -1,5 +1,4 @@
-"""The second score is that of the second offer.
-"""
+"""The second score is that of the second offer."""
 
 import numpy as np
 

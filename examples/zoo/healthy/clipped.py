@@ -1,5 +1,4 @@
-"""The error itself is not clipped; Huber's loss bounds the gradient of large errors instead.
-"""
+"""The error itself is not clipped; Huber's loss bounds the gradient of large errors instead."""
 
 import numpy as np
 

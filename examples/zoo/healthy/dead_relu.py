@@ -1,5 +1,4 @@
-"""The hidden layer's biases start at 0.1 instead of -2.5, so that its units answer to some of the digits.
-"""
+"""The hidden layer's biases start at 0.1 instead of -2.5, so that its units answer to some of the digits."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The code is given to the decoder as it is, not detached.
-"""
+"""The code is given to the decoder as it is, not detached."""
 
 import chainrule as cr
 

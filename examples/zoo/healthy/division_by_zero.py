@@ -1,5 +1,4 @@
-"""Errors are taken relative to at least one piece.
-"""
+"""Errors are taken relative to at least one piece."""
 
 import numpy as np
 

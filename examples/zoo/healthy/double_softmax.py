@@ -1,5 +1,4 @@
-"""The network ends with scores; the loss takes their softmax itself.
-"""
+"""The network ends with scores; the loss takes their softmax itself."""
 
 import chainrule as cr
 
@@ -15,10 +14,10 @@ model = cr.nn.Sequential(
 
 
 def show(event):
-    if isinstance(event, cr.train.EpochEnded) and event.epoch % 2 == 0:
+    if isinstance(event, cr.train.EpochEnded) and event.epoch % 3 == 0:
         print(f"epoch {event.epoch}: loss {event.train_loss:.3f}, accuracy {event.valid_accuracy:.1%}")
 
 
-settings = {"epochs": 10, "batch_size": 64, "key": keys[2], "on_event": show}
-finished = cr.train.fit(model, data, cr.nn.softmax_cross_entropy, cr.optim.adam(5e-3), **settings)
+settings = {"epochs": 15, "batch_size": 64, "key": keys[2], "on_event": show}
+finished = cr.train.fit(model, data, cr.nn.softmax_cross_entropy, cr.optim.gradient_descent(0.1), **settings)
 print(f"test loss {finished.test_loss:.3f}, test accuracy {finished.test_accuracy:.1%}")

@@ -1,7 +1,4 @@
-"""The hidden layers start with He's weights, the default, instead of normal numbers of standard deviation 0.5.
-"""
-
-import functools
+"""The hidden layers start with He's weights, the default, instead of normal numbers of standard deviation 0.5."""
 
 import chainrule as cr
 

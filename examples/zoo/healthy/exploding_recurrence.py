@@ -1,16 +1,15 @@
-"""The recurrent weights start at the identity instead of 1.3 times the identity.
-"""
+"""The recurrent weights start at the identity instead of 1.3 times the identity."""
 
 import numpy as np
 
 import chainrule as cr
 
 rng = np.random.default_rng(0)
-STEPS, UNITS = 50, 24
+STEPS, UNITS = 30, 24
 
 
 def sequences(n):
-    values, marks = rng.uniform(0, 1, (n, STEPS)), rng.uniform(0, 1, (n, STEPS)) < 0.1
+    values, marks = rng.uniform(0, 1, (n, STEPS)), rng.uniform(0, 1, (n, STEPS)) < 0.15
     return np.stack([values, marks], -1).astype(np.float32), (values * marks).sum(1).astype(np.float32)
 
 
@@ -32,13 +31,16 @@ def forward(params, x):
     return h @ outward
 
 
-optimizer = cr.optim.adam(1e-3)
+def loss(params, x, y):
+    return cr.mean((forward(params, x) - y) ** 2)
+
+
+optimizer = cr.optim.adam(2e-3)
 state = optimizer.init(params)
-for step in range(1, 151):
-    x, y = sequences(32)
-    value, gradients = cr.value_and_grad(lambda p: cr.mean((forward(p, x) - y) ** 2))(params)
+for step in range(1, 301):
+    value, gradients = cr.value_and_grad(loss)(params, *sequences(32))
     params, state = optimizer.update(gradients, state, params)
-    if step in (1, 2) or step % 30 == 0:
+    if step in (1, 2) or step % 60 == 0:
         print(f"step {step}: loss {value.item():.3g}")
 x, y = sequences(200)
-print(f"mean squared error {cr.nn.mean_squared_error(forward(params, x), y).item():.3g}")
+print(f"mean squared error {loss(params, x, y).item():.3g}, variance {y.var():.3g}")

@@ -1,5 +1,4 @@
-"""The sum begins at zero again before each update.
-"""
+"""The sum begins at zero again before each update."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The learning rate is 0.1 instead of 0.3: below 2 over the loss's largest curvature.
-"""
+"""The learning rate is 0.1 instead of 0.3: below 2 over the loss's largest curvature."""
 
 import numpy as np
 

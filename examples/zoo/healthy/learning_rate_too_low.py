@@ -1,5 +1,4 @@
-"""The learning rate is 3e-3 instead of 1e-6.
-"""
+"""The learning rate is 3e-3 instead of 1e-6."""
 
 import chainrule as cr
 

@@ -1,5 +1,4 @@
-"""The loss, a mean already, is not divided by the size of the batch once more.
-"""
+"""The loss, a mean already, is not divided by the size of the batch once more."""
 
 import chainrule as cr
 

@@ -1,5 +1,4 @@
-"""The loss is the mean over the batch, which the learning rate was meant for, not the sum.
-"""
+"""The loss is the mean over the batch, which the learning rate was meant for, not the sum."""
 
 import functools
 

@@ -1,5 +1,4 @@
-"""The vectors are looked up outside cr.no_grad().
-"""
+"""The vectors are looked up outside cr.no_grad()."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""A small number is added to the length by which a vector is divided.
-"""
+"""A small number is added to the length by which a vector is divided."""
 
 import numpy as np
 

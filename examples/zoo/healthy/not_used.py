@@ -1,5 +1,4 @@
-"""The vectors of the positions are added to those of the symbols.
-"""
+"""The vectors of the positions are added to those of the symbols."""
 
 import numpy as np
 

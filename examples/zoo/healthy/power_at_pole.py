@@ -1,5 +1,4 @@
-"""A small constant keeps black pixels off the power's pole at 0.
-"""
+"""A small constant keeps black pixels off the power's pole at 0."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The hidden layers start with Glorot's weights instead of normal numbers of standard deviation 1.
-"""
+"""The hidden layers start with Glorot's weights instead of normal numbers of standard deviation 1."""
 
 import chainrule as cr
 

@@ -1,5 +1,4 @@
-"""The kinds, numbered from 1 in the table, are numbered from 0 for the loss.
-"""
+"""The kinds, numbered from 1 in the table, are numbered from 0 for the loss."""
 
 import numpy as np
 

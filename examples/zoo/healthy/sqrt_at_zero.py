@@ -1,5 +1,4 @@
-"""A small number is added under the square root of the distance.
-"""
+"""A small number is added under the square root of the distance."""
 
 import numpy as np
 

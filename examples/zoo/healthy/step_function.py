@@ -1,5 +1,4 @@
-"""The loss compares the prediction as it is; rounding is left to whoever reads it.
-"""
+"""The loss compares the prediction as it is; rounding is left to whoever reads it."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The weights start at random, as is the default, not all at 0.1.
-"""
+"""The weights start at random, as is the default, not all at 0.1."""
 
 import chainrule as cr
 

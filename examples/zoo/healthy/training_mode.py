@@ -1,5 +1,4 @@
-"""After each step the running averages that the pass leaves are put into the model.
-"""
+"""After each step the running averages that the pass leaves are put into the model."""
 
 import numpy as np
 

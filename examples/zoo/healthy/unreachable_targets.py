@@ -1,5 +1,4 @@
-"""The network ends with its weighted sums: no sigmoid holds them between 0 and 1.
-"""
+"""The network ends with its weighted sums: no sigmoid holds them between 0 and 1."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The activation's rule is written with the sigmoid, not with a quotient of exponentials.
-"""
+"""The activation's rule is written with the sigmoid, not with a quotient of exponentials."""
 
 from __future__ import annotations
 

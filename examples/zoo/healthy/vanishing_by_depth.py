@@ -1,5 +1,4 @@
-"""The activation is relu instead of the sigmoid.
-"""
+"""The activation is relu instead of the sigmoid."""
 
 import chainrule as cr
 

@@ -1,7 +1,4 @@
-"""The state's first weights are orthogonal, the default, instead of small normal numbers.
-"""
-
-import functools
+"""The state's first weights are orthogonal, the default, instead of small normal numbers."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""The rule has the derivative's minus sign.
-"""
+"""The rule has the derivative's minus sign."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The ratio has a small constant in its denominator.
-"""
+"""The ratio has a small constant in its denominator."""
 
 import numpy as np
 
@@ -28,4 +27,6 @@ for step in range(1, 301):
     params, state = optimizer.update(gradients, state, params)
     if step % 60 == 0:
         print(f"step {step}: loss {value.item():.5f}")
-print(f"mean squared error {value.item():.5f}, " + ", ".join(f"{k} {v.item():.2f}" for k, v in params.items()))
+print(
+    f"mean squared error {value.item():.5f}, " + ", ".join(f"{k} {v.item():.2f}" for k, v in params.items())
+)

@@ -1,5 +1,4 @@
-"""The weights start at random, as is the default, not at zero.
-"""
+"""The weights start at random, as is the default, not at zero."""
 
 import chainrule as cr
 
