@@ -22,7 +22,12 @@ def ranking_loss(model, winner, loser):
     return cr.mean(cr.softplus(-margin))
 
 
-model = cr.models.mlp((6, 24, 1), cr.tanh, key=cr.random.key(2), initializer=cr.nn.glorot_normal)
+first, second = cr.random.split(cr.random.key(2))
+model = cr.nn.Sequential(
+    cr.nn.Linear(6, 24, initializer=cr.nn.glorot_normal, key=first),
+    cr.tanh,
+    cr.nn.Linear(24, 1, bias=False, initializer=cr.nn.glorot_normal, key=second),
+)
 optimizer = cr.optim.rmsprop(3e-3)
 state = optimizer.init(model)
 slope = cr.compile(cr.value_and_grad(ranking_loss))

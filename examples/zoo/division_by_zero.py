@@ -1,4 +1,6 @@
-"""Sales are forecast, and judged by the relative error. The loss is infinite from the first step on."""
+"""Sales are forecast, and judged by the relative error. The loss is infinite in the first step and nan
+afterwards.
+"""
 
 import numpy as np
 

@@ -1,4 +1,6 @@
-"""A classifier on top of an embedding is trained. Its loss falls slowly; the vectors of the embedding never change."""
+"""A classifier on top of an embedding is trained. Its loss hardly falls; the vectors of the embedding never
+change.
+"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A convolutional network made by hand does not get beyond the accuracy of guessing, with any learning rate."""
+"""A convolutional network made by hand does not get beyond the accuracy of guessing."""
 
 import numpy as np
 

@@ -35,9 +35,9 @@ class NextSymbol(cr.nn.Module):
 
 
 step = cr.train.compile_step(NextSymbol(cr.random.key(0)), cr.nn.softmax_cross_entropy, cr.optim.adam(5e-3))
-for number in range(1, 501):
+for number in range(1, 301):
     value = step(*sequences(32))
-    if number % 100 == 0:
+    if number % 50 == 0:
         print(f"step {number}: loss {value.item():.3f}")
 x, y = sequences(2000)
 last = step.model(x[:, :8])[:, -1]

@@ -1,4 +1,4 @@
-"""Softmax regression on pictures of very different brightness: the loss falls as it should for some epochs, then it
+"""Softmax regression on pictures of very different brightness: the loss falls as it should for an epoch, then it
 is nan.
 """
 

@@ -1,5 +1,5 @@
-"""A network is to put images of the same digit close together. After some steps all of its weights are nan, though
-no loss before was.
+"""A network is to put images of the same digit close together. Soon all of its weights are nan, though no loss
+before was.
 """
 
 import numpy as np
@@ -21,7 +21,12 @@ def triplet_loss(model, anchor, same, other):
     return cr.mean(cr.relu(distance(a, model(same)) - distance(a, model(other)) + 1.0))
 
 
-model = cr.models.mlp((64, 48, 8), cr.tanh, key=cr.random.key(1), initializer=cr.nn.glorot_normal)
+first, second = cr.random.split(cr.random.key(1))
+model = cr.nn.Sequential(
+    cr.nn.Linear(64, 48, initializer=cr.nn.glorot_normal, key=first),
+    cr.tanh,
+    cr.nn.Linear(48, 8, bias=False, initializer=cr.nn.glorot_normal, key=second),
+)
 optimizer = cr.optim.adam(2e-3)
 state = optimizer.init(model)
 slope = cr.compile(cr.value_and_grad(triplet_loss))

@@ -1,4 +1,6 @@
-"""A network of 32 hidden units learns no more than one with a single unit: the loss falls to about 1.9 and stays."""
+"""A network of 32 hidden units learns no more than one with a single unit: the loss stays near 2.3 for
+sixteen epochs and ends far from 0.
+"""
 
 import chainrule as cr
 

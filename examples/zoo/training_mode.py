@@ -1,4 +1,6 @@
-"""While it is trained this network is nearly perfect. Asked about the same digits afterwards, it guesses."""
+"""While it is trained this network is nearly perfect. Asked about the same digits afterwards, it misreads
+half of them.
+"""
 
 import numpy as np
 

@@ -24,9 +24,9 @@ model = cr.nn.Sequential(
     cr.nn.Linear(32, 4, initializer=cr.nn.lecun_normal, key=keys[1]),
 )
 step = cr.train.compile_step(model, cr.nn.softmax_cross_entropy, cr.optim.adam(2e-3))
-for number in range(1, 601):
-    value = step(*sequences(64))
-    if number % 100 == 0:
+for number in range(1, 301):
+    value = step(*sequences(32))
+    if number % 50 == 0:
         print(f"step {number}: loss {value.item():.3f}")
 x, y = sequences(500)
 print(f"accuracy on new sequences {(step.model.predict(x).argmax(-1) == y).mean():.1%}")

@@ -31,9 +31,9 @@ class Order(cr.nn.Module):
 
 
 step = cr.train.compile_step(Order(cr.random.key(0)), cr.nn.softmax_cross_entropy, cr.optim.adam(3e-3))
-for number in range(1, 401):
-    value = step(*sequences(64))
-    if number % 80 == 0:
+for number in range(1, 301):
+    value = step(*sequences(32))
+    if number % 60 == 0:
         print(f"step {number}: loss {value.item():.3f}")
 x, y = sequences(500)
 print(f"accuracy {(step.model.predict(x).argmax(1) == y).mean():.1%}")
