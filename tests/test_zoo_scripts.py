@@ -61,7 +61,6 @@ LIMITS = {
     "weights_too_small": 80,
     "wrong_rule": -0.05,
     "zero_over_zero": -0.01,
-    "zero_weights": 80,
 }
 
 

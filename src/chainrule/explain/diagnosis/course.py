@@ -26,6 +26,7 @@ class Course:
         labels: the targets of consecutive batches, as far as they were seen.
         untold: layers that must know that they are trained, and are not told: path and kind.
         stale: buffers that training should have moved and did not, by path.
+        twice: updates before which the same loss was differentiated more than once.
         given: whether the updates are the user's own, so that something can be said about their size.
     """
 
@@ -35,6 +36,7 @@ class Course:
     labels: Sequence[Array] = ()
     untold: Sequence[str] = ()
     stale: Sequence[str] = ()
+    twice: int = 0
     given: bool = True
     _anatomies: dict[Observed, Anatomy] = field(default_factory=dict[Observed, Anatomy])
 

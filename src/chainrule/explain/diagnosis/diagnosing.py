@@ -139,10 +139,10 @@ class _Subject:
 
     def _result(self, model: Any, training: Training, x: Any, y: Any) -> Node:
         if self.takes_model:
-            result = self.loss(model, as_node(x), y)
+            result = self.loss(model, _nodes(x), y)
         else:
             whole = located(model) if isinstance(model, Module) else model
-            result = self.loss(call(whole, as_node(x), training), y)
+            result = self.loss(call(whole, _nodes(x), training), y)
         return mistakes.check_result(
             as_node(result) if not isinstance(result, Node) else result, "diagnose", tracked=False
         )
@@ -154,7 +154,7 @@ class _Subject:
             return []
         if not any(m.trains_differently for m in model.named_modules().values()):
             return []
-        return untold(model, lambda copy: call(copy, as_node(x), Training(self.key)))
+        return untold(model, lambda copy: call(copy, _nodes(x), Training(self.key)))
 
 
 def _course(
@@ -214,6 +214,11 @@ def _require_repeatable(first: Observed, second: Observed) -> None:
         )
 
 
+def _nodes(x: Any) -> Any:
+    """What the model is given: arrays as tensors, nested as they come."""
+    return trees.map_leaves(lambda v: as_node(v) if isinstance(v, (np.ndarray, Node)) else v, x)
+
+
 def _required(function: Callable[..., Any]) -> int:
     """How many arguments a function needs."""
     try:
@@ -267,8 +272,9 @@ def _some(x: Any, y: Any, subject: _Subject) -> tuple[Any, Any]:
 
 
 def _rows(value: Any) -> int:
-    shape = np.shape(value.value if isinstance(value, Node) else value) if not isinstance(value, dict) else ()
-    return shape[0] if shape else 0
+    """How many examples there are; 0 if what is nested in a batch does not agree."""
+    shapes = {np.shape(v.value if isinstance(v, Node) else v)[:1] for v in trees.leaves(value)}
+    return shapes.pop()[0] if len(shapes) == 1 and () not in shapes else 0
 
 
 def _picked(rows: int, count: int) -> Array:
@@ -276,7 +282,7 @@ def _picked(rows: int, count: int) -> Array:
 
 
 def _taken(value: Any, picked: Array) -> Any:
-    return np.asarray(value.value if isinstance(value, Node) else value)[picked]
+    return trees.map_leaves(lambda v: np.asarray(v.value if isinstance(v, Node) else v)[picked], value)
 
 
 @contextmanager

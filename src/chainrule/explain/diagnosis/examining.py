@@ -27,8 +27,12 @@ _DETECTORS: tuple[Detector, ...] = (
     structure.sees_the_answer,
     structure.unreachable_targets,
     goals.uphill_loss,
-    goals.missing_class,
+    structure.copies_its_input,
+    structure.leaked_label,
+    goals.strange_labels,
+    goals.strange_probabilities,
     goals.ignored_examples,
+    goals.deaf_examples,
     goals.averaged_twice,
     goals.sorted_batches,
     updates.gradients_accumulate,
@@ -36,9 +40,12 @@ _DETECTORS: tuple[Detector, ...] = (
     starts.uneven_inputs,
     starts.loud_start,
     starts.quiet_start,
+    starts.loud_embedding,
     units.normalised_noise,
     units.dead_units,
     units.saturated_units,
+    units.shut_gates,
+    units.clamped_features,
     units.never_selected,
     flow.silent_parameters,
     flow.recurrences,
@@ -67,7 +74,16 @@ _EXPLAINS: dict[str, frozenset[str]] = {
         {"times_zero", "zero", "learning_rate_too_low", "stationary_point", "dead_relu"}
     ),
     "symmetric_initialisation": frozenset(
-        {"zero", "times_zero", "never_selected", "learning_rate_too_low", "dead_relu", "flat"}
+        {
+            "zero",
+            "zero_weights",
+            "stationary_point",
+            "times_zero",
+            "never_selected",
+            "learning_rate_too_low",
+            "dead_relu",
+            "flat",
+        }
     ),
     "unnormalised_inputs": frozenset(
         {

@@ -14,10 +14,12 @@ from chainrule.explain.diagnosis.finding import Finding
 from chainrule.explain.diagnosis.observed import Observed, norm
 from chainrule.explain.numbers import count_text, number_text, root_mean_square
 from chainrule.explain.reasons.asking import answer
+from chainrule.explain.reasons.cut import cancelling
 from chainrule.explain.reasons.passes import Passes
 from chainrule.explain.reasons.question import about
 from chainrule.explain.reasons.reason import Reason
 from chainrule.explain.reasons.sizes import verdict_on_size
+from chainrule.explain.reasons.zeros import verdict_on_cancelling
 from chainrule.modes import recording
 from chainrule.node import Node, constant
 from chainrule.primitive import Array
@@ -64,6 +66,12 @@ def not_finite(course: Course) -> Iterator[Finding]:
 def _growth(course: Course, number: int) -> str | None:
     """How the loss has grown before it; None if it has not: then a formula is to blame."""
     first, before = course.first, course.passes[number - 1]
+    if before.update is not None:
+        moved, size = norm(before.update.values()), norm(n.value for n in before.parameters.values())
+        if moved > size > 0:
+            return (
+                f"an update of norm {number_text(moved)} was added to parameters of norm {number_text(size)}"
+            )
     if not np.isfinite(before.loss) or before.loss <= RISING * abs(first.loss):
         return None
     return f"updates took the loss from {number_text(first.loss)} to {number_text(before.loss)}, then it was not finite"
@@ -173,7 +181,12 @@ def faint_layers(course: Course) -> Iterator[Finding]:
     passes = Passes(first.result, weakest.layer.weight)
     if passes.gradient is None:
         return
-    verdict = verdict_on_size(passes, np.ones(weakest.layer.weight.shape, bool), words, True)
+    whole = np.ones(weakest.layer.weight.shape, bool)
+    cancelled = cancelling(passes, whole) if weakest.size < LOST * strong else None
+    if cancelled is not None:
+        verdict = verdict_on_cancelling(cancelled, words)
+    else:
+        verdict = verdict_on_size(passes, whole, words, True)
     by_depth = verdict.kind in ("vanishing_by_depth", "vanishing_recurrence")
     if verdict.kind == "averaged" or (not by_depth and weakest.size > LOST * strong):
         return

@@ -80,12 +80,12 @@ def _towards_targets(anatomy: Anatomy) -> tuple[Node, Array, str] | None:
     return None
 
 
-def missing_class(course: Course) -> Iterator[Finding]:
-    """Labels that start at 1: the scores have one class too many, which never occurs."""
+def strange_labels(course: Course) -> Iterator[Finding]:
+    """Class numbers that are no classes, or that start at 1 so that class 0 never occurs."""
     if not course.finite:
         return
     anatomy = course.anatomies[0]
-    if anatomy.classes is None or anatomy.scores is None or anatomy.scores.ndim < 2:
+    if anatomy.classes is None or anatomy.scores is None or anatomy.scores.ndim != 2:
         return
     known = [a.classes[1].reshape(-1) for a in course.anatomies if a.classes is not None]
     known += [
@@ -94,21 +94,77 @@ def missing_class(course: Course) -> Iterator[Finding]:
     labels = np.concatenate(known)
     classes = anatomy.scores.shape[-1]
     present = np.unique(labels)
-    distinct = len(np.unique(known[0])) if len(known) == 1 else len(present)
-    if not 2 < classes <= 1000 or labels.size < EXPECTED * classes or distinct < 2:
+    if not 2 < classes <= 1000 or len(present) < 2:
         return
-    if present.min() == 0 or len(present) != classes - 1 or present.max() != classes - 1:
+    low, high = int(present[0]), int(present[-1])
+    outside = float(np.mean((labels < 0) | (labels >= classes)))
+    never = (
+        labels.size >= EXPECTED * classes and low == 1 and high == classes - 1 and len(present) == classes - 1
+    )
+    if not outside and not never:
+        return
+    text = (
+        f"labels go from {low} to {high}, and there are {classes} scores, for the classes 0 to {classes - 1}"
+    )
+    if outside:
+        evidence = (
+            f"{share_text(outside)} of {count_text(labels.size)} labels are no class, and pull up no score"
+        )
+    else:
+        evidence = f"class 0 never occurs in {count_text(labels.size)} labels"
+    yield Finding(
+        "shifted_targets" if low == 1 else "wrong_targets",
+        "the targets",
+        text,
+        (evidence,),
+        "count classes from 0 (labels - 1), with one score for each",
+        0.95 if outside else 0.8,
+    )
+
+
+def strange_probabilities(course: Course) -> Iterator[Finding]:
+    """Targets of a cross-entropy that are no probabilities: outside of 0 to 1, or rows that do not add up to 1."""
+    if not course.finite:
+        return
+    anatomy = course.anatomies[0]
+    head = [n for n in anatomy.head if n.op is not None]
+    names = {n.op.name for n in head if n.op is not None}
+    floats = [t for t in anatomy.targets if t.dtype.kind == "f" and t.size > 1]
+    scores = anatomy.scores
+    if len(floats) != 1 or scores is None or floats[0].size != scores.size:
+        return
+    value = np.asarray(floats[0].value, np.float64)
+    joined = [
+        n
+        for n in head
+        if n.op is not None and n.op.name in ("multiply", "scale") and floats[0] in set(n.inputs)
+    ]
+    outside = (value < -1e-6) | (value > 1 + 1e-6)
+    evidence = ""
+    if names & {"softplus", "log_sigmoid"} and joined and outside.mean() > 0.05:
+        evidence = f"{share_text(float(outside.mean()))} of them lie outside of 0 to 1"
+    elif "log_softmax" in names and joined and value.ndim > 1 and value.shape[-1] > 1:
+        several = np.count_nonzero(value, axis=-1) > 1
+        wrong = several & (np.abs(value.sum(axis=-1) - 1) > 1e-2)
+        evidence = (
+            f"{share_text(float(wrong.mean()))} of their rows do not add up to 1"
+            if wrong.mean() > 0.05
+            else ""
+        )
+    if not evidence:
         return
     yield Finding(
-        "shifted_targets",
+        "wrong_targets",
         "the targets",
-        f"labels go from {int(present.min())} to {int(present.max())}, and class 0 of {classes} never occurs in "
-        f"{count_text(labels.size)} labels",
+        "a cross-entropy takes probabilities as targets, and these are none: "
+        f"{number_text(float(value.min()))} to {number_text(float(value.max()))}",
         (
-            f"of {classes} classes about {number_text(labels.size / classes, 3)} examples each would be expected",
+            evidence,
+            "its minimum then lies at infinite scores, or at equal ones, and not at right predictions",
         ),
-        "count classes from 0 (labels - 1), with one score for each",
-        0.8,
+        "give probabilities, 0 and 1 for what is known: labels one-hot, signs as (y + 1) / 2, per cent divided by 100",
+        0.9,
+        source=joined[0].source,
     )
 
 
@@ -153,6 +209,37 @@ def ignored_examples(course: Course) -> Iterator[Finding]:
             source=cut.source,
         )
         return
+
+
+def deaf_examples(course: Course) -> Iterator[Finding]:
+    """Examples whose loss is high and does not depend on their scores, since a target of 0 takes the scores away."""
+    if not course.finite:
+        return
+    anatomy = course.anatomies[0]
+    scores, node = anatomy.scores, anatomy.examples
+    delta = None if scores is None else anatomy.observed.deltas.get(scores)
+    floats = [
+        t for t in anatomy.targets if t.dtype.kind == "f" and scores is not None and t.size == scores.size
+    ]
+    if scores is None or node is None or delta is None or len(floats) != 1 or node.size != anatomy.batch:
+        return
+    losses = np.asarray(node.value, np.float64).reshape(-1)
+    silent = np.logical_not(delta.reshape(len(losses), -1).any(axis=1))
+    zero = np.logical_not(np.asarray(floats[0].value).reshape(len(losses), -1).any(axis=1))
+    lost = silent & zero & (losses > 0)
+    if lost.mean() < 0.1 or not (silent[zero]).all() or np.ptp(losses[lost]) > 1e-6 * losses[lost].max():
+        return
+    yield Finding(
+        "wrong_targets",
+        "the targets",
+        f"{share_text(float(lost.mean()))} of the examples have the target 0, with which the loss multiplies "
+        "their scores: "
+        "nothing can be learned from them",
+        (f"their loss is {number_text(float(losses[lost][0]))} whatever the network says",),
+        "such a loss takes the signs −1 and 1 as targets: 2 * y - 1",
+        0.9,
+        source=node.source,
+    )
 
 
 def _errors(anatomy: Anatomy) -> Iterator[tuple[Node, Array]]:
@@ -246,11 +333,46 @@ def summed(anatomy: Anatomy, confidence: float, proof: str = "") -> Finding | No
 
 
 def sorted_batches(course: Course) -> Iterator[Finding]:
-    """Batches whose labels are much more alike than batches of shuffled examples would be."""
-    batches = [np.asarray(b).reshape(-1) for b in course.labels if np.asarray(b).dtype.kind in "ib"]
-    batches = [b for b in batches if b.size >= 4]
+    """Batches whose targets are much more alike than those of shuffled examples would be."""
+    batches = [b for b in map(np.asarray, course.labels) if b.size >= 4]
     if len(batches) < 3:
         return
+    if all(b.dtype.kind in "ib" for b in batches):
+        yield from _sorted_classes([b.reshape(-1) for b in batches])
+    elif all(b.dtype.kind == "f" and b.size == len(b) for b in batches):
+        yield from _sorted_numbers([b.reshape(-1).astype(np.float64) for b in batches])
+
+
+def _sorted_numbers(batches: Sequence[Array]) -> Iterator[Finding]:
+    whole = np.concatenate(batches)
+    within, total = float(np.mean([b.var() for b in batches])), float(whole.var())
+    size = float(np.mean([b.size for b in batches]))
+    freedom = len(batches) - 1
+    # the between-batch sum of squares over the variance is chi-square with that freedom if examples are shuffled
+    statistic = sum(b.size * (b.mean() - whole.mean()) ** 2 for b in batches) / max(total, 1e-300)
+    beyond = (statistic - freedom) / float(np.sqrt(2 * freedom))
+    if beyond < SORTED or within > 0.3 * total:
+        return
+    yield _in_order(
+        f"the targets within a batch vary by {share_text(within / total)} of what all of them do",
+        f"the means of {counted(len(batches), 'batche')} of about {number_text(size, 3)} differ by "
+        f"{number_text(beyond, 3)} "
+        "standard deviations more than chance allows",
+    )
+
+
+def _in_order(text: str, evidence: str) -> Finding:
+    return Finding(
+        "sorted_batches",
+        "the order of the examples",
+        text,
+        (evidence, "gradients of consecutive batches pull to one after the other, and forget the one before"),
+        "shuffle the examples before each epoch, as cr.data.Batches and cr.train.fit do",
+        0.95,
+    )
+
+
+def _sorted_classes(batches: Sequence[Array]) -> Iterator[Finding]:
     whole = np.concatenate(batches)
     names, index = np.unique(whole, return_inverse=True)
     if not 2 <= len(names) <= 1000:
@@ -260,19 +382,13 @@ def sorted_batches(course: Course) -> Iterator[Finding]:
     expected = float(np.mean([_distinct(index, len(names), b.size) for b in batches]))
     if beyond < SORTED or within > 0.7 * expected:
         return
-    yield Finding(
-        "sorted_batches",
-        "the order of the examples",
-        f"a batch has {number_text(within, 3)} classes on average, {number_text(expected, 3)} would be expected of "
-        f"shuffled examples",
-        (
-            f"the labels of {counted(len(batches), 'batche')} differ by {number_text(beyond, 3)} standard "
-            "deviations more "
-            "than chance allows",
-            "gradients of consecutive batches pull to one class after the other, and forget the one before",
-        ),
-        "shuffle the examples before each epoch, as cr.data.Batches and cr.train.fit do",
-        0.95,
+    yield _in_order(
+        f"a batch has {number_text(within, 3)} classes on average, {number_text(expected, 3)} would be expected "
+        "of shuffled "
+        "examples",
+        f"the labels of {counted(len(batches), 'batche')} differ by {number_text(beyond, 3)} standard "
+        "deviations more than "
+        "chance allows",
     )
 
 

@@ -51,7 +51,9 @@ class _Group:
         self.buffers: dict[str, Array] = {}
         self.stale: list[str] = []
         self.updated = False
-        self.number = 0
+        self.number = self.twice = 0
+        self.results: set[Node] = set()
+        self.repeated = False
 
     @property
     def seen(self) -> list[Observed]:
@@ -69,6 +71,7 @@ class _Group:
             self.labels,
             self.untold,
             self.stale if len(self.losses) > 2 else (),
+            self.twice,
             given=given or self.optimizer is not None,
         )
 
@@ -94,6 +97,8 @@ class _Watch:
         finite = all(np.isfinite(a).all() for a in (np.asarray(result.value), *arrays) if a is not None)
         observed = Observed(result, parameters, finite=bool(finite))
         told = dict(zip(wrt, arrays, strict=True))
+        group.repeated = group.repeated or result in group.results
+        group.results.add(result)
         observed.own = {path: g for path, n in parameters.items() if (g := told.get(n)) is not None}
         self._note_update(group, observed)
         self._keep(group, observed, models)
@@ -118,6 +123,9 @@ class _Watch:
             elif before.own and observed.own:
                 observed.own = {path: g + before.own.get(path, 0) for path, g in observed.own.items()}
             return
+        group.twice += group.repeated
+        group.repeated = False
+        group.results = {observed.result}
         before.after = {path: np.asarray(node.value) for path, node in observed.parameters.items()}
 
     def _keep(self, group: _Group, observed: Observed, models: Sequence[Module]) -> None:
@@ -127,9 +135,12 @@ class _Watch:
         if number in _IN_FULL:
             group.passes.append(observed)
         group.newest, group.updated = observed, False
-        labels = Anatomy(observed).classes
-        if labels is not None:
-            group.labels.append(labels[1])
+        anatomy = Anatomy(observed)
+        rows = [np.asarray(t.value) for t in anatomy.targets if t.size == t.shape[0] == anatomy.batch]
+        if anatomy.classes is not None:
+            group.labels.append(anatomy.classes[1])
+        elif len(rows) == 1:
+            group.labels.append(rows[0])
         for model in models:
             if _is_of(model, observed):
                 self._look_at(group, model, observed)

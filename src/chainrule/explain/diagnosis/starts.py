@@ -15,8 +15,8 @@ from chainrule.explain.numbers import count_text, number_text, root_mean_square,
 from chainrule.node import Node
 from chainrule.primitive import Array
 
-FAINT = 0.2
-"""A layer that leaves less than this part of what it gets."""
+FAINT = 0.85
+"""A layer that makes what it gets smaller: with weights by the number of inputs it would be 1 or more."""
 HUSHED = 0.02
 """Scores so small that all classes are alike."""
 ALIKE = 1e-6
@@ -54,7 +54,7 @@ def symmetric_units(course: Course) -> Iterator[Finding]:
         evidence.append("the same holds for " + ", ".join(other.path for other in found[1:6]))
     nothing = not value.any()
     yield Finding(
-        "zero_weights" if nothing else "symmetric_initialisation",
+        "symmetric_initialisation",
         layer.name,
         f"all {layer.weight.shape[-1]} units of {layer.name} have the same weights{', 0,' if nothing else ''} "
         "and the same "
@@ -148,50 +148,85 @@ def _usual(layer: Layer) -> float:
 
 
 def quiet_start(course: Course) -> Iterator[Finding]:
-    """Several layers whose weights are so small that nothing of the input is left in the scores."""
+    """Layers whose weights are so small that nothing of the input is left in the scores."""
     if not course.anatomies or course.finite[0] is not course.first:
         return
-    anatomy = course.anatomies[0]
+    anatomy, scores = course.anatomies[0], course.anatomies[0].scores
     faint = [
-        (layer, _gain(layer))
+        (layer, gain)
         for layer in anatomy.layers
-        if layer.weight.ndim > 1 and not _is_normed_next(anatomy, layer)
+        if layer.weight.ndim > 1 and layer.data.dtype.kind == "f" and not _is_normed_next(anatomy, layer)
+        if 0 < (gain := _gain(layer)) < FAINT
     ]
-    faint = [(layer, gain) for layer, gain in faint if 0 < gain < FAINT and layer.data.dtype.kind == "f"]
-    scores, last = anatomy.scores, course.early[-1]
-    if len(faint) < 2 or scores is None or anatomy.floor is None or last.scores is None:
+    last = course.early[-1].scores
+    if len(faint) < 2 or scores is None or last is None or anatomy.floor is None:
         return
-    if any(_spread(s) > HUSHED for s in (scores, last.scores)):
+    inside = [gain for layer, gain in faint if layer is not anatomy.layers[-1]]
+    if max(_spread(scores), _spread(last)) > HUSHED or math.prod(inside) > HUSHED:
         return
-    product = math.prod(gain for _, gain in faint)
-    if product > FAINT**3:
-        return
-    layer = min(faint, key=lambda f: f[1])[0]
+    steepest = min(math.log(gain) for _, gain in faint)
+    deep = len(faint) > 3 and steepest > 0.5 * sum(math.log(gain) for _, gain in faint)
+    yield _hushed(anatomy, scores, faint, deep)
+
+
+def _hushed(anatomy: Anatomy, scores: Node, faint: list[tuple[Layer, float]], deep: bool) -> Finding:
+    layer, gain = min(faint, key=lambda f: f[1])
+    product = math.prod(g for _, g in faint)
     values: dict[Node, Array] = {}
     for other, _ in faint:
         value = np.asarray(other.weight.value)
-        values[other.weight] = value * value.dtype.type(_usual(other) / root_mean_square(value))
+        values[other.weight] = value * value.dtype.type(
+            _usual(other) * math.sqrt(2) / root_mean_square(value)
+        )
     spread = anatomy.observed.again(values).get(scores)
-    yield Finding(
-        "weights_too_small",
-        layer.path,
-        f"{len(faint)} layers together make what passes {number_text(product, 3)} times as large: a typical score is "
-        f"{number_text(root_mean_square(scores.value))}, whatever the input",
+    each = f"each, {number_text(gain, 3)} at the least" if deep else f"{number_text(product, 3)} in all"
+    return Finding(
+        "vanishing_by_depth" if deep else "weights_too_small",
+        f"{faint[0][0].name} to {faint[-1][0].name}" if deep else layer.path,
+        f"{len(faint)} layers make what passes smaller, {each}: scores of different examples differ by "
+        f"{number_text(_spread(scores))}",
         (
             f"a typical weight of {layer.path} is {number_text(root_mean_square(layer.weight.value))}; for its "
             "number of "
-            f"inputs {number_text(_usual(layer))} would be usual",
+            f"inputs cr.nn.he_normal would draw {number_text(_usual(layer) * math.sqrt(2))}",
             "the gradient of each layer has the others as factors: all are tiny, and the loss stays at "
             f"{number_text(anatomy.observed.loss)}, that of equal scores",
         ),
-        "draw weights by their number of inputs: cr.nn.he_normal, cr.nn.glorot_uniform; only the last layer "
-        "may start small",
+        "draw weights by their number of inputs: cr.nn.he_normal, cr.nn.glorot_uniform; only the last layer may start "
+        "small",
         0.93,
         ""
         if spread is None
         else f"with weights of that size a typical score is {number_text(root_mean_square(spread))}",
         layer.product.source,
     )
+
+
+def loud_embedding(course: Course) -> Iterator[Finding]:
+    """Embeddings so large that whatever reads them saturates."""
+    if not course.early or course.began_solved:
+        return
+    anatomy = course.early[0]
+    for layer in anatomy.layers:
+        if layer.product.op is None or layer.product.op.name != "getitem" or _is_normed_next(anatomy, layer):
+            continue
+        size = root_mean_square(layer.z.value)
+        if size < LOUD:
+            continue
+        small = np.asarray(layer.weight.value) / layer.weight.dtype.type(size)
+        yield Finding(
+            "weights_too_large",
+            layer.path,
+            f"a typical embedding of {layer.name} is {number_text(size)}: the layers that read it are made for "
+            "a size of 1",
+            (f"the loss is {number_text(anatomy.observed.loss)}",),
+            "draw embeddings with a deviation of 1 or less",
+            0.88,
+            "with embeddings of a size of 1 the loss is "
+            f"{number_text(anatomy.observed.loss_with({layer.weight: small}))}",
+            layer.product.source,
+        )
+        return
 
 
 def _spread(scores: Node) -> float:
@@ -227,8 +262,7 @@ def _exploding(anatomy: Anatomy, growing: list[tuple[Layer, float]], seen: str) 
     values: dict[Node, Array] = {}
     for layer, _ in growing:
         value = np.asarray(layer.weight.value)
-        scale = _usual(layer) * math.sqrt(2) / max(root_mean_square(value), 1e-30)
-        values[layer.weight] = value * value.dtype.type(scale)
+        values[layer.weight] = value * value.dtype.type(1 / _gain(layer))
     layer = growing[0][0]
     return Finding(
         "exploding_recurrence" if again else "exploding_by_depth",
@@ -241,9 +275,9 @@ def _exploding(anatomy: Anatomy, growing: list[tuple[Layer, float]], seen: str) 
             f"the gradient of {layer.path} is {number_text(_gradient_size(observed, layer))} in a typical element",
         ),
         "initialise so that layers keep the size of what passes: cr.nn.he_normal before relu, cr.nn.glorot_uniform "
-        "before tanh; add residual connections or a norm layer",
+        "before tanh; put norm layers between, and start residual branches small",
         0.95,
-        f"with weights of that size the loss is {number_text(observed.loss_with(values))}",
+        f"with each of these weights made smaller by that factor the loss is {number_text(observed.loss_with(values))}",
         layer.product.source,
     )
 

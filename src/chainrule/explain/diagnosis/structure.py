@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -29,7 +29,7 @@ _PASSING = {
 }
 _AFFINE = {"reshape", "astype", "identity", "permute_dims", "add", "subtract", "flip", "concat", "sum_pool2d"}
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "softmax": (0.0, 1.0), "relu": (0.0, math.inf)}
-_MIXING = {"softmax", "log_softmax", "logsumexp", "cumulative_sum", "cumulative_prod", "sort"}
+_MIXING = {"softmax", "log_softmax", "logsumexp", "cumulative_sum", "cumulative_prod", "sort", "reshape"}
 _STATISTICS = {"mean", "var", "std", "sum"}
 
 
@@ -132,8 +132,10 @@ def no_nonlinearity(course: Course) -> Iterator[Finding]:
             or layer.weight.ndim < 2
         ):
             continue
+        if len(anatomy.observed.users.get(layer.data, [])) > 1:
+            continue
         before = _affine_source(anatomy, layer.data, by_z)
-        if before is not None and _wastes(before, layer):
+        if before is not None and before.path != layer.path and _wastes(before, layer):
             pairs.append((before, layer))
     if not pairs:
         return
@@ -239,6 +241,7 @@ def mixed_samples(course: Course) -> Iterator[Finding]:
         return
     value[0] = value[other]
     moved: dict[Node, Array] = {x: value}
+    culprits: dict[Node, Node] = {}
     for node in observed.behind([x]):
         reached = [y for y in node.inputs if y in moved]
         if not reached or node.index > last.index or node.op is None or _is_statistic(node, n):
@@ -248,11 +251,11 @@ def mixed_samples(course: Course) -> Iterator[Finding]:
         if not changed.any():
             continue
         moved[node] = new
-        if _is_confined(changed, n):
-            continue
-        if _may_not_mix(anatomy, node, reached):
-            yield _mixed(anatomy, node, changed)
-        return  # else mixed by a product with data, such as a graph's edges or attention: it may be meant so
+        if not _is_confined(changed, n):
+            culprits[node] = next((culprits[y] for y in reached if y in culprits), node)
+    culprit = culprits.get(last)
+    if culprit is not None and _may_not_mix(anatomy, culprit, moved, x):
+        yield _mixed(anatomy, culprit, moved[culprit] != np.asarray(culprit.value))
 
 
 def _is_statistic(node: Node, n: int) -> bool:
@@ -287,23 +290,27 @@ def _is_confined(changed: Array, n: int) -> bool:
     return False
 
 
-def _may_not_mix(anatomy: Anatomy, node: Node, reached: list[Node]) -> bool:
-    """Whether nobody means a node to work along the batch: what is elementwise in examples, or their product with a
-    weight."""
+def _may_not_mix(anatomy: Anatomy, node: Node, moved: Mapping[Node, Array], x: Node) -> bool:
+    """Whether nobody means a node to work along the batch.
+
+    So it is with what is elementwise in examples or only moves elements, with products with a weight, and with
+    attention where each example has tokens of its own. Products with data, such as a graph's edges, are meant so.
+    """
     assert node.op is not None
     if node.op.name in _MIXING:
         return True
-    return (
-        node.op.name in ("matmul", "einsum")
-        and len(reached) == 1
-        and any(y in anatomy.pure for y in node.inputs)
-    )
+    reached = [y for y in node.inputs if y in moved]
+    if node.op.name not in ("matmul", "einsum"):
+        return False
+    weighed = len(reached) == 1 and any(y in anatomy.pure for y in node.inputs)
+    return weighed or (x.ndim > 2 and len(reached) == 2 and all(y.tracked for y in reached))
 
 
 def _mixed(anatomy: Anatomy, node: Node, changed: Array) -> Finding:
     assert node.op is not None
     product = node.op.name in ("matmul", "einsum")
     how = "adds up elements of different examples" if product else "works along the batch"
+    how = "puts elements of different examples into one row" if node.op.name == "reshape" else how
     return Finding(
         "samples_mixed",
         anatomy.place(node),
@@ -323,25 +330,12 @@ def sees_the_answer(course: Course) -> Iterator[Finding]:
     if not course.finite:
         return
     anatomy = course.anatomies[0]
-    observed, scores = anatomy.observed, anatomy.scores
     pair = _shifted(anatomy)
-    if pair is None or scores is None:
+    if pair is None:
         return
     x, time = pair
-    value = np.array(x.value)
-    middle = time // 2
-    later = value[:, middle:]
-    value[:, middle:] = np.roll(later, 1, axis=0) if later.shape[0] > 1 else later[:, ::-1]
-    if np.array_equal(value, np.asarray(x.value)):
-        return
-    new = observed.again({x: value}).get(scores)
-    if new is None:
-        return
-    old = np.asarray(scores.value)
-    if old.shape[:2] != (len(value), time):
-        old, new = old.reshape(len(value), time, -1), new.reshape(len(value), time, -1)
-    moved = np.abs(new[:, :middle] - old[:, :middle]).max(initial=0.0)
-    if moved <= 1e-6 * max(1e-30, float(np.abs(old).max())):
+    moved = _earlier_scores_move(anatomy, x)
+    if not moved:
         return
     yield Finding(
         "sees_the_answer",
@@ -350,13 +344,96 @@ def sees_the_answer(course: Course) -> Iterator[Finding]:
         "answer is read, "
         "not predicted",
         (
-            f"with other inputs from step {middle} on, scores before it move by up to {number_text(float(moved))}",
+            f"with other inputs from step {time // 2} on, scores before it move by up to {number_text(moved)}",
             "training will look far better than the network is",
         ),
         "mask what is later: cr.nn.MultiHeadAttention(..., causal=True), or a recurrence in one direction",
         0.97,
         source=anatomy.layers[-1].product.source,
     )
+
+
+def copies_its_input(course: Course) -> Iterator[Finding]:
+    """A network in one direction whose targets are its inputs of the same step: it learns to copy."""
+    if not course.finite:
+        return
+    anatomy = course.anatomies[0]
+    scores = anatomy.scores
+    for x in anatomy.inputs:
+        value = np.asarray(x.value)
+        if scores is None or x.dtype.kind != "i" or value.ndim != 2 or value.shape[1] < 4:
+            continue
+        same = [t for t in anatomy.targets if t.size == x.size and t.dtype.kind == "i"]
+        if not any(np.array_equal(np.asarray(t.value).reshape(-1), value.reshape(-1)) for t in same):
+            continue
+        moved = _earlier_scores_move(anatomy, x)
+        if moved is None or moved > 0:
+            continue
+        yield Finding(
+            "shifted_targets",
+            "the targets",
+            "the targets are the inputs of the same step, and the network looks only back: it learns to copy "
+            "what it is "
+            "given",
+            (f"all {value.size:,} tokens are equal", "scores of a step do not depend on later inputs"),
+            "move the targets by one step: inputs ids[:, :-1], targets ids[:, 1:]",
+            0.85,
+        )
+        return
+
+
+def _earlier_scores_move(anatomy: Anatomy, x: Node) -> float | None:
+    """By how much scores of the first half of the steps move when the inputs of the second half do."""
+    scores = anatomy.scores
+    value = np.array(x.value)
+    steps = value.shape[1]
+    middle = steps // 2
+    later = value[:, middle:]
+    value[:, middle:] = np.roll(later, 1, axis=0) if len(later) > 1 else later[:, ::-1]
+    if scores is None or np.array_equal(value, np.asarray(x.value)):
+        return None
+    new = anatomy.observed.again({x: value}).get(scores)
+    old = np.asarray(scores.value)
+    if new is None or old.size % (len(value) * steps):
+        return None
+    old, new = (v.reshape(len(value), steps, -1)[:, :middle] for v in (old, new))
+    moved = float(np.abs(new - old).max(initial=0.0))
+    return moved if moved > 1e-6 * max(1e-30, float(np.abs(old).max())) else 0.0
+
+
+def leaked_label(course: Course) -> Iterator[Finding]:
+    """A feature that is one number for each class: the answer stands among the inputs."""
+    if not course.finite:
+        return
+    anatomy = course.anatomies[0]
+    if anatomy.classes is None:
+        return
+    labels = anatomy.classes[1].reshape(-1)
+    names = np.unique(labels)
+    for x in anatomy.inputs:
+        value = np.asarray(x.value)
+        if (
+            value.ndim != 2
+            or value.dtype.kind != "f"
+            or len(value) != labels.size
+            or labels.size < 16 * len(names)
+        ):
+            continue
+        rows = [value[labels == name] for name in names]
+        still = np.logical_and.reduce([np.ptp(r, axis=0) == 0 for r in rows])
+        for feature in np.flatnonzero(still):
+            pairs = list(zip(names.tolist(), rows, strict=True))[:4]
+            if len(names) > 1 and len({float(r[0, feature]) for r in rows}) == len(names):
+                yield Finding(
+                    "sees_the_answer",
+                    f"feature {int(feature)} of the input",
+                    f"feature {int(feature)} is one number for each class, in all {labels.size} examples: it is "
+                    "the label",
+                    (", ".join(f"class {c}: {number_text(float(r[0, feature]))}" for c, r in pairs),),
+                    "leave this feature out: what will be predicted is not known when it is",
+                    0.9,
+                )
+                return
 
 
 def _shifted(anatomy: Anatomy) -> tuple[Node, int] | None:

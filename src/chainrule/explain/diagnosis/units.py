@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.explain.diagnosis.anatomy import SQUASHING, Anatomy, Layer
 from chainrule.explain.diagnosis.course import Course
 from chainrule.explain.diagnosis.finding import Finding
+from chainrule.explain.diagnosis.updates import steps_too_long
 from chainrule.explain.numbers import count_text, counted, number_text, root_mean_square, share_text
 from chainrule.explain.reasons.passes import again
 from chainrule.node import Node
@@ -21,6 +22,12 @@ CHANCE = 1e-4
 """Probability below which as many dead units are no chance of random weights."""
 FLAT = 0.01
 """A local derivative below this part of the largest one is flat."""
+FAR_OUT = 6.0
+"""From here on sigmoid has less than a hundredth of its largest derivative."""
+SHUT = 0.2
+"""Share of the features that are far out everywhere."""
+CLAMPED = 0.9
+"""Share of the features that are clipped, and not by chance."""
 NOISE = 1e-10
 """A variance below this part of the mean square is what rounding leaves of a constant."""
 
@@ -43,6 +50,13 @@ def dead_units(course: Course) -> Iterator[Finding]:
         layer = anatomy.layer_before(node)
         expected = 0.0 if layer is None else _dead_by_chance(anatomy, layer, node)
         if _tail(count, units, max(expected, 0.01)) < CHANCE and count > 2 * expected * units:
+            off = _off(node)
+            if (
+                off is not None
+                and off.sum() < MOST * units
+                and next(steps_too_long(course), None) is not None
+            ):
+                return  # steps that are too long killed them, which is said there
             yield _dead(course, node, layer, dead, expected)
             return  # what lies behind a dead layer is its consequence
 
@@ -252,7 +266,9 @@ def normalised_noise(course: Course) -> Iterator[Finding]:
         size = np.mean(np.square(np.asarray(x.value, np.float64)), axis=tuple(range(x.ndim - 1)))
         constant = np.asarray(node.value, np.float64).reshape(-1) <= NOISE * size
         single = int(np.prod(x.shape[:-1])) == 1
-        if not single and (constant.mean() < MOST or not size.any()):
+        variance = np.asarray(node.value, np.float64).reshape(-1)
+        amplified = constant & (variance > _epsilon(anatomy, node) / 100) & (variance > 0)
+        if not single and not amplified.any() and (constant.mean() < MOST or not size.any()):
             continue
         rows = int(np.prod(x.shape[:-1]))
         what = "a batch of one example" if single else f"{count_text(rows)} rows that are all alike"
@@ -274,6 +290,101 @@ def normalised_noise(course: Course) -> Iterator[Finding]:
             source=node.source,
         )
         return
+
+
+def _epsilon(anatomy: Anatomy, node: Node) -> float:
+    """What is added to a variance before its root is taken."""
+    added = [
+        float(np.asarray(x.value).reshape(()))
+        for user in anatomy.observed.users.get(node, [])
+        if user.op is not None and user.op.name == "add"
+        for x in user.inputs
+        if x.size == 1 and not x.tracked
+    ]
+    return max(added, default=0.0)
+
+
+def shut_gates(course: Course) -> Iterator[Finding]:
+    """What goes into a recurrence lies far out on the flat ends of its gates, at every step of every example."""
+    if not course.early or course.began_solved:
+        return
+    for anatomy in course.early[:1]:
+        for layer in anatomy.layers:
+            node = layer.product
+            if node.op is None or node.op.name != "scan":
+                continue
+            steps = int(node.params.get("length", 0))
+            for x in node.inputs:
+                if x not in anatomy.fed or not x.tracked or x.ndim < 2 or x.shape[0] != steps:
+                    continue
+                z = np.abs(np.asarray(x.value, np.float64).reshape(-1, x.shape[-1]))
+                far = float(np.mean(z.min(axis=0) > FAR_OUT)) + float(np.mean(z > 2 * FAR_OUT) > MOST)
+                if far < SHUT:
+                    continue
+                yield Finding(
+                    "saturated",
+                    layer.name,
+                    f"what goes into the steps of {layer.name} is "
+                    f"{number_text(float(np.median(z.max(axis=0))))} and more: "
+                    f"sigmoid and tanh are flat from about {number_text(FAR_OUT)} on",
+                    (
+                        f"{share_text(float(np.mean(z.min(axis=0) > FAR_OUT)))} of its features are beyond that "
+                        "at every "
+                        "step of every example",
+                        f"a typical element is {number_text(root_mean_square(x.value))}; about 1 would be usual",
+                    ),
+                    "start gate biases at 0, a forget gate's at 1; normalise what goes in; draw weights with "
+                    "cr.nn.glorot_uniform",
+                    0.88,
+                    source=node.source,
+                )
+                return
+
+
+def clamped_features(course: Course) -> Iterator[Finding]:
+    """Features inside of the network that are clipped nearly everywhere, so that no gradient gets through."""
+    if not course.early:
+        return
+    anatomy = course.early[0]
+    head = set(anatomy.head)
+    for node in anatomy.activations({"clip", "minimum", "maximum"}):
+        before = [x for x in node.inputs if x.tracked and x.ndim > 1]
+        if node in head or len(before) != 1 or node.op is None:
+            continue
+        start, delta = _unclipped(before[0]), anatomy.observed.deltas.get(node)
+        lost = anatomy.observed.deltas.get(start)
+        if lost is None or delta is None or (node.op.name == "maximum" and _floor_of(node) == 0):
+            continue
+        share, alive = float(np.mean(lost == 0)), float(np.mean(delta != 0))
+        if share < CLAMPED or alive < MOST:
+            continue
+        z = np.asarray(start.value)
+        yield Finding(
+            "clipped",
+            anatomy.place(node),
+            f"{share_text(share)} of the features behind {anatomy.place(start)} are clipped by {node.op.name}: what is "
+            "before gets no gradient from them",
+            (
+                f"they go from {number_text(float(z.min()))} to {number_text(float(z.max()))}, and what is left "
+                "of them from "
+                f"{number_text(float(np.min(node.value)))} to {number_text(float(np.max(node.value)))}",
+                f"the gradient behind the clipping is not 0 in {share_text(alive)} of its elements",
+            ),
+            "widen the limits, or use a smooth activation such as cr.tanh",
+            0.9,
+            source=node.source,
+        )
+        return
+
+
+def _unclipped(node: Node) -> Node:
+    """What a chain of clippings begins with."""
+    while node.op is not None and node.op.name in ("clip", "minimum", "maximum"):
+        before = [x for x in node.inputs if x.tracked and x.ndim > 1]
+        if len(before) != 1:
+            break
+        node = before[0]
+    return node
 
 
 def never_selected(course: Course) -> Iterator[Finding]:

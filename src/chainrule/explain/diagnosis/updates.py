@@ -19,6 +19,8 @@ from chainrule.primitive import Array
 
 RISE = 0.02
 """A rise of the loss below this part of it is noise of an otherwise good step."""
+LEAP = 1.5
+"""A first update that makes the loss this many times larger is too long."""
 MANY = 100
 """Steps of the same kind that are looked ahead to call a step too short."""
 STRAIGHT = 0.8
@@ -41,8 +43,13 @@ def steps_too_long(course: Course) -> Iterator[Finding]:
     tried = [(p, p.loss_along(_of(p), 1.0)) for p in moved]
     rising = [(p, one) for p, one in tried if not one <= p.loss + RISE * abs(p.loss)]
     falls = [(p, one, part, less) for p, one in rising for part, less in [_falling(p)] if part]
-    learns = course.losses and _end(course) < 0.8 * course.losses[0]
-    if len(rising) < 0.5 * len(moved) or len(falls) < 0.5 * len(rising) or learns:
+    end, start = _end(course), course.losses[0]
+    often = len(rising) >= 0.5 * len(moved) and end >= 0.8 * start
+    # one leap is enough if nothing was learned after it: units that it killed stay dead
+    leapt = (
+        bool(rising) and rising[0][0] is moved[0] and rising[0][1] > LEAP * abs(start) and end >= 0.95 * start
+    )
+    if not (often or leapt) or len(falls) < 0.5 * len(rising):
         return
     observed, one, part, less = falls[0]
     n = course.anatomy(observed).batch
@@ -346,6 +353,20 @@ def _penalty(course: Course, observed: Observed) -> Iterator[Finding]:
 
 def gradients_accumulate(course: Course) -> Iterator[Finding]:
     """Updates made of the sum of all gradients so far instead of the newest."""
+    if course.twice > 0.5 * max(1, len(course.losses) - 1) and len(course.losses) > 2:
+        yield Finding(
+            "gradients_accumulate",
+            "the update",
+            f"backward was called more than once on the same loss before {course.twice} of {len(course.losses)} "
+            "updates: "
+            "its gradients add up in .grad",
+            (
+                "each further call adds the same gradient again, and whatever else was differentiated in between",
+            ),
+            "call backward once for each update, and begin with x.grad = None",
+            0.9,
+        )
+        return
     known = [p for p in course.passes if p.own and (p.used is not None or p.update is not None)][:6]
     if len(known) < 4 or known[0] is not course.passes[0]:
         return

@@ -17,7 +17,7 @@ from chainrule.explain.reasons.poles import verdict_on
 from chainrule.explain.reasons.question import Question, questions
 from chainrule.explain.reasons.reason import Proof, Reason
 from chainrule.explain.reasons.sizes import unremarkable, verdict_on_size
-from chainrule.explain.reasons.verdict import Change, Verdict, together
+from chainrule.explain.reasons.verdict import Change, Verdict, merged, together
 from chainrule.explain.reasons.zeros import verdict_on_cancelling, verdict_on_cut
 from chainrule.node import Node
 from chainrule.primitive import Array
@@ -166,14 +166,11 @@ def _not_finite(question: Question, passes: Passes, symptom: str, others: Sequen
             break
         verdict = verdict_on(replace(origin, node=old[origin.node]), question.words)
         found.append(verdict)
-        if (
-            verdict.change is None
-            or not verdict.change.values
-            or values.keys() >= verdict.change.values.keys()
-        ):
+        changed = merged(values, verdict.change.values) if verdict.change else values
+        if all(node in values and np.array_equal(values[node], changed[node]) for node in changed):
             break
-        values |= verdict.change.values
-    return _best(question, symptom, seen, found, passes.gradient, others)
+        values = changed
+    return _best(question, symptom, seen, found, passes.gradient, others, origin=True)
 
 
 def _zero(question: Question, passes: Passes, others: Sequence[float]) -> Reason:
@@ -195,10 +192,12 @@ def _best(
     found: Sequence[Verdict],
     before: Array | None,
     others: Sequence[float],
+    origin: bool = False,
 ) -> Reason:
     """The cause that cures the gradient when it alone is put right; else all of them together.
 
-    One that could be tested and cures nothing is not shown.
+    One that could be tested and cures nothing is not shown, unless it is the ``origin`` of what is not finite: that
+    it is the first is a fact, whatever comes behind it.
     """
     proofs = [_proof(question, before, v.change, others) for v in found]
     best = next((i for i, p in enumerate(proofs) if p and p.cured), None)
@@ -208,6 +207,8 @@ def _best(
         best = next((i for i, p in enumerate(proofs) if p is None), 0)
         if joint and joint.cured:
             proofs = [joint] * len(found)
+        elif origin:
+            best, proofs = 0, [None] * len(found)
         elif proofs[best] is not None:
             return _reason(question, symptom, seen, None, tuple(v.text for v in found))
     rest = tuple(v.text for i, v in enumerate(found) if i != best)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from chainrule.explain.reasons.passes import Edge
 from chainrule.node import Node
 from chainrule.primitive import Array
@@ -33,10 +35,20 @@ def together(changes: Sequence[Change]) -> Change:
     for c in changes:
         whole = Change(
             whole.text,
-            {**whole.values, **c.values},
+            merged(whole.values, c.values),
             {**whole.factors, **c.factors},
             {**whole.gains, **c.gains},
         )
+    return whole
+
+
+def merged(values: Mapping[Node, Array], more: Mapping[Node, Array]) -> dict[Node, Array]:
+    """Changed values of nodes, and more of them; of a node in both the elements that either changes."""
+    whole = dict(values)
+    for node, value in more.items():
+        own = np.asarray(node.value)
+        kept = whole.get(node, own)
+        whole[node] = np.where((kept == own) | (np.isnan(kept) & np.isnan(own)), value, kept)
     return whole
 
 
