@@ -443,3 +443,38 @@ def test_small_arrays_are_written_out_with_their_own_brackets():
 )
 def test_latex_has_no_double_superscript(text, at):
     assert "}^{" not in explain(cr.formula(text)(x=at), "x").latex
+
+
+def test_one_element_is_explained_by_what_each_use_and_path_brings_to_it():
+    w = cr.tensor([1.0, 2.0], requires_grad=True, name="w")
+    why = cr.explain(cr.sum(w * w) + cr.max(w), ("w", -1))
+    (derivation,) = why.derivations
+    assert why.wrt == ("w[1]",) and why.gradient.item() == 5
+    assert [edge.contribution for edge in derivation.terms] == [2, 2, 1]
+    assert [path.product for path in why.paths] == [2, 2, 1] and derivation.agrees
+    assert "= 2 + 2 + 1 = 5" in why.text and why.to_dict()["gradient"] == 5
+
+
+def test_a_model_names_the_parameters():
+    model = cr.models.mlp([4, 8, 3], cr.tanh, key=cr.random.key(0))
+    loss = cr.nn.softmax_cross_entropy(model(np.ones((5, 4), np.float32)), np.arange(5) % 3)
+    why = cr.explain(loss, [("layers.0.weight", 3, 7), "layers.2.bias"], model)
+    (expected,) = cr.grad(lambda w: _loss_of(model, w))(model.layers[0].weight)[3:4, 7].tolist()
+    assert why.gradients["layers.0.weight[3, 7]"].item() == pytest.approx(expected, rel=1e-6)
+    assert list(why.gradients) == ["layers.0.weight[3, 7]", "layers.2.bias"]
+    with pytest.raises(ArgumentError, match=r"did you mean layers\.0\.weight"):
+        cr.explain(loss, "layer.0.weight", model)
+
+
+def _loss_of(model, weight):
+    changed = model.with_parameters({**model.parameters(), "layers.0.weight": weight})
+    return cr.nn.softmax_cross_entropy(changed(np.ones((5, 4), np.float32)), np.arange(5) % 3)
+
+
+def test_elements_that_do_not_exist_are_refused():
+    w = cr.tensor([1.0, 2.0], requires_grad=True, name="w")
+    for index in ((2,), (0, 0)):
+        with pytest.raises(ArgumentError, match="has no element"):
+            cr.explain(cr.sum(w), (w, *index))
+    with pytest.raises(OperandError, match="model is str, expected"):
+        cr.explain(cr.sum(w), w, model="net")

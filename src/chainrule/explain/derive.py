@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import ArgumentError
 from chainrule.explain import mistakes
-from chainrule.explain.explanation import Explanation
+from chainrule.explain.explanation import Explanation, Wanted
 from chainrule.explain.sweep import Sweep
+from chainrule.explain.wanted import is_element, one_element, parameter_names
 from chainrule.node import Node, is_differentiable
 
 
-def explain(y: Any, wrt: Node | str | Sequence[Node | str] | None = None) -> Explanation:
+def explain(y: Any, wrt: Any = None, model: Any = None) -> Explanation:
     """Say where a gradient comes from: every node and edge, the chain rule with numbers, every path.
 
     Args:
         y: a tensor with one element and its graph, such as a loss, or a formula called with values.
-        wrt: a tensor in its graph, leaf or not, or the name of one; several in a list; without it every
-            variable, that is every leaf that requires a gradient.
+        wrt: a tensor in its graph, leaf or not, the name of one, or one of its elements, as ``("w", 3, 7)``; several
+            in a list; without it every variable, that is every leaf that requires a gradient.
+        model: a `cr.nn.Module` whose parameters are then known by their paths, as ``"layers.0.weight"``.
 
     Returns:
         An `Explanation`: ``print`` it, or read ``.gradient``, ``.paths``, ``.nodes``, ``.latex``,
         ``.to_dict()``.
 
     Raises:
-        OperandError: ``y`` is not a tensor, or ``wrt`` neither a tensor nor a name.
+        OperandError: ``y`` is not a tensor, ``wrt`` neither a tensor, a name nor an element, or ``model`` no model.
         GradientError: ``y`` is not one floating number or depends on nothing that requires a gradient, or
             ``wrt`` is a constant.
-        ArgumentError: ``y`` does not depend on ``wrt``.
+        ArgumentError: ``y`` does not depend on ``wrt``, or it has no such element.
 
     Example:
         >>> import chainrule as cr
@@ -40,13 +41,21 @@ def explain(y: Any, wrt: Node | str | Sequence[Node | str] | None = None) -> Exp
     DOI 10.1137/0711010 (a derivative as a sum over paths).
     """
     result = mistakes.check_result(y)
-    sweep = Sweep(result)
+    sweep = Sweep(result, parameter_names(model, "explain"))
     if wrt is None:
-        return Explanation(sweep, tuple(sweep.variables))
-    wanted: list[Any] = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
+        return Explanation(sweep, tuple((v, ()) for v in sweep.variables))
+    several = isinstance(wrt, (list, tuple)) and not is_element(wrt)
+    wanted: list[Any] = list(wrt) if several else [wrt]
     if not wanted:
         raise ArgumentError("explain: wrt is empty", fix="cr.explain(y) explains all variables")
-    return Explanation(sweep, tuple(dict.fromkeys(_find(sweep, w) for w in wanted)))
+    return Explanation(sweep, tuple(dict.fromkeys(_wanted(sweep, w) for w in wanted)))
+
+
+def _wanted(sweep: Sweep, wrt: Any) -> Wanted:
+    if not is_element(wrt):
+        return _find(sweep, wrt), ()
+    node = _find(sweep, wrt[0])
+    return node, one_element(node, tuple(wrt[1:]), sweep.names[node], "explain")
 
 
 def _find(sweep: Sweep, wrt: Any) -> Node:
@@ -73,8 +82,8 @@ def _variables(sweep: Sweep) -> list[str]:
 
 def _require_single(sweep: Sweep, name: str) -> None:
     same = sum(node.name == name for node in sweep.origin)
-    if same > 1:
+    if same > 1 and name not in sweep.given.values():
         raise ArgumentError(
             f"explain: {same} tensors of this computation are called '{name}'",
-            fix="pass the tensor itself: cr.explain(y, x)",
+            fix="pass the tensor itself, cr.explain(y, x), or the model: cr.explain(y, 'layers.0.weight', model=model)",
         )

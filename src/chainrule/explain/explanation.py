@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from chainrule.explain.numbers import (
     DIGITS,
     Value,
     as_factor,
+    as_value,
     beside_one_text,
     digits_beside_one,
     is_written_as_one,
@@ -34,8 +35,8 @@ from chainrule.explain.numbers import (
     number_text,
     value_text,
 )
-from chainrule.explain.paths import Path, Paths, find_paths
-from chainrule.explain.sweep import Edge, ExplainedNode, Sweep
+from chainrule.explain.paths import Path, Paths, find_paths, paths_to_element
+from chainrule.explain.sweep import Edge, ExplainedNode, Sweep, edge_to_element
 from chainrule.node import Node, leaf
 
 VERSION = 1
@@ -44,13 +45,16 @@ MOST_NODES = 10_000
 MOST_DERIVATIONS = 100
 MOST_PATH_NODES = 1_000
 
+Wanted: TypeAlias = "tuple[Node, tuple[int, ...]]"
+"""A variable, and the index of one of its elements; () for all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
     """Where the gradient of one variable comes from.
 
     Attributes:
-        variable: its name.
+        variable: its name, with an index where one of its elements is meant.
         node: its index among the nodes.
         gradient: ∂result/∂variable, from the backward sweep.
         terms: the edges through which it is used; their contributions add up to the gradient.
@@ -92,19 +96,19 @@ class Explanation:
         result: name of what was differentiated.
         value: its value.
         variables: names of all variables that it depends on.
-        wrt: names of those whose gradients are explained.
+        wrt: names of those whose gradients are explained, with an index where one element is.
         nodes: every node of the graph, in order of computation.
     """
 
-    def __init__(self, sweep: Sweep, wrt: tuple[Node, ...]) -> None:
+    def __init__(self, sweep: Sweep, wrt: tuple[Wanted, ...]) -> None:
         self._sweep = sweep
-        self._wrt = tuple(sweep.index[w] for w in wrt)
+        self._wrt = tuple((sweep.index[node], element) for node, element in wrt)
         self.nodes: tuple[ExplainedNode, ...] = sweep.nodes
         self.result = self.nodes[-1].name
         self.value = float(np.asarray(self.nodes[-1].value).reshape(()))
         self.variables = tuple(sweep.names[v] for v in sweep.variables)
-        self.wrt = tuple(self.nodes[i].name for i in self._wrt)
-        self._derivations: dict[int, Derivation] = {}
+        self.wrt = tuple(self._label(i, element) for i, element in self._wrt)
+        self._derivations: dict[str, Derivation] = {}
 
     @property
     def gradient(self) -> Any:
@@ -124,10 +128,13 @@ class Explanation:
     def gradients(self) -> dict[str, Any]:
         """∂result/∂variable as a tensor, for each variable that is explained."""
         return {
-            node.name: leaf(np.asarray(node.gradient).reshape(node.shape), dtype=self._sweep.origin[i].dtype)
-            for i in self._wrt
+            label: leaf(np.asarray(node.gradient).reshape(node.shape)[at], dtype=self._sweep.origin[i].dtype)
+            for label, (i, at) in zip(self.wrt, self._wrt, strict=True)
             for node in (self.nodes[i],)
         }
+
+    def _label(self, i: int, element: tuple[int, ...]) -> str:
+        return f"{self.nodes[i].name}[{', '.join(map(str, element))}]" if element else self.nodes[i].name
 
     def derivation(self, variable: str) -> Derivation:
         """Where the gradient of one of ``wrt`` comes from; worked out when it is first asked for.
@@ -139,18 +146,22 @@ class Explanation:
             raise ArgumentError(
                 f"derivation: {variable!r} is not explained here", fix=f"one of: {_some(self.wrt)}"
             )
-        i = self._wrt[self.wrt.index(variable)]
-        known = self._derivations.get(i)
+        known = self._derivations.get(variable)
         if known is None:
-            known = self._derivations[i] = self._derive(i)
+            known = self._derivations[variable] = self._derive(*self._wrt[self.wrt.index(variable)])
         return known
 
-    def _derive(self, i: int) -> Derivation:
-        node = self.nodes[i]
-        assert node.gradient is not None
-        paths = find_paths(self._sweep, i)
-        agrees = _agree(paths, node.gradient, math.sqrt(self._sweep.epsilon))
-        return Derivation(node.name, i, node.gradient, tuple(self._sweep.users[i]), paths, agrees)
+    def _derive(self, i: int, element: tuple[int, ...]) -> Derivation:
+        gradient, terms = self.nodes[i].gradient, tuple(self._sweep.users[i])
+        assert gradient is not None
+        paths, label = find_paths(self._sweep, i), self._label(i, element)
+        if element:
+            shape = self.nodes[i].shape
+            gradient = as_value(np.asarray(gradient).reshape(shape)[element])
+            terms = tuple(edge_to_element(edge, shape, element) for edge in terms)
+            paths = paths_to_element(paths, shape, element, label)
+        agrees = _agree(paths, gradient, math.sqrt(self._sweep.epsilon))
+        return Derivation(label, i, gradient, terms, paths, agrees)
 
     @property
     def derivations(self) -> tuple[Derivation, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chainrule.formula import letters
 from chainrule.node import Node, is_differentiable
@@ -13,15 +13,18 @@ _MANY = 12
 """More unnamed intermediates than this are numbered v1, v2, ... instead of getting letters of their own."""
 
 
-def name_nodes(nodes: Sequence[Node], result: Node) -> dict[Node, str]:
+def name_nodes(
+    nodes: Sequence[Node], result: Node, given: Mapping[Node, str] | None = None
+) -> dict[Node, str]:
     """Names for ``nodes``, which are in topological order; ``result`` is one of them.
 
     Constants of one element get none, unless they have one such as π: they are written as their number.
+    Those that are ``given``, as a model's parameters have by their path, go before the nodes' own.
     """
-    names: dict[Node, str] = {}
-    taken: set[str] = set()
+    names: dict[Node, str] = dict(given or {})
+    taken: set[str] = set(names.values())
     for node in nodes:
-        if node.name:
+        if node.name and node not in names:
             names[node] = _free(node.name, taken)
             taken.add(names[node])
     if result not in names:

@@ -85,5 +85,5 @@ def not_a_name(wrt: Any) -> ChainruleError:
     """The error for a ``wrt`` that names nothing."""
     return OperandError(
         f"explain: wrt is {type(wrt).__name__}, expected a tensor or the name of one",
-        fix="cr.explain(y, x), cr.explain(y, 'x'), or cr.explain(y) for all variables",
+        fix="cr.explain(y, x), cr.explain(y, 'x'), cr.explain(y, ('x', 0, 3)), or cr.explain(y) for all variables",
     )

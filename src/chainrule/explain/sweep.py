@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -83,17 +83,19 @@ class Sweep:
     """The record of one backward sweep from ``result``.
 
     Attributes:
+        given: names that were given, of a model's parameters by their path.
         origin: the nodes as the program made them, in order of computation; the result is the last.
         names: of the nodes that have one.
         index: place of each node in ``origin``.
         nodes: the same with both passes' numbers.
     """
 
-    def __init__(self, result: Node) -> None:
+    def __init__(self, result: Node, given: Mapping[Node, str] | None = None) -> None:
         self.result = result
         self.origin = ancestors([result])
         self.index = {node: i for i, node in enumerate(self.origin)}
-        self.names = name_nodes(self.origin, result)
+        self.given = given or {}
+        self.names = name_nodes(self.origin, result, {n: p for n, p in self.given.items() if n in self.index})
         self.variables = [n for n in self.origin if n.op is None and is_differentiable(n)]
         self._deltas: dict[Node, Any] = {}
         self._contributions: dict[Node, Sequence[Any]] = {}
@@ -170,6 +172,15 @@ class Sweep:
     def epsilon(self) -> float:
         """Spacing of numbers near 1 in the coarsest dtype that derivatives pass."""
         return max(float(np.finfo(n.dtype).eps) for n in self.nodes if n.gradient is not None)
+
+
+def edge_to_element(edge: Edge, shape: tuple[int, ...], index: tuple[int, ...]) -> Edge:
+    """What an edge adds to one element of its input, which has a ``shape``, with that element's local derivative."""
+    added = as_value(np.asarray(edge.contribution).reshape(shape)[index])
+    local = edge.local
+    if isinstance(local, np.ndarray):
+        local = as_value(local[index]) if local.shape == shape else None
+    return replace(edge, local=local, contribution=added)
 
 
 _dtype_name = functools.cache(operator.attrgetter("name"))  # NumPy works the name out anew each time

@@ -111,8 +111,8 @@ def local_name(explanation: Explanation, edge: Edge) -> str:
 
 
 def _use(explanation: Explanation, edge: Edge) -> str:
-    same = [e for e in explanation.nodes[edge.node].edges if e.input == edge.input]
-    return str(same.index(edge) + 1).translate(_LOWERED)
+    same = [e.slot for e in explanation.nodes[edge.node].edges if e.input == edge.input]
+    return str(same.index(edge.slot) + 1).translate(_LOWERED)
 
 
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

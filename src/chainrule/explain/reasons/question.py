@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from chainrule import trees
 from chainrule.errors import ArgumentError, GradientError, OperandError
 from chainrule.explain import mistakes
 from chainrule.explain.reasons.words import Words
+from chainrule.explain.wanted import chosen_elements, parameter_names
 from chainrule.modes import remembering
 from chainrule.nn import Module
 from chainrule.node import Node
@@ -41,15 +38,17 @@ class Question:
     whole: bool = False
 
 
-def questions(y: Any, wrt: Any, name: str = "why") -> list[Question]:
+def questions(y: Any, wrt: Any, name: str = "why", model: Any = None) -> list[Question]:
     """What ``why(y, wrt)``, or another function of that ``name``, asks: one gradient, or those of all variables.
+
+    The parameters of a ``model`` are known by their paths.
 
     Raises:
         OperandError, GradientError, TracedValueError, ArgumentError: it cannot be asked, with the reason.
     """
     whole = callable(y) and not isinstance(y, Node)
     result = mistakes.check_result(_computed(y) if whole else y, name, tracked=False)
-    named = _parameters(wrt) if isinstance(wrt, Module) else {}
+    named = parameter_names(wrt if model is None and isinstance(wrt, Module) else model, name)
     words = Words(result, named)
     leaves = tuple(n for n in words.nodes if n.op is None and n.tracked)
     if isinstance(wrt, Module):
@@ -67,7 +66,7 @@ def questions(y: Any, wrt: Any, name: str = "why") -> list[Question]:
         return about(result, leaves, words, whole)
     target, index = (wrt[0], tuple(wrt[1:])) if isinstance(wrt, tuple) and wrt else (wrt, ())
     variable = _find(target, words, name)
-    chosen, label = _elements(variable, index, words)
+    chosen, label = chosen_elements(variable, index, _called(variable, words), name)
     return [Question(result, variable, chosen, label, words, (*leaves, variable), whole)]
 
 
@@ -75,7 +74,7 @@ def about(result: Node, variables: tuple[Node, ...], words: Words, whole: bool =
     """A question for each of several variables."""
     found: list[Question] = []
     for variable in variables:
-        chosen, label = _elements(variable, (), words)
+        chosen, label = chosen_elements(variable, (), _called(variable, words), "why")
         found.append(Question(result, variable, chosen, label, words, variables, whole))
     return found
 
@@ -84,11 +83,6 @@ def _computed(function: Any) -> Any:
     """What a function without arguments gives, with all of its nodes remembered."""
     with remembering():
         return function()
-
-
-def _parameters(model: Module) -> Mapping[Node, str]:
-    pairs = zip(trees.leaves(model), trees.paths(model), strict=True)
-    return {node: path for node, path in pairs if isinstance(node, Node)}
 
 
 def _find(target: Any, words: Words, name: str) -> Node:
@@ -106,19 +100,5 @@ def _find(target: Any, words: Words, name: str) -> Node:
     return found[0]
 
 
-def _elements(variable: Node, index: tuple[Any, ...], words: Words) -> tuple[Array, str]:
-    """Which elements are meant, and how to call them."""
-    chosen = np.zeros(variable.shape, bool)
-    name = words.names.get(variable) or variable.name or "this tensor"
-    if not index:
-        chosen[...] = True
-        return chosen, name
-    try:
-        chosen[index] = True
-    except (IndexError, TypeError, ValueError):
-        shown = ", ".join(map(repr, index))
-        raise ArgumentError(
-            f"why: {name} of shape {variable.shape} has no element [{shown}]",
-            fix=f"give {len(variable.shape)} whole numbers, each below the size of its axis",
-        ) from None
-    return chosen, f"{name}[{', '.join(map(str, index))}]"
+def _called(variable: Node, words: Words) -> str:
+    return words.names.get(variable) or variable.name or "this tensor"

@@ -23,7 +23,7 @@ class Words:
 
     def __init__(self, result: Node, named: Mapping[Node, str] | None = None) -> None:
         self.nodes = ancestors([result])
-        self.names = {**name_nodes(self.nodes, result), **(named or {})}
+        self.names = name_nodes(self.nodes, result, named)
 
     def name(self, node: Node) -> str:
         """A node's name; of a constant without one its number."""
