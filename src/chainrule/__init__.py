@@ -13,7 +13,7 @@ import numpy as _np
 
 from chainrule import data, errors, models, nn, ops, optim, train
 from chainrule.autodiff.check import check
-from chainrule.explain import diagnose, explain, sensitivity, steps, why
+from chainrule.explain import attribute, diagnose, explain, sensitivity, steps, why
 from chainrule.formula import Formula, formula
 from chainrule.graph import Graph
 from chainrule.ops import *  # noqa: F403
@@ -35,6 +35,7 @@ __all__ = [
     "Graph",
     "Tensor",
     "asarray",
+    "attribute",
     "bool",
     "check",
     "compile",

@@ -1,6 +1,6 @@
 """Where a gradient comes from, and why it is what it is: plain data, no drawing.
 
-:func:`explain` and :func:`why` are the ways in.
+:func:`explain`, :func:`attribute` and :func:`why` are the ways in.
 """
 
 from chainrule.explain.derive import explain
@@ -18,10 +18,12 @@ from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
 from chainrule.explain.reasons import Proof, Reason, why, why_program
 from chainrule.explain.sensitivity import Sensitivity, sensitivity
+from chainrule.explain.shares import Attribution, Share, Split, attribute
 from chainrule.explain.stepping import Event, Steps, obey, steps
 from chainrule.explain.sweep import Edge, ExplainedNode
 
 __all__ = [
+    "Attribution",
     "Derivation",
     "Edge",
     "Explanation",
@@ -41,7 +43,10 @@ __all__ = [
     "diagnose",
     "diagnose_program",
     "Sensitivity",
+    "Share",
+    "Split",
     "Steps",
+    "attribute",
     "explain",
     "obey",
     "sensitivity",

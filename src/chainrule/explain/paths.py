@@ -135,7 +135,7 @@ def _list_strongest(walk: _Walk, result: int) -> list[Prefix[Edge]]:
     """The strongest paths; the search knows what stands for all others."""
     found: list[Prefix[Edge]] = []
     steps = 0
-    for prefix, _ in walk.search.paths(result):
+    for prefix in walk.search.paths(result):
         walk.product(prefix)
         found.append(prefix)
         steps += prefix.length

@@ -114,28 +114,22 @@ class Search(Generic[E]):
     def _state(self, prefix: Prefix[E] | None, log: float, node: int, rank: int) -> State:
         return State(-log - self._bound(self._ranked[node][rank]), next(self._order), prefix, log, node, rank)
 
-    def paths(self, start: int) -> Iterator[tuple[Prefix[E], Prefix[E]]]:
-        """Every path from a node, the strongest first.
-
-        Yields:
-            The path, and that start of it from which on each edge is the strongest of its node.
-        """
+    def paths(self, start: int) -> Iterator[Prefix[E]]:
+        """Every path from a node, the strongest first."""
         self.left = [self._state(None, 0.0, start, 0)]
         while self.left:
             top = heapq.heappop(self.left)
             prefix, log, node, rank = top.prefix, top.log, top.node, top.rank
-            branch: Prefix[E] | None = None
             while True:
                 edges = self._ranked[node]
                 if rank + 1 < len(edges):
                     heapq.heappush(self.left, self._state(prefix, log, node, rank + 1))
                 edge = edges[rank]
                 prefix, log = Prefix(prefix, edge), log + self._strength[node, edge.slot]
-                branch = branch or prefix
                 if edge.input == self.goal:
                     break
                 node, rank = edge.input, 0  # the best way on keeps the bound, so it is followed to the end
-            yield prefix, branch
+            yield prefix
 
 
 def product_of(prefix: Prefix[E], step: Callable[[Any, E], Any]) -> Any:

@@ -57,15 +57,20 @@ class Passes:
 
         Nodes that do not change at all are left out.
         """
-        moved: dict[Node, Node] = {self.variable: constant(direction, self.variable.dtype)}
-        with recording(False):
-            for node in self.order:
-                if node is self.variable:
-                    continue
-                tangent = push(node, [moved.get(x) for x in node.inputs])
-                if tangent is not None:
-                    moved[node] = tangent
-        return {node: tangent.array() for node, tangent in moved.items()}
+        return tangents_of(self.order, self.variable, direction)
+
+
+def tangents_of(order: Sequence[Node], variable: Node, direction: Array) -> dict[Node, Array]:
+    """How nodes behind a variable, given in order, change when it moves in a direction; without those that do not."""
+    moved: dict[Node, Node] = {variable: constant(direction, variable.dtype)}
+    with recording(False):
+        for node in order:
+            if node is variable:
+                continue
+            tangent = push(node, [moved.get(x) for x in node.inputs])
+            if tangent is not None:
+                moved[node] = tangent
+    return {node: tangent.array() for node, tangent in moved.items()}
 
 
 def gradient_of(result: Node, variable: Node, visit: Any = None) -> Array | None:
