@@ -157,7 +157,12 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def root_mean_square(value: Value) -> float:
     """The size of a typical element."""
-    array = np.abs(np.asarray(value, dtype=np.float64))
+    array = np.asarray(value, dtype=np.float64)
+    if array.size:
+        square = float(np.vdot(array, array)) / array.size
+        if 1e-200 < square < 1e200:  # neither lost nor beyond the largest float
+            return math.sqrt(square)
+    array = np.abs(array)
     largest = float(array.max(initial=0.0))
     if largest == 0 or not math.isfinite(largest):
         return largest
@@ -179,9 +184,9 @@ def value_text(value: Value | None, digits: int = DIGITS) -> str:
         return f"{shape_text(value.shape)}, no elements"
     if value.size <= FEW:
         return _listed(value.tolist(), digits)
-    strange = int(np.count_nonzero(~np.isfinite(value)))
+    finite = _finite(value)
+    strange = int(value.size - finite.size)
     note = f", {count_text(strange)} not finite" if strange else ""
-    finite = value[np.isfinite(value)]
     if not finite.size:
         return f"{shape_text(value.shape)}{note}"
     low, high = (number_text(float(x), digits) for x in (finite.min(), finite.max()))
@@ -192,6 +197,12 @@ def _listed(nested: Any, digits: int) -> str:
     if isinstance(nested, list):
         return f"[{', '.join(_listed(part, digits) for part in nested)}]"  # pyright: ignore[reportUnknownVariableType]
     return number_text(float(nested), digits)
+
+
+def _finite(value: Array) -> Array:
+    """The elements that are finite: the array itself where all are, since large ones take time to copy."""
+    known = np.isfinite(value)
+    return value if known.all() else value[known]
 
 
 def json_number(number: float) -> float | str:
@@ -212,13 +223,13 @@ def json_value(value: Value | None) -> Any:
         return None
     if isinstance(value, (int, float)):
         return json_number(value)
-    finite = value[np.isfinite(value)].astype(np.float64)
+    finite = _finite(value)
     result: dict[str, Any] = {"shape": list(value.shape), "dtype": value.dtype.name}
     if finite.size:
         result |= {
             "min": float(finite.min()),
             "max": float(finite.max()),
-            "mean": json_number(float(finite.mean())),
+            "mean": json_number(float(finite.mean(dtype=np.float64))),
             "rms": root_mean_square(finite),
         }
     result["not_finite"] = int(value.size - finite.size)
