@@ -248,6 +248,35 @@ def test_terms_of_a_sum_have_their_own_gradients():
     assert all("test_attribution.py" in s.detail for s in shared.shares)
 
 
+def test_a_multiple_of_a_sum_that_is_used_elsewhere_too_is_one_term():
+    x = leaf(0.5)
+    y = cr.sin(x) + 3.0 * x
+    shares = cr.attribute(cr.exp(y) + 0.5 * y, x, "term").shares
+    assert [s.name for s in shares] == ["v = exp(u)", "w = 0.5·u"]
+    (only,) = cr.attribute(cr.exp(y), x, "term").shares
+    assert (only.name, only.fraction) == ("f = exp(u)", 1)
+    slope = math.cos(0.5) + 3
+    assert [s.value for s in shares] == pytest.approx([math.exp(y.item()) * slope, 0.5 * slope], rel=1e-12)
+
+
+def test_where_there_is_nothing_to_share_out_at_it_is_said():
+    model, loss = mlp_loss()
+    alone = cr.attribute(loss, ("layers.2.bias", 1), "layer", model)
+    assert alone.splits == () and "No other layer lies on the way." in alone.text
+    x = leaf(2.0)
+    assert "there is one path" in cr.attribute(cr.exp(cr.sin(x)), x, "branch").text
+
+
+def test_long_chains_add_up_as_well():
+    y = x = leaf(0.5)
+    for _ in range(3000):
+        y = cr.sin(y) + 0.1 * y
+    y.backward()
+    for by in ("path", "branch", "term"):
+        splits = cr.attribute(y, x, by).splits
+        assert splits and all(s.total == pytest.approx(x.grad.item(), rel=1e-10) for s in splits)
+
+
 def test_several_elements_are_shared_out_along_their_gradient():
     model, loss = mlp_loss()
     gradient = cr.attribute(loss, "layers.0.weight", "sample", model)

@@ -91,7 +91,8 @@ def _find(target: Any, words: Words, name: str) -> Node:
     if not isinstance(target, str):
         raise OperandError(
             f"{name}: wrt is {type(target).__name__}, expected a tensor, the name of one, or a model",
-            fix="cr.why(y, x), cr.why(y, 'x'), cr.why(y, ('x', 0, 3)) for one element, or cr.why(loss, model)",
+            fix=f"cr.{name}(y, x), cr.{name}(y, 'x'), cr.{name}(y, ('x', 0, 3)) for one element"
+            + (", or cr.why(loss, model)" if name == "why" else ""),
         )
     found = [node for node, known in words.names.items() if known == target]
     if not found:

@@ -22,6 +22,11 @@ from chainrule.nn.arguments import as_size
 from chainrule.node import Node
 from chainrule.primitive import Array
 
+_NOWHERE = {
+    "branch": "Nothing on the way is used more than once: there is one path.",
+    "layer": "No other layer lies on the way.",
+}
+"""What is said where there is nothing to share out at."""
 _BY: tuple[By, ...] = get_args(By)
 
 
@@ -94,7 +99,7 @@ def attribute(y: Any, wrt: Any, by: By = "path", model: Any = None, top: int = 1
         splits,
         None if routes is None else routes.count,
         routes is not None and routes.exact,
-        _notes(question, flow, by, routes, mixing(flow.order, edges, count) if by == "sample" else None),
+        _notes(question, by, splits, routes, mixing(flow.order, edges, count) if by == "sample" else None),
         shown,
     )
 
@@ -144,10 +149,12 @@ def _direction(question: Question) -> Array:
 
 
 def _notes(
-    question: Question, flow: Flow, by: By, routes: Routes | None, mixed: Node | None
+    question: Question, by: By, splits: tuple[Split, ...], routes: Routes | None, mixed: Node | None
 ) -> tuple[str, ...]:
     """What to know beside the numbers."""
     notes: list[str] = []
+    if not splits:
+        notes.append(_NOWHERE[by])
     if routes is not None and not routes.exact and (routes.count is None or routes.count > 1):
         notes.append(
             "Each path's number is its own product; that none of the others is stronger is not proven."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from chainrule.explain.reasons.words import Words
@@ -21,6 +22,7 @@ class Labels:
     def __init__(self, flow: Flow, words: Words, named: Mapping[Node, str]) -> None:
         self._flow, self._words, self._named = flow, words, named
         self.layers = [self._layer(node) for node in flow.order]
+        self._last = list(itertools.accumulate(self.layers, lambda before, layer: layer or before))
 
     def _layer(self, node: Node) -> str:
         """The layer whose parameter a node uses; "" for none."""
@@ -40,8 +42,7 @@ class Labels:
 
     def behind(self, i: int) -> str:
         """``behind layers.0``: the last layer before a node, or in which it is."""
-        layer = next((self.layers[k] for k in range(i, -1, -1) if self.layers[k]), "")
-        return f"behind {layer}" if layer and self._named else ""
+        return f"behind {self._last[i]}" if self._last[i] and self._named else ""
 
     def use(self, stream: Stream) -> str:
         """Where an edge leads: a layer, or a node; with the number of the operand where a node has the input twice."""

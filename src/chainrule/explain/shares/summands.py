@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,16 +24,22 @@ Edges = list[tuple[Node, int]]
 
 
 def terms(result: Node) -> Edges:
-    """The edges through which the terms of a sum enter: ``a + 0.1 * (b - c)`` has the terms a, b and c."""
-    within = [n for n in ancestors([result]) if n.tracked and n.size == 1 and n.inputs]
+    """The edges through which the terms of a sum enter: ``a + 0.1 * (b - c)`` has the terms a, b and c.
+
+    None where the result is no sum.
+    """
+    tracked = [n for n in ancestors([result]) if n.tracked]
+    uses = Counter(x for node in tracked for x in node.inputs)
     splitting: set[Node] = set()
-    for node in within:
-        name = node.op.name if node.op else ""
+    for node in tracked:
+        name = node.op.name if node.op and node.size == 1 else ""
         live = [x for x in node.inputs if x.tracked]
         passes = (name in _SUMS | _SAME) or (name in _FACTORS and len(live) == 1)
-        if (name in _SUMS and len(live) > 1) or (passes and any(x in splitting for x in live)):
+        # A multiple of a sum is one of its terms where the sum is used elsewhere as well.
+        inside = any(x in splitting and uses[x] == 1 for x in live)
+        if (name in _SUMS and len(live) > 1) or (passes and inside):
             splitting.add(node)
-    return _entering(result, lambda node: node in splitting)
+    return _entering(result, lambda node: node in splitting) if result in splitting else []
 
 
 def samples(result: Node) -> tuple[Edges, int]:
@@ -69,7 +76,7 @@ def _entering(result: Node, opens: Callable[[Node], bool]) -> Edges:
                 users[x].append(node)
     opened: set[Node] = set()
     for node in reversed(order):
-        if all(user in opened for user in users[node]) and (opens(node) or node is result) and node.inputs:
+        if all(user in opened for user in users[node]) and opens(node):
             opened.add(node)
     return [
         (node, slot)
@@ -83,6 +90,8 @@ def _entering(result: Node, opens: Callable[[Node], bool]) -> Edges:
 def by_term(flow: Flow, labels: Labels, edges: Edges, formula: Callable[[Node], str]) -> Split:
     """The terms' parts, in order of computation; terms that do not depend on the variable have 0."""
     amounts: dict[Node, list[float]] = {}
+    if not edges:  # one term
+        amounts[flow.order[-1]] = [flow.gradient]
     for node, slot in edges:
         amounts.setdefault(node.inputs[slot], []).append(_through(flow, node, slot))
     shares: list[Share] = []
