@@ -46,7 +46,7 @@ LIMITS = {
     "shifted_targets": 80,
     "softmax_by_hand": 80,
     "sorted_batches": 75,
-    "sqrt_at_zero": 80,
+    "sqrt_at_zero": -0.1,
     "step_function": -5.0,
     "symmetric_initialisation": 80,
     "training_mode": 80,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chainrule.cli.printing import Json, print_json
-from chainrule.explain import diagnose_program
+from chainrule.explain import MOST_PASSES, diagnose_program
 
 
 def doctor_command(
@@ -22,7 +22,7 @@ def doctor_command(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="ARGUMENTS...", help="For the script.")
     ] = None,
-    passes: Annotated[int, typer.Option(help="Stop the script after so many backward passes.")] = 60,
+    passes: Annotated[int, typer.Option(help="Stop the script after so many backward passes.")] = MOST_PASSES,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as HTML too.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -5,6 +5,7 @@
 
 from chainrule.explain.derive import explain
 from chainrule.explain.diagnosis import (
+    MOST_PASSES,
     Finding,
     LayerNumbers,
     Noise,
@@ -23,6 +24,7 @@ from chainrule.explain.stepping import Event, Steps, obey, steps
 from chainrule.explain.sweep import Edge, ExplainedNode
 
 __all__ = [
+    "MOST_PASSES",
     "Attribution",
     "Derivation",
     "Edge",

@@ -2,7 +2,16 @@
 
 from chainrule.explain.diagnosis.diagnosing import diagnose
 from chainrule.explain.diagnosis.finding import Finding
-from chainrule.explain.diagnosis.programs import diagnose_program
+from chainrule.explain.diagnosis.programs import MOST_PASSES, diagnose_program
 from chainrule.explain.diagnosis.report import LayerNumbers, Noise, Report, Stretch
 
-__all__ = ["Finding", "LayerNumbers", "Noise", "Report", "Stretch", "diagnose", "diagnose_program"]
+__all__ = [
+    "MOST_PASSES",
+    "Finding",
+    "LayerNumbers",
+    "Noise",
+    "Report",
+    "Stretch",
+    "diagnose",
+    "diagnose_program",
+]

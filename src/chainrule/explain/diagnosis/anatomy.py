@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,6 +28,7 @@ _MOVING = {
     "scale",
 }
 _ADDING = {"add", "subtract"}
+_NORMALISING = {"logsumexp", "log_softmax", "softmax"}
 _RANDOM = {"random_split", "random_fold_in", "random_bits", "random_uniform", "random_normal"}
 
 
@@ -104,7 +105,10 @@ class Anatomy:
                 continue
             weight = max(weights, key=lambda x: x.size)
             found.append(self._layer(node, weight, data[0]))
-        return found
+        shared: dict[str, set[str]] = {}
+        for layer in found:
+            shared.setdefault(layer.name, set()).add(layer.path)
+        return [replace(layer, name=layer.path) if len(shared[layer.name]) > 1 else layer for layer in found]
 
     def _layer(self, product: Node, weight: Node, data: Node) -> Layer:
         path = self.pure[weight]
@@ -180,8 +184,14 @@ class Anatomy:
 
     @cached_property
     def classes(self) -> tuple[Node, Array] | None:
-        """The node of integer labels, one for each row of the scores, and the labels; None if there is none."""
+        """The node of integer labels, one for each row of the scores, and the labels; None if there is none.
+
+        Where a softmax is taken of something else than the scores, such as of similarities, labels are not theirs.
+        """
         scores = self.scores
+        taken = [n.inputs[0] for n in self.head if n.op is not None and n.op.name in _NORMALISING]
+        if scores is None or (taken and not any(x.shape[-1:] == scores.shape[-1:] for x in taken)):
+            return None
         for node in self.targets:
             values = np.asarray(node.value)
             if (

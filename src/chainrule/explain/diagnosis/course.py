@@ -25,8 +25,10 @@ class Course:
         optimizer: what makes the updates, if it is known.
         labels: the targets of consecutive batches, as far as they were seen.
         untold: layers that must know that they are trained, and are not told: path and kind.
+        drops: whether something is dropped at random also where the model is not trained.
         stale: buffers that training should have moved and did not, by path.
         twice: updates before which the same loss was differentiated more than once.
+        updates: how many there were.
         given: whether the updates are the user's own, so that something can be said about their size.
     """
 
@@ -36,7 +38,9 @@ class Course:
     labels: Sequence[Array] = ()
     untold: Sequence[str] = ()
     stale: Sequence[str] = ()
+    drops: bool = False
     twice: int = 0
+    updates: int = 0
     given: bool = True
     _anatomies: dict[Observed, Anatomy] = field(default_factory=dict[Observed, Anatomy])
 

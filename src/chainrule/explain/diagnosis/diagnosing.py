@@ -20,9 +20,9 @@ from chainrule.explain.diagnosis.observed import Observed
 from chainrule.explain.diagnosis.report import Report
 from chainrule.modes import remembering
 from chainrule.nn import Module, Training
-from chainrule.nn.training import call
+from chainrule.nn.training import call, takes_training
 from chainrule.nn.watching import located, untold
-from chainrule.node import Node, as_node, leaf
+from chainrule.node import Node, ancestors, as_node, leaf
 from chainrule.ops import random
 from chainrule.optim import Optimizer, adam
 from chainrule.primitive import Array
@@ -156,6 +156,20 @@ class _Subject:
             return []
         return untold(model, lambda copy: call(copy, _nodes(x), Training(self.key)))
 
+    def drops(self, x: Any) -> bool:
+        """Whether something is dropped at random although the model is not trained: called without a training pass."""
+        model, _ = self.model(self.values)
+        if self.takes_model or not isinstance(model, Module) or not takes_training(model):
+            return False
+        with remembering():
+            results = [r for r in trees.leaves(model(_nodes(x))) if isinstance(r, Node)]
+        order = ancestors(results)
+        drawn = {n for n in order if n.op is not None and n.op.name in ("random_bits", "random_uniform")}
+        compared = {
+            n for n in order if n.op is not None and n.dtype.kind == "b" and any(i in drawn for i in n.inputs)
+        }
+        return any(n.op is not None and n.op.name == "where" and n.inputs[0] in compared for n in order)
+
 
 def _course(
     subject: _Subject, batches: Sequence[tuple[Any, Any]], optimizer: Optimizer | None, steps: int
@@ -173,6 +187,7 @@ def _course(
         optimizer,
         labels,
         subject.untold(small[0][0]),
+        drops=subject.drops(small[0][0]),
         given=optimizer is not None,
     )
 

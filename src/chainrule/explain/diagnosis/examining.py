@@ -68,7 +68,7 @@ _EXPLAINS: dict[str, frozenset[str]] = {
     "unreachable_targets": frozenset({"saturated", "dead_relu", "weights_too_large", "unnormalised_inputs"}),
     "samples_mixed": frozenset({"uphill", "clipped", "learning_rate_too_low", "saturated"}),
     "weights_too_small": frozenset(
-        {"learning_rate_too_low", "small_weights", "vanishing_by_depth", "rounded_away"}
+        {"learning_rate_too_low", "small_weights", "vanishing_by_depth", "rounded_away", "dead_relu"}
     ),
     "zero_weights": frozenset(
         {"times_zero", "zero", "learning_rate_too_low", "stationary_point", "dead_relu"}
@@ -104,7 +104,7 @@ _EXPLAINS: dict[str, frozenset[str]] = {
         {"weights_too_large", "saturated", "learning_rate_too_high", "dead_relu"}
     ),
     "exploding_recurrence": frozenset({"learning_rate_too_high", "saturated", "weights_too_large"}),
-    "vanishing_by_depth": frozenset({"learning_rate_too_low", "saturated"}),
+    "vanishing_by_depth": frozenset({"learning_rate_too_low", "saturated", "dead_relu", "weights_too_small"}),
     "vanishing_recurrence": frozenset({"learning_rate_too_low"}),
     "dead_relu": frozenset(
         {

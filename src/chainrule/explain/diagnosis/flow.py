@@ -28,7 +28,8 @@ LOST = 1e-4
 """A layer whose relative pull on the loss is this much smaller than the strongest one's has lost it."""
 LOST_BY_DEPTH = 1e-3
 """The same where many layers alike lose it step by step."""
-DEEP = 4
+UNMOVED = 1e-6
+"""If doubling any layer changes the loss by less than this part of it, no layer matters to it."""
 UNHEARD = 1e-8
 """Below the rounding of float32: beside the last steps' part of a gradient the first steps' part is lost."""
 CONTRACTS = 0.5
@@ -171,6 +172,9 @@ def faint_layers(course: Course) -> Iterator[Finding]:
     if len(heard) < 2:
         return
     weakest = min(heard, key=lambda p: p.size)
+    if strong < UNMOVED * abs(first.loss):
+        yield from _cancelled(course, first, heard)
+        return
     if weakest.size > LOST_BY_DEPTH * strong:
         return
     later = pulls(course, course.last)
@@ -203,6 +207,29 @@ def faint_layers(course: Course) -> Iterator[Finding]:
         0.93 if by_depth else 0.8,
         source=verdict.node.source,
     )
+
+
+def _cancelled(course: Course, first: Observed, heard: Sequence[Pull]) -> Iterator[Finding]:
+    """The sum in which everything cancels where no layer moves the loss; else it has found its lowest point."""
+    words = course.words_of(first)
+    for one in heard:
+        passes, whole = Passes(first.result, one.layer.weight), np.ones(one.layer.weight.shape, bool)
+        found = None if passes.gradient is None else cancelling(passes, whole)
+        if found is not None:
+            verdict = verdict_on_cancelling(found, words)
+            yield Finding(
+                verdict.kind,
+                words.name(verdict.node),
+                verdict.text,
+                (
+                    f"doubling the weights of any layer changes the loss by less than {number_text(UNMOVED)} of it",
+                    *verdict.evidence,
+                ),
+                verdict.remedy,
+                0.9,
+                source=verdict.node.source,
+            )
+            return
 
 
 def _span(heard: Sequence[Pull]) -> str:

@@ -14,6 +14,7 @@ from chainrule.explain.numbers import count_text, counted, number_text, share_te
 from chainrule.node import Node
 from chainrule.primitive import Array
 
+_MOVING = {"negative", "reshape", "astype", "identity", "getitem", "scale", "permute_dims"}
 STEP = 1e-2
 """How far scores are moved towards their targets, as a part of the way, to see what the loss says."""
 IGNORED = 0.3
@@ -131,6 +132,7 @@ def strange_probabilities(course: Course) -> Iterator[Finding]:
     names = {n.op.name for n in head if n.op is not None}
     floats = [t for t in anatomy.targets if t.dtype.kind == "f" and t.size > 1]
     scores = anatomy.scores
+    floats = [t for i, t in enumerate(floats) if not any(_is_complement(t, other) for other in floats[:i])]
     if len(floats) != 1 or scores is None or floats[0].size != scores.size:
         return
     value = np.asarray(floats[0].value, np.float64)
@@ -138,6 +140,7 @@ def strange_probabilities(course: Course) -> Iterator[Finding]:
         n
         for n in head
         if n.op is not None and n.op.name in ("multiply", "scale") and floats[0] in set(n.inputs)
+        if any(_is_of_scores(x, scores) for x in n.inputs)
     ]
     outside = (value < -1e-6) | (value > 1 + 1e-6)
     evidence = ""
@@ -209,6 +212,23 @@ def ignored_examples(course: Course) -> Iterator[Finding]:
             source=cut.source,
         )
         return
+
+
+def _is_of_scores(node: Node, scores: Node) -> bool:
+    """Whether a factor is the scores themselves, or their softplus, log-sigmoid or log-softmax."""
+    squashed = False
+    while node is not scores:
+        name = node.op.name if node.op else ""
+        if name not in _MOVING and (squashed or name not in ("softplus", "log_sigmoid", "log_softmax")):
+            return False
+        squashed = squashed or name not in _MOVING
+        node = max(node.inputs, key=lambda x: x.size)
+    return True
+
+
+def _is_complement(a: Node, b: Node) -> bool:
+    """Whether one is 1 minus the other, as in a binary cross-entropy by hand."""
+    return a.shape == b.shape and bool(np.allclose(np.asarray(a.value), 1 - np.asarray(b.value)))
 
 
 def deaf_examples(course: Course) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ from chainrule.node import Node, by_index
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
 
-PASSES = 400
+MOST_PASSES = 400
 """Backward passes after which a program has shown enough."""
 MOST_NUMBERS = 500_000_000
 """Numbers in the graphs of all passes after which it has, too, if there were enough passes."""
@@ -51,7 +51,7 @@ class _Group:
         self.buffers: dict[str, Array] = {}
         self.stale: list[str] = []
         self.updated = False
-        self.number = self.twice = 0
+        self.number = self.twice = self.intervals = 0
         self.results: set[Node] = set()
         self.repeated = False
 
@@ -71,7 +71,8 @@ class _Group:
             self.labels,
             self.untold,
             self.stale if len(self.losses) > 2 else (),
-            self.twice,
+            twice=self.twice,
+            updates=self.intervals,
             given=given or self.optimizer is not None,
         )
 
@@ -124,6 +125,7 @@ class _Watch:
                 observed.own = {path: g + before.own.get(path, 0) for path, g in observed.own.items()}
             return
         group.twice += group.repeated
+        group.intervals += 1
         group.repeated = False
         group.results = {observed.result}
         before.after = {path: np.asarray(node.value) for path, node in observed.parameters.items()}
@@ -194,7 +196,7 @@ class _Watch:
 def diagnose_program(
     path: str,
     arguments: Sequence[str] = (),
-    passes: int = PASSES,
+    passes: int = MOST_PASSES,
     seen: Callable[[int], None] = lambda count: None,
 ) -> Report:
     """Run a program for some backward passes, and examine what they show of its network.
@@ -214,7 +216,9 @@ def diagnose_program(
             it raises before its first backward pass; later it is taken for the end.
     """
     if passes < 1:
-        raise ArgumentError(f"doctor: passes must be at least 1, got {passes}", fix=f"leave it out: {PASSES}")
+        raise ArgumentError(
+            f"doctor: passes must be at least 1, got {passes}", fix=f"leave it out: {MOST_PASSES}"
+        )
     program = Program(path, arguments)
     watch = _Watch(program.space, passes, seen)
     raised = ""

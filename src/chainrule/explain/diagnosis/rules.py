@@ -102,6 +102,15 @@ def untold_layers(course: Course) -> Iterator[Finding]:
             "pass training on: layer(x, training)",
             0.95,
         )
+    if course.drops:
+        yield Finding(
+            "training_mode",
+            "the model",
+            "called without a training pass, the model still drops elements at random: what it predicts is noisy",
+            ("a dropout mask is drawn in model(x), without the argument training",),
+            "draw only if training is given: hand it on as it comes, layer(x, training)",
+            0.9,
+        )
     if course.stale:
         yield Finding(
             "training_mode",

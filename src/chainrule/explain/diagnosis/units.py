@@ -53,7 +53,7 @@ def dead_units(course: Course) -> Iterator[Finding]:
             off = _off(node)
             if (
                 off is not None
-                and off.sum() < MOST * units
+                and off.sum() < MOST * count
                 and next(steps_too_long(course), None) is not None
             ):
                 return  # steps that are too long killed them, which is said there
@@ -255,7 +255,7 @@ def normalised_noise(course: Course) -> Iterator[Finding]:
         return
     anatomy = course.anatomies[0]
     for node in anatomy.observed.order:
-        if node.op is None or node.op.name != "var" or node not in anatomy.fed or not node.tracked:
+        if node.op is None or node.op.name != "var" or node not in anatomy.fed:
             continue
         x = node.inputs[0]
         if (

@@ -21,6 +21,8 @@ RISE = 0.02
 """A rise of the loss below this part of it is noise of an otherwise good step."""
 LEAP = 1.5
 """A first update that makes the loss this many times larger is too long."""
+FAR_WORSE = 5.0
+"""A first update that makes the loss this many times that of equal scores, and of what it was."""
 MANY = 100
 """Steps of the same kind that are looked ahead to call a step too short."""
 STRAIGHT = 0.8
@@ -43,13 +45,9 @@ def steps_too_long(course: Course) -> Iterator[Finding]:
     tried = [(p, p.loss_along(_of(p), 1.0)) for p in moved]
     rising = [(p, one) for p, one in tried if not one <= p.loss + RISE * abs(p.loss)]
     falls = [(p, one, part, less) for p, one in rising for part, less in [_falling(p)] if part]
-    end, start = _end(course), course.losses[0]
-    often = len(rising) >= 0.5 * len(moved) and end >= 0.8 * start
-    # one leap is enough if nothing was learned after it: units that it killed stay dead
-    leapt = (
-        bool(rising) and rising[0][0] is moved[0] and rising[0][1] > LEAP * abs(start) and end >= 0.95 * start
-    )
-    if not (often or leapt) or len(falls) < 0.5 * len(rising):
+    often = len(rising) >= 0.5 * len(moved) and _end(course) >= 0.8 * course.losses[0]
+    leaps = any(_leaps(course, after, p is moved[0]) for p, after in rising)
+    if not (often or leaps) or not falls or (often and len(falls) < 0.5 * len(rising)):
         return
     observed, one, part, less = falls[0]
     n = course.anatomy(observed).batch
@@ -82,6 +80,16 @@ def steps_too_long(course: Course) -> Iterator[Finding]:
         0.93,
         f"{number_text(part)} of the same update takes the loss to {number_text(less)}",
     )
+
+
+def _leaps(course: Course, after: float, is_first: bool) -> bool:
+    """Whether one update does lasting harm: it leaves the network far worse than one that says nothing; or it is the
+    first, makes the loss leap, and nothing is learned after it, as units that it has switched off stay so."""
+    start, floor = abs(course.losses[0]), course.anatomies[0].floor
+    if floor is None or not after > LEAP * start:
+        return False
+    nothing_learned = _end(course) >= 0.95 * min(start, floor)
+    return after > FAR_WORSE * max(start, floor) or (is_first and nothing_learned)
 
 
 def _falling(observed: Observed) -> tuple[float, float]:
@@ -353,12 +361,11 @@ def _penalty(course: Course, observed: Observed) -> Iterator[Finding]:
 
 def gradients_accumulate(course: Course) -> Iterator[Finding]:
     """Updates made of the sum of all gradients so far instead of the newest."""
-    if course.twice > 0.5 * max(1, len(course.losses) - 1) and len(course.losses) > 2:
+    if course.twice > 1 and course.twice > 0.5 * course.updates:
         yield Finding(
             "gradients_accumulate",
             "the update",
-            f"backward was called more than once on the same loss before {course.twice} of {len(course.losses)} "
-            "updates: "
+            f"backward was called more than once on the same loss before {course.twice} of {course.updates} updates: "
             "its gradients add up in .grad",
             (
                 "each further call adds the same gradient again, and whatever else was differentiated in between",
