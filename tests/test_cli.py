@@ -94,6 +94,14 @@ def test_explain_as_latex(run):
     assert "exclude each other" in run(*ARTICLE, "--latex", "--json").json["error"]["message"]
 
 
+def test_explain_as_mathml(run):
+    ran = run(*ARTICLE, "--mathml")
+    assert ran.out == f"{cr.explain(cr.formula('(a+b)*(b+c)')(a=-1, b=3, c=4)).mathml}\n"
+    assert run(*ARTICLE, "--latex", "--mathml").err.startswith(
+        "error: --latex and --mathml exclude each other"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "value"),
     [
@@ -377,7 +385,7 @@ def test_a_reader_that_leaves_is_no_error():
     assert len(ran.stdout.splitlines()) == 1
 
 
-@pytest.mark.parametrize("form", ["", "--json", "--latex", "--help"])
+@pytest.mark.parametrize("form", ["", "--json", "--latex", "--mathml", "--help"])
 def test_a_reader_that_never_reads_is_no_error(form: str):
     script = f'"$0" -m chainrule explain "a*b" a=1 b=2 {form} | true; exit ${{PIPESTATUS[0]}}'
     ran = subprocess.run(

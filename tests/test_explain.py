@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
+from html import unescape
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, GradientError, OperandError, TracedValueError
-from chainrule.explain import Explanation, explain
+from chainrule.explain import Explanation, explain, mathml
+from chainrule.primitive import REGISTRY
 
 
 def formula(text: str, wrt: Any = None, **values: float) -> Explanation:
@@ -342,11 +346,101 @@ def test_latex_is_an_align_environment():
         assert part in latex
 
 
+def plain(html: str) -> str:
+    """What a reader sees of it, without its layout."""
+    return unescape(re.sub(r"<[^>]*>", "", html)).replace("\u2061", "")
+
+
+CORE = {
+    *(
+        "math",
+        "mrow",
+        "mi",
+        "mn",
+        "mo",
+        "mtext",
+        "mspace",
+        "mfrac",
+        "msqrt",
+        "mroot",
+        "msub",
+        "msup",
+        "msubsup",
+    ),
+    *("mtable", "mtr", "mtd"),
+}
+ARGUMENTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3}
+
+
+def parsed(mathml: str) -> ElementTree.Element:
+    """Well-formed, and no element or number of arguments that MathML Core does not have."""
+    root = ElementTree.fromstring(mathml)
+    for element in root.iter():
+        namespace, _, tag = element.tag[1:].partition("}")
+        assert (namespace, tag in CORE) == ("http://www.w3.org/1998/Math/MathML", True)
+        assert len(element) == ARGUMENTS.get(tag, len(element)), tag
+    return root
+
+
+def rows(mathml: str) -> list[str]:
+    found = parsed(mathml).iter("{http://www.w3.org/1998/Math/MathML}mtr")
+    return ["".join(row.itertext()) for row in found]
+
+
+def test_mathml_says_what_latex_says():
+    explanation = formula("(a+b)*(b+c)", "b", a=-1, b=3, c=4)
+    assert rows(explanation.mathml) == [
+        "a=−1", "b=3", "c=4", "x=a+b=−1+3=2", "y=b+c=3+4=7", "f=x·y=2·7=14",
+        "∂f∂b=∂f∂x·∂x∂b+∂f∂y·∂y∂b", "=7·1+2·1", "=9",
+    ]  # fmt: skip
+    assert len(explanation.latex.splitlines()) == 2 + 9
+    (fraction, *_) = parsed(explanation.mathml).iter("{http://www.w3.org/1998/Math/MathML}mfrac")
+    assert ["".join(part.itertext()) for part in fraction] == ["∂f", "∂b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "row"),
+    [
+        ("x_1*alpha+x_1^2", {"x_1": -3, "alpha": 2}, "y=x12=(−3)2=9"),
+        ("sqrt(max(q, 2))/exp(-q)", {"q": 3}, "y=x=3=1.732"),
+        ("rate/3e7", {"rate": 2}, "f=rate3·107=23·107=6.667·10−8"),
+    ],
+)
+def test_mathml_of_powers_roots_and_names(text, values, row):
+    assert row in rows(explain(cr.formula(text)(**values)).mathml)
+
+
+def test_small_arrays_are_matrices_in_latex_and_mathml():
+    w = variable([[1.0, 2.0]], "w")
+    explanation = explain((w * w).sum())
+    assert (
+        r"&= \begin{bmatrix} 1 & 2 \end{bmatrix} + \begin{bmatrix} 1 & 2 \end{bmatrix}" in explanation.latex
+    )
+    assert "=[12]+[12]" in rows(explanation.mathml)
+
+
+def test_mathml_reads_what_every_primitive_declares():
+    for op in REGISTRY.values():
+        shown = mathml.inline(op.latex.format("x", "y", "z"))
+        parsed(shown)
+        assert "mtext>\\" not in shown, op.name
+
+
+@pytest.mark.parametrize(
+    "latex", [r"\frac{1}", r"\left( x", "}", "x_", r"\sqrt[3", r"\begin{cases} a", "{0}}&<", "\\"]
+)
+def test_mathml_shows_as_it_is_what_it_cannot_read(latex):
+    assert plain(mathml.inline(latex)) == latex
+    parsed(mathml.inline(latex))
+
+
 def test_names_of_users_cannot_break_latex_or_html():
     w = variable(2.0, r"\evil{<b>_%&")
     explanation = explain(w * w)
     assert "<b>" not in explanation._repr_html_()
     assert "&lt;b&gt;" in explanation._repr_html_()
+    parsed(explanation.mathml)
+    parsed(explain(variable(2.0, "\x00\ud800<") * w).mathml)
     assert explanation.latex.count("{") - explanation.latex.count(r"\{") == (
         explanation.latex.count("}") - explanation.latex.count(r"\}")
     )
@@ -355,7 +449,8 @@ def test_names_of_users_cannot_break_latex_or_html():
 def test_html_shows_value_and_gradient():
     html = formula("(a+b)*(b+c)", "b", a=-1, b=3, c=4)._repr_html_()
     assert "77.8 %" in html
-    assert "7·1 + 2·1 = <b" in html
+    (rule,) = re.findall(r"<div>(<math.*?)</div>", html)
+    assert plain(rule) == "∂f∂b=∂f∂x·∂x∂b+∂f∂y·∂y∂b=7·1+2·1= 9"
 
 
 def test_printing():

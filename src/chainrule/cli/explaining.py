@@ -21,6 +21,7 @@ Values = Annotated[
     list[str] | None,
     typer.Argument(metavar="NAME=VALUE...", help="A number for each variable: x=-1.5, x=1/2, x=pi."),
 ]
+_FORMS = ("--json", "--latex", "--mathml")
 
 
 def explain_command(
@@ -31,6 +32,7 @@ def explain_command(
     ] = None,
     as_json: Json = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="Print the derivation in LaTeX.")] = False,
+    as_mathml: Annotated[bool, typer.Option("--mathml", help="Print it in MathML, for web pages.")] = False,
 ) -> None:
     """Show where each gradient of a formula comes from.
 
@@ -45,13 +47,16 @@ def explain_command(
 
     A formula that begins with a name of an option, such as -h, stands behind --.
     """
-    if as_json and as_latex:
-        raise ArgumentError("--json and --latex exclude each other", fix="ask for one of them")
+    asked = [name for name, on in zip(_FORMS, (as_json, as_latex, as_mathml), strict=True) if on]
+    if len(asked) > 1:
+        raise ArgumentError(f"{' and '.join(asked)} exclude each other", fix="ask for one of them")
     explanation = explain(computed(text, values or ()), wrt)
     if as_json:
         print_json(explanation.to_dict())
     elif as_latex:
         print(explanation.latex)
+    elif as_mathml:
+        print(explanation.mathml)
     else:
         show_explanation(explanation, make_console())
 
@@ -107,6 +112,6 @@ def _number(name: str, written: str) -> float:
 
 def _fix_for(argument: str) -> str:
     if argument.startswith("--"):
-        meant = closest(argument, ("--wrt", "--json", "--latex", "--help"))
-        return f"did you mean {meant}?" if meant else "the options are --wrt, --json, --latex and --help"
+        meant = closest(argument, ("--wrt", *_FORMS, "--help"))
+        return f"did you mean {meant}?" if meant else f"the options are --wrt, {', '.join(_FORMS)} and --help"
     return "put the whole formula in one pair of quotes, then write a=-1 b=3"

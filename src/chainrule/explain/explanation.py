@@ -1,4 +1,4 @@
-"""What an explanation holds: plain data, and its text, LaTeX, HTML and JSON."""
+"""What an explanation holds: plain data, and its text, LaTeX, MathML, HTML and JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.explain import finiteness, html, latex, text
+from chainrule.explain import finiteness, html, rule, terms, text
 from chainrule.explain.expressions import (
     Piece,
     local_symbols,
-    name_latex,
     node_latex,
     node_text,
     number_piece,
@@ -25,18 +24,15 @@ from chainrule.explain.numbers import (
     Value,
     as_factor,
     as_value,
-    beside_one_text,
     digits_beside_one,
     is_written_as_one,
     json_count,
     json_number,
     json_value,
-    number_latex,
-    number_text,
-    value_text,
 )
 from chainrule.explain.paths import Path, Paths, find_paths, paths_to_element
 from chainrule.explain.sweep import Edge, ExplainedNode, Sweep, edge_to_element
+from chainrule.explain.terms import Term
 from chainrule.node import Node, leaf
 
 VERSION = 1
@@ -202,25 +198,39 @@ class Explanation:
         """Whether a number is 1 or −1 up to rounding."""
         return abs(abs(number) - 1) <= 8 * self._sweep.epsilon
 
-    def number(self, number: float, digits: int | None = None) -> str:
+    def number_term(self, number: float, digits: int | None = None) -> Term:
         """A number as this explanation writes it; one that is almost 1 as ``1 + 10⁻¹²``."""
         digits = digits or self.digits
         if is_written_as_one(number, digits) and not self._is_one(number):
-            return beside_one_text(number)
-        return number_text(number, digits)
+            return terms.beside_one(number)
+        return terms.number(number, digits)
+
+    def number(self, number: float, digits: int | None = None) -> str:
+        """The same as text."""
+        return self.number_term(number, digits).text
 
     def factor(self, number: float, digits: int | None = None) -> str:
         """The same within a product: in parentheses where it needs them."""
         return as_factor(self.number(number, digits))
 
-    def shown(self, value: Value | None) -> str:
+    def value_term(self, value: Value | None) -> Term:
         """A number or an array as this explanation writes it."""
-        return self.number(value) if isinstance(value, float) else value_text(value, self.digits)
+        if value is None:
+            return terms.words("none")
+        return self.number_term(value) if isinstance(value, float) else terms.value(value, self.digits)
 
-    def named(self, i: int) -> str:
+    def shown(self, value: Value | None) -> str:
+        """The same as text."""
+        return self.value_term(value).text
+
+    def named_term(self, i: int) -> Term:
         """The name of a node; for a constant its value."""
         node = self.nodes[i]
-        return node.name or self.shown(node.value)
+        return terms.name(node.name) if node.name else self.value_term(node.value)
+
+    def named(self, i: int) -> str:
+        """The same as text."""
+        return self.named_term(i).text
 
     def expression(self, i: int) -> str:
         """A node in terms of its inputs' names, such as ``a + b``; "" for a leaf."""
@@ -239,16 +249,15 @@ class Explanation:
         name = self._sweep.names.get(x)
         return Piece(name) if name else number_piece(self.number(float(x)))
 
-    def expression_latex(self, i: int, numbers: bool = False) -> str:
-        """A node in terms of its inputs in LaTeX, by their names or by their numbers."""
+    def expression_term(self, i: int, numbers: bool = False) -> Term:
+        """A node in terms of its inputs, by their names or by their numbers."""
         names = self._sweep.names
-        return node_latex(
-            self._sweep.origin[i],
-            [
-                number_latex(float(x), self.digits) if numbers or x not in names else name_latex(names[x])
-                for x in self._sweep.origin[i].inputs
-            ],
-        )
+        operands = [
+            self.number_term(float(x)) if numbers or x not in names else terms.name(names[x])
+            for x in self._sweep.origin[i].inputs
+        ]
+        text = self.substituted(i) if numbers else self.expression(i)
+        return Term(text, node_latex(self._sweep.origin[i], [x.latex for x in operands]))
 
     def symbols(self, i: int) -> tuple[str, ...]:
         """Local derivatives of a pointwise node in letters, one for each input; "" where there is none."""
@@ -282,7 +291,12 @@ class Explanation:
     @cached_property
     def latex(self) -> str:
         """Values and the chain rule as an ``align*`` environment, for LaTeX with amsmath and for KaTeX."""
-        return latex.write(self)
+        return terms.as_align(rule.lines(self))
+
+    @cached_property
+    def mathml(self) -> str:
+        """The same as a ``<math>`` element of presentation MathML, which browsers show without a script."""
+        return terms.as_mathml(rule.lines(self))
 
     def __str__(self) -> str:
         return self.text

@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from chainrule.explain import text
+from chainrule.explain import mathml, rule, text
 from chainrule.explain.numbers import counted
+from chainrule.explain.terms import chain
 
 if TYPE_CHECKING:
     from chainrule.explain.explanation import Derivation, Explanation
@@ -30,7 +31,7 @@ def _nodes(explanation: Explanation) -> str:
     named = [n for n in explanation.nodes if n.name]
     rows = "".join(
         f'<tr><th style="{_CELL}">{escape(n.name)}</th>'
-        f'<td style="{_CELL}">{escape(explanation.expression(n.index))}</td>'
+        f'<td style="{_CELL}">{_expression(explanation, n.index)}</td>'
         f'<td style="{_CELL};{_VALUE}">{escape(explanation.shown(n.value))}</td>'
         f'<td style="{_CELL};{_GRADIENT}">'
         f"{'' if n.gradient is None else escape(explanation.shown(n.gradient))}</td></tr>"
@@ -52,14 +53,15 @@ def _nodes(explanation: Explanation) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+def _expression(explanation: Explanation, i: int) -> str:
+    return mathml.inline(explanation.expression_term(i).latex) if explanation.expression(i) else ""
+
+
 def _rule(explanation: Explanation, d: Derivation) -> str:
-    steps = [
-        text.derivative(explanation.result, d.variable),
-        text.rule_in_letters(explanation, d),
-        text.rule_in_numbers(explanation, d),
-    ]
-    left = " = ".join(escape(step) for step in steps if step)
-    return f'{left} = <b style="{_GRADIENT}">{escape(explanation.shown(d.gradient))}</b>'
+    *steps, value = rule.steps(explanation, d)
+    left = chain([rule.gradient(explanation, d), *steps]).latex
+    shown = mathml.inline(f"{left} =")
+    return f'{shown} <b style="{_GRADIENT}">{mathml.inline(value.latex)}</b>'
 
 
 def _paths(explanation: Explanation, d: Derivation) -> str:

@@ -118,18 +118,6 @@ def is_written_as_one(number: float, digits: int) -> bool:
     return abs(number) != 1 and number_text(number, digits) in ("1", f"{MINUS}1")
 
 
-def beside_one_text(number: float) -> str:
-    """A number so near to 1 or −1 that digits would run on.
-
-    Example:
-        >>> beside_one_text(1 + 1e-12), beside_one_text(-1 + 2e-9)
-        ('1 + 10⁻¹²', '−1 + 2·10⁻⁹')
-    """
-    nearest = math.copysign(1.0, number)
-    gap = number - nearest
-    return f"{number_text(nearest)} {'+' if gap > 0 else MINUS} {number_text(abs(gap), 2)}"
-
-
 def count_text(count: int) -> str:
     """A count in full with thousands separators; from 10²¹ on as a power of ten.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from chainrule.explain import rule
 from chainrule.explain.finiteness import is_finite
-from chainrule.explain.numbers import Value, as_factor, count_text, counted, share_text
+from chainrule.explain.numbers import Value, count_text, counted, share_text
 from chainrule.explain.sweep import Edge, ExplainedNode
+from chainrule.explain.terms import chain, leading, lowered, name
 
 if TYPE_CHECKING:
     from chainrule.explain.explanation import Derivation, Explanation
@@ -55,13 +57,8 @@ def headline(explanation: Explanation) -> list[str]:
     parts = [f"{explanation.result} = {explanation.number(explanation.value)}"]
     if len(explanation.wrt) == 1:
         (d,) = explanation.derivations
-        parts.append(f"{derivative(explanation.result, d.variable)} = {explanation.shown(d.gradient)}")
+        parts.append(f"{rule.gradient(explanation, d).text} = {explanation.shown(d.gradient)}")
     return [", ".join(parts)]
-
-
-def derivative(of: str, by: str) -> str:
-    """``∂f/∂b``."""
-    return f"∂{of}/∂{by}"
 
 
 def forward(explanation: Explanation) -> list[str]:
@@ -104,18 +101,7 @@ def in_words(node: ExplainedNode) -> str:
 
 def local_name(explanation: Explanation, edge: Edge) -> str:
     """``∂x/∂b``; with the number of the use where the node uses the same input more than once."""
-    user, used = explanation.named(edge.node), explanation.named(edge.input)
-    if not explanation.is_repeated(edge):
-        return derivative(user, used)
-    return f"({derivative(user, used)}){_use(explanation, edge)}"
-
-
-def _use(explanation: Explanation, edge: Edge) -> str:
-    same = [e.slot for e in explanation.nodes[edge.node].edges if e.input == edge.input]
-    return str(same.index(edge.slot) + 1).translate(_LOWERED)
-
-
-_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    return rule.local(explanation, edge).text
 
 
 def backward(explanation: Explanation, shown: Sequence[Derivation]) -> list[str]:
@@ -124,70 +110,8 @@ def backward(explanation: Explanation, shown: Sequence[Derivation]) -> list[str]
         "Backward: upstream gradient times local derivative, added where a variable is used more than once"
     ]
     for d in shown:
-        left = f"  {derivative(explanation.result, d.variable)}"
-        steps = [
-            rule_in_letters(explanation, d),
-            rule_in_numbers(explanation, d),
-            explanation.shown(d.gradient),
-        ]
-        steps = [step for step in steps if step]
-        lines.append(" = ".join([left, *dict.fromkeys(steps)]))
+        lines.append(f"  {rule.gradient(explanation, d).text} = {chain(rule.steps(explanation, d)).text}")
     return lines + _more(len(explanation.wrt) - len(shown), "variable")
-
-
-def rule_in_letters(explanation: Explanation, d: Derivation) -> str:
-    """``∂f/∂x·∂x/∂b + ∂f/∂y·∂y/∂b``."""
-    last = len(explanation.nodes) - 1
-    terms: list[str] = []
-    for edge in d.terms[:MOST_TERMS]:
-        local = local_name(explanation, edge)
-        if edge.node == last:
-            terms.append("" if len(d.terms) == 1 else _direct(local, d))
-        else:
-            terms.append(f"{derivative(explanation.result, explanation.named(edge.node))}·{local}")
-    return " + ".join(t for t in terms if t) + _omitted(d)
-
-
-def _direct(local: str, d: Derivation) -> str:
-    """The part that does not pass any other node; the same letters would otherwise mean the whole."""
-    return local if local.startswith("(") else f"({local} direct)"
-
-
-def _omitted(d: Derivation) -> str:
-    more = len(d.terms) - MOST_TERMS
-    return f" + … ({counted(more, 'more term')})" if more > 0 else ""
-
-
-def rule_in_numbers(explanation: Explanation, d: Derivation) -> str:
-    """``7·1 + 2·1``; "" where arrays take part."""
-    last = len(explanation.nodes) - 1
-    terms: list[str] = []
-    for edge in d.terms[:MOST_TERMS]:
-        upstream = explanation.nodes[edge.node].gradient
-        if not isinstance(edge.local, float) or not isinstance(upstream, float):
-            return _array_terms(explanation, d)
-        first = not terms
-        if edge.node == last:
-            terms.append(explanation.number(edge.local) if first else explanation.factor(edge.local))
-        else:
-            left = _leading(explanation, upstream) if first else explanation.factor(upstream)
-            terms.append(f"{left}·{explanation.factor(edge.local)}")
-    return " + ".join(terms) + _omitted(d)
-
-
-def _leading(explanation: Explanation, number: float) -> str:
-    """A number as the first factor of the first product, where a minus sign needs no parentheses."""
-    text = explanation.number(number)
-    return as_factor(text) if " " in text else text
-
-
-def _array_terms(explanation: Explanation, d: Derivation) -> str:
-    if len(d.terms) < 2:
-        return ""
-    parts = [explanation.shown(edge.contribution) for edge in d.terms[:MOST_TERMS]]
-    # A shape with its range has blanks in it: parentheses say where it ends.
-    parts = [part if part.startswith("[") else as_factor(part) for part in parts]
-    return " + ".join(parts) + _omitted(d)
 
 
 def paths(explanation: Explanation, d: Derivation) -> list[str]:
@@ -221,7 +145,7 @@ def route(explanation: Explanation, path: Path, most: int = MOST_LETTERS) -> str
 
 def _stop(explanation: Explanation, edge: Edge) -> str:
     used = explanation.named(edge.input)
-    return f"{used}{_use(explanation, edge)}" if explanation.is_repeated(edge) else used
+    return lowered(name(used), rule.use(explanation, edge)).text if explanation.is_repeated(edge) else used
 
 
 def product_text(explanation: Explanation, path: Path, most: int = MOST_LETTERS) -> str:
@@ -232,7 +156,8 @@ def product_text(explanation: Explanation, path: Path, most: int = MOST_LETTERS)
     if len(factors) < 2 or len(factors) != len(path.factors) or len(factors) > 2 * most:
         return explanation.number(path.product)
     first, *others = factors
-    written = "·".join([_leading(explanation, first), *map(explanation.factor, others)])
+    head = leading(explanation.number_term(first)).text
+    written = "·".join([head, *map(explanation.factor, others)])
     return f"{written} = {explanation.number(path.product)}"
 
 

@@ -27,8 +27,8 @@ def _greek(char: str) -> str:
     return rf"\{spelled.capitalize() if char.isupper() else spelled}"
 
 
-_LETTERS = {chr(code): _greek(chr(code)) for code in range(ord("Α"), ord("ω") + 1) if chr(code).isalpha()}
-_COMMANDS = {latex for latex in _LETTERS.values() if latex.startswith("\\")}
+LETTERS = {chr(code): _greek(chr(code)) for code in range(ord("Α"), ord("ω") + 1) if chr(code).isalpha()}
+_COMMANDS = {latex for latex in LETTERS.values() if latex.startswith("\\")}
 
 
 class _Piece(NamedTuple):
@@ -134,4 +134,4 @@ def _word(text: str) -> str:
 
 
 def _run(text: str) -> str:
-    return _LETTERS.get(text, text) if len(text) == 1 else rf"\mathrm{{{text}}}"
+    return LETTERS.get(text, text) if len(text) == 1 else rf"\mathrm{{{text}}}"

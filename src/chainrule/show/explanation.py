@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chainrule.explain import Derivation, Explanation, text
+from chainrule.explain import Derivation, Explanation, rule, text
 from chainrule.explain.numbers import count_text, counted
 from chainrule.show import style
 from chainrule.show.picture import draw
@@ -65,7 +65,7 @@ def _headline(explanation: Explanation) -> Text:
         (f"{explanation.result} = ", "bold"), (explanation.number(explanation.value), style.VALUE)
     )
     for d in explanation.derivations_shown(1) if len(explanation.wrt) == 1 else ():
-        name = text.derivative(explanation.result, d.variable)
+        name = rule.gradient(explanation, d).text
         line.append("     ").append(f"{name} = ", "bold").append(
             explanation.shown(d.gradient), style.GRADIENT
         )
@@ -107,13 +107,11 @@ def _table(explanation: Explanation) -> Table:
 
 
 def _print_rule(explanation: Explanation, d: Derivation, console: Console) -> None:
-    line = Text(text.derivative(explanation.result, d.variable), style="bold")
-    for step in (text.rule_in_letters(explanation, d), text.rule_in_numbers(explanation, d)):
-        if step:
-            line.append(f" = {step}", "not bold")
-    value = explanation.shown(d.gradient)
-    if not line.plain.endswith(f" = {value}"):
-        line.append(" = ", "not bold").append(value, style=style.GRADIENT)
+    line = Text(rule.gradient(explanation, d).text, style="bold")
+    *steps, value = rule.steps(explanation, d)
+    for step in steps:
+        line.append(f" = {step.text}", "not bold")
+    line.append(" = ", "not bold").append(value.text, style=style.GRADIENT)
     style.print_paragraph(line, console, indent=2, hanging=2)
 
 
