@@ -49,7 +49,9 @@ Backward: upstream gradient times local derivative, added where a variable is us
   sum         9
 
 Reverse mode: 1 sweep, 6 products, gives all 3 gradients.
-Forward mode: 3 sweeps, one for each variable, 18 products, 8 not zero."""
+Forward mode: 3 sweeps, one for each variable, 18 products, 8 not zero.
+Deltas reused: 6 multiplications; path by path: 8 (1.33 times as many).
+Used more than once: ∂f/∂y 2 times, ∂f/∂x 2 times."""
 
 
 def test_the_article_in_text():

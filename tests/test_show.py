@@ -59,6 +59,8 @@ f = 14     ∂f/∂b = 9
 
 Reverse mode: 1 sweep, 6 products, gives all 3 gradients.
 Forward mode: 3 sweeps, one for each variable, 18 products, 8 not zero.
+Deltas reused: 6 multiplications; path by path: 8 (1.33 times as many).
+Used more than once: ∂f/∂y 2 times, ∂f/∂x 2 times.
 """
 
 

@@ -15,6 +15,7 @@ from chainrule.explain.diagnosis import (
     diagnose_program,
 )
 from chainrule.explain.explanation import Derivation, Explanation
+from chainrule.explain.ledger import Entry, Ledger, Reuse
 from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
 from chainrule.explain.reasons import Proof, Reason, why, why_program
@@ -30,6 +31,9 @@ __all__ = [
     "Edge",
     "Explanation",
     "ExplainedNode",
+    "Entry",
+    "Ledger",
+    "Reuse",
     "Mode",
     "Modes",
     "Path",

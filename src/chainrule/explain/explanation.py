@@ -18,6 +18,7 @@ from chainrule.explain.expressions import (
     node_text,
     number_piece,
 )
+from chainrule.explain.ledger import Ledger, keep_ledger
 from chainrule.explain.modes import Modes, count_modes
 from chainrule.explain.numbers import (
     DIGITS,
@@ -179,6 +180,11 @@ class Explanation:
         return count_modes(self._sweep)
 
     @cached_property
+    def ledger(self) -> Ledger:
+        """How many multiplications all gradients cost with deltas reused, and path by path."""
+        return keep_ledger(self._sweep)
+
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """Where NaN or an infinity enters, among the values and among the gradients; empty if nowhere."""
         return finiteness.notes(self)
@@ -335,6 +341,7 @@ class Explanation:
                 name: {"sweeps": m.sweeps, "products": m.products, "nonzero_products": m.nonzero_products}
                 for name, m in (("reverse", self.modes.reverse), ("forward", self.modes.forward))
             },
+            "ledger": self.ledger.to_dict(),
         }
 
     def _derivation_dict(self, d: Derivation) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from chainrule.explain import rule
 from chainrule.explain.finiteness import is_finite
-from chainrule.explain.numbers import Value, count_text, counted, share_text
+from chainrule.explain.numbers import Value, count_text, counted, number_text, share_text
 from chainrule.explain.sweep import Edge, ExplainedNode
-from chainrule.explain.terms import chain, leading, lowered, name
+from chainrule.explain.terms import chain, derivative, leading, lowered, name
 
 if TYPE_CHECKING:
     from chainrule.explain.explanation import Derivation, Explanation
@@ -20,6 +20,7 @@ MOST_VARIABLES = 12
 MOST_TERMS = 8
 MOST_PATHS = 10
 MOST_LETTERS = 6
+MOST_REUSES = 4
 
 
 def write(explanation: Explanation) -> str:
@@ -29,7 +30,7 @@ def write(explanation: Explanation) -> str:
     blocks += [forward(explanation), backward(explanation, shown)]
     blocks += [paths(explanation, d) for d in with_paths(shown)]
     blocks.append(without_paths(shown))
-    blocks.append(modes(explanation))
+    blocks.append(costs(explanation))
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
@@ -200,6 +201,26 @@ def remarks(explanation: Explanation, d: Derivation) -> list[str]:
             else f"The gradient is {explanation.shown(d.gradient)}: sums of numbers of different sizes round apart."
         )
     return notes
+
+
+def costs(explanation: Explanation) -> list[str]:
+    """What all gradients cost: in either mode, and with and without the reuse of deltas."""
+    return modes(explanation) + ledger(explanation)
+
+
+def ledger(explanation: Explanation) -> list[str]:
+    """What dynamic programming saves; nothing where no path shares an edge with another."""
+    kept = explanation.ledger
+    if kept.separate == kept.reused:
+        return []
+    separate = "more than 10³⁰⁰" if kept.separate is None else count_text(kept.separate)
+    times = f" ({number_text(kept.ratio, 3)} times as many)" if kept.ratio else ""
+    lines = [f"Deltas reused: {counted(kept.reused, 'multiplication')}; path by path: {separate}{times}."]
+    most = sorted(kept.reuses, key=lambda reuse: -reuse.uses)[:MOST_REUSES]
+    uses = [f"{derivative(name(explanation.result), name(r.name)).text} {r.uses} times" for r in most]
+    if len(kept.reuses) > len(most):
+        uses.append(f"and {counted(len(kept.reuses) - len(most), 'more delta')}")
+    return [*lines, *([f"Used more than once: {', '.join(uses)}."] if uses else [])]
 
 
 def modes(explanation: Explanation) -> list[str]:

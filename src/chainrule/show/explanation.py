@@ -53,7 +53,7 @@ def show_explanation(explanation: Explanation, console: Console) -> None:
     for d in text.with_paths(shown):
         console.print()
         _print_paths(explanation, d, console)
-    for lines in (text.without_paths(shown), text.modes(explanation)):
+    for lines in (text.without_paths(shown), text.costs(explanation)):
         if lines:
             console.print()
         for line in lines:
