@@ -1,6 +1,6 @@
 """Where a gradient comes from, and why it is what it is: plain data, no drawing.
 
-:func:`explain`, :func:`attribute` and :func:`why` are the ways in.
+:func:`explain`, :func:`layers`, :func:`attribute`, :func:`why` and :func:`diagnose` are the ways in.
 """
 
 from chainrule.explain.derive import explain
@@ -15,6 +15,7 @@ from chainrule.explain.diagnosis import (
     diagnose_program,
 )
 from chainrule.explain.explanation import Derivation, Explanation
+from chainrule.explain.layered import Equation, Layer, LayerDerivation, Layers, Reused, layers
 from chainrule.explain.ledger import Entry, Ledger, Reuse
 from chainrule.explain.modes import Mode, Modes
 from chainrule.explain.paths import Path, Paths
@@ -32,8 +33,13 @@ __all__ = [
     "Explanation",
     "ExplainedNode",
     "Entry",
+    "Equation",
+    "Layer",
+    "LayerDerivation",
+    "Layers",
     "Ledger",
     "Reuse",
+    "Reused",
     "Mode",
     "Modes",
     "Path",
@@ -54,6 +60,7 @@ __all__ = [
     "Steps",
     "attribute",
     "explain",
+    "layers",
     "obey",
     "sensitivity",
     "steps",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.explain.modes import MOST_WORK
-from chainrule.explain.numbers import LISTED, json_count
+from chainrule.explain.numbers import LISTED, count_text, counted, json_count, number_text
 from chainrule.explain.paths import COUNTED
 from chainrule.explain.sweep import Sweep
 from chainrule.node import Node
@@ -80,6 +80,13 @@ class Ledger:
             return self.separate / self.reused
         except OverflowError:  # beyond the largest float
             return None
+
+    @property
+    def text(self) -> str:
+        """Both counts in one line."""
+        separate = "more than 10³⁰⁰" if self.separate is None else count_text(self.separate)
+        times = f" ({number_text(self.ratio, 3)} times as many)" if self.ratio else ""
+        return f"Deltas reused: {counted(self.reused, 'multiplication')}; path by path: {separate}{times}."
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; counts that not every reader of JSON keeps exact are text. At most 1,000 of each list."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chainrule.explain import rule
 from chainrule.explain.finiteness import is_finite
-from chainrule.explain.numbers import Value, count_text, counted, number_text, share_text
+from chainrule.explain.numbers import Value, count_text, counted, share_text
 from chainrule.explain.sweep import Edge, ExplainedNode
 from chainrule.explain.terms import chain, derivative, leading, lowered, name
 
@@ -213,14 +213,11 @@ def ledger(explanation: Explanation) -> list[str]:
     kept = explanation.ledger
     if kept.separate == kept.reused:
         return []
-    separate = "more than 10³⁰⁰" if kept.separate is None else count_text(kept.separate)
-    times = f" ({number_text(kept.ratio, 3)} times as many)" if kept.ratio else ""
-    lines = [f"Deltas reused: {counted(kept.reused, 'multiplication')}; path by path: {separate}{times}."]
     most = sorted(kept.reuses, key=lambda reuse: -reuse.uses)[:MOST_REUSES]
     uses = [f"{derivative(name(explanation.result), name(r.name)).text} {r.uses} times" for r in most]
     if len(kept.reuses) > len(most):
         uses.append(f"and {counted(len(kept.reuses) - len(most), 'more delta')}")
-    return [*lines, *([f"Used more than once: {', '.join(uses)}."] if uses else [])]
+    return [kept.text, *([f"Used more than once: {', '.join(uses)}."] if uses else [])]
 
 
 def modes(explanation: Explanation) -> list[str]:
