@@ -133,6 +133,7 @@ def gradients_of(loss, parameters):
         ((4, 6, 5, 3), cr.tanh, 7, "squared"),
         ((3, 7, 4), cr.relu, 5, "cross entropy"),
         ((3, 5, 6, 2), lambda z: 1 / (1 + cr.exp(-z)), 4, "cross entropy"),
+        ((3, 5, 2), cr.relu, 4, "yes or no"),
         ((3, 5, 2), cr.gelu, 4, "other"),
         ((3, 4), cr.tanh, 1, "other"),
     ],
@@ -146,12 +147,41 @@ def test_numbers_are_those_of_the_backward_pass(widths, activation, samples, los
             "cross entropy": lambda out=out: cr.nn.softmax_cross_entropy(
                 out, np.arange(samples) % widths[-1]
             ),
+            "yes or no": lambda out=out, t=target: cr.nn.binary_cross_entropy(out, np.float64(t > 0)),
             "other": lambda out=out: cr.sum(cr.sin(out) * out),
         }[loss]()
         net = cr.layers(y)
         assert [layer.units for layer in net.layers] == list(widths[1:])
         assert net.left == {}
         check(net, parameters, gradients_of(y, parameters))
+
+
+def test_losses_that_everybody_knows_have_their_form():
+    out, _ = mlp((3, 2), None, 4, 0)
+    yes = np.array([[1.0, 0.0]] * 4)
+    forms = {
+        cr.nn.half_squared_error(out, yes): "0.125·(a₁⁽²⁾ − y₁)",
+        cr.mean(
+            cr.sum((yes - out) * (yes - out), axis=1)
+        ): "∂E/∂z₁⁽²⁾",  # two nodes, so the square is not seen
+        cr.sum((yes - out) ** 2.0): "2·(a₁⁽²⁾ − y₁)",
+        cr.sum((yes - out) ** 3.0): "∂E/∂z₁⁽²⁾",
+        cr.sum(np.arange(2.0) * (yes - out) ** 2): "∂E/∂z₁⁽²⁾",
+        cr.nn.softmax_cross_entropy(out, np.zeros(4, int), reduction="sum"): "(p₁ − y₁)",
+        cr.nn.softmax_cross_entropy(out, np.zeros(4, int), label_smoothing=0.1): "∂E/∂z₁⁽²⁾",
+        cr.nn.binary_cross_entropy(out, yes): "0.125·(p₁ − y₁)",
+    }
+    for loss, form in forms.items():
+        (delta,) = cr.layers(loss).delta(2, 1).backward
+        assert delta.letters[-1].text == form
+        assert delta.value == pytest.approx(cr.layers(loss).delta(2, 1).gradient, rel=1e-12)
+
+
+def test_what_is_not_finite_is_shown_as_it_is():
+    w = leaf([[np.nan, 1.0], [2.0, 3.0]], "w")
+    d = cr.layers(cr.sum(cr.tanh(np.ones((2, 2)) @ w))).derive("w")
+    assert np.isnan(d.value) and d.agrees
+    json.dumps(d.to_dict(), allow_nan=False)
 
 
 def conv_net():
@@ -265,7 +295,7 @@ def test_what_is_no_layer_is_left_to_the_general_form():
     assert "as in a recurrence" in net.left["u"]
     assert set(net.left) == {"w", "u", "gain"}
     assert "Left to the general form: w, u: it is in 3 products" in net.text
-    assert net.ledger is not None
+    assert net.ledger is None
     with pytest.raises(errors.ArgumentError, match="u belongs to no layer: it is in 3 products"):
         net.derive("u", 0, 0)
 
@@ -281,7 +311,8 @@ def test_an_attention_leaves_its_deltas_to_the_general_form():
         index = (0,) * parameters[layer.weight].ndim
         assert d.value == pytest.approx(parameters[layer.weight].grad.numpy()[index], rel=2e-3, abs=1e-6)
     assert any("stand operations that are no layer" in note for note in net.notes)
-    assert {n.split(".")[-1] for n in net.left} & {"gain", "table", "weight", "scale"}
+    assert "norm.scale and 1 more: it is neither the weights of one product nor a bias." in net.notes[0]
+    assert "positions.weight" in net.left
 
 
 def by_paths(widths, activated):

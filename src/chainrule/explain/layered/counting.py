@@ -8,14 +8,20 @@ from chainrule.explain.ledger import Entry, Ledger
 
 
 def count_units(network: Network) -> Ledger | None:
-    """Multiplications between single numbers, from ∂E/∂a of the last layer down; None unless the layers are a chain.
+    """Multiplications between single numbers, from ∂E/∂a of the last layer down.
+
+    None unless the layers are a chain of dense ones, and nothing is left to the general form.
 
     Every factor of the chain rule is one: ∂E/∂a, f′(z), a weight, an activation; for a bias 1.
     """
     layers = network.layers
     following = [n.next for n in layers]
     chain = [*((i,) for i in range(1, len(layers))), ()]
-    if following != chain or not all(isinstance(n.found.product, Dense) for n in layers):
+    if (
+        network.found.left
+        or following != chain
+        or not all(isinstance(n.found.product, Dense) for n in layers)
+    ):
         return None
     samples = layers[0].found.product.samples
     paths, length = 1, 1  # from the result to one unit's z: how many, and their lengths added up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -53,6 +54,8 @@ class LayerDerivation:
     @property
     def agrees(self) -> bool:
         """Whether the equations give what the backward pass gives, up to rounding."""
+        if not math.isfinite(self.value) or not math.isfinite(self.gradient):
+            return json_number(self.value) == json_number(self.gradient)
         scale = max([abs(self.value), abs(self.gradient), *(abs(e.value) for e in self.backward)])
         return abs(self.value - self.gradient) <= 1e-4 * scale
 
@@ -66,7 +69,7 @@ class LayerDerivation:
             )
         blocks.append([*(reuse.text for reuse in self.reuses), *self.legend])
         if not self.agrees:
-            blocks.append([f"The backward pass gives {number_text(self.gradient)}: numbers round apart."])
+            blocks.append([f"The backward pass gives {number_text(self.gradient)}: the sums round apart."])
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _groups(self) -> list[tuple[str, tuple[Equation, ...]]]:

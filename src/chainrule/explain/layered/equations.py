@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.explain.layered.finding import Weights
-from chainrule.explain.layered.network import Network, Numbers, at_place
+from chainrule.explain.layered.network import Network, Numbers
 from chainrule.explain.layered.notation import Index, applied, beside, summed, symbol
 from chainrule.explain.layered.products import Convolution
 from chainrule.explain.numbers import MINUS
@@ -226,8 +226,9 @@ def _from_result(
         return chain, chain, upstream, leading(number(upstream))
     place = layer.found.product.place(element)
     several = layer.found.product.units > 1
-    output = at_place("p", None, place) if closed.softmax else network.unit("a", layer, place)
-    target = symbol("y", None, [place.unit + 1] if several else [])
+    unit = [place.unit + 1] if several else []
+    output = symbol("p", None, unit) if closed.made else network.unit("a", layer, place)
+    target = symbol("y", None, unit)
     gap = Term(f"({output.text} {MINUS} {target.text})", rf"({output.latex} - {target.latex})")
     out, right = float(closed.output[element]), float(closed.target[element])
     second = factor(number(right))

@@ -29,7 +29,7 @@ VIEWS = {"reshape", "permute_dims", "identity", "broadcast_to"}
 """Operations that only move numbers; in them places can be followed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """A leaf and which of its elements stands at each place of an operand that is a view of it."""
 
@@ -37,7 +37,7 @@ class Weights:
     places: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoundLayer:
     """A product with weights. Elements are those of the product, by their place in it.
 
@@ -62,7 +62,7 @@ class FoundLayer:
     steps: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoundLayers:
     """All layers before a result.
 
@@ -106,7 +106,7 @@ def _weights(node: Node, names: Mapping[Node, str]) -> list[tuple[int, Weights]]
     name = node.op.name if node.op else ""
     if name not in ("matmul", "conv2d"):
         return []
-    found = [(slot, _behind_views(x)) for slot, x in enumerate(node.inputs)]
+    found = [(slot, behind_views(x)) for slot, x in enumerate(node.inputs)]
     fit = [(slot, w) for slot, w in found if w is not None and (slot == 1 or name == "matmul")]
     if name == "matmul":
         fit = [(slot, w) for slot, w in fit if node.inputs[slot].ndim == 2]
@@ -115,7 +115,8 @@ def _weights(node: Node, names: Mapping[Node, str]) -> list[tuple[int, Weights]]
     return fit[-1:]
 
 
-def _behind_views(x: Node) -> Weights | None:
+def behind_views(x: Node) -> Weights | None:
+    """The variable that an operand is, moved or not; None if it is computed or constant."""
     views: list[Node] = []
     while x.op is not None and x.op.name in VIEWS:
         views.append(x)
@@ -164,7 +165,7 @@ def _bias(node: Node, user: Node, at: Node, places: Array, product: Product) -> 
     if user.op is None or user.op.name != "add" or user.shape != at.shape or user.inputs[0] is user.inputs[1]:
         return None
     other = user.inputs[1] if user.inputs[0] is at else user.inputs[0]
-    found = _behind_views(other)
+    found = behind_views(other)
     if found is None or found.leaf.size != product.units:
         return None
     which = by_element(np.broadcast_to(found.places, places.shape), places)
@@ -241,13 +242,13 @@ def _carry(
 def _left(
     order: list[Node], names: Mapping[Node, str], layers: tuple[FoundLayer, ...], times: Mapping[Node, int]
 ) -> dict[str, str]:
-    data = {found.leaf for layer in layers if (found := _behind_views(layer.data)) is not None}
+    data = {found.leaf for layer in layers if (found := behind_views(layer.data)) is not None}
     covered = {w.leaf for layer in layers for w in (layer.weight, layer.bias) if w is not None}
     left: dict[str, str] = {}
     for node in order:
         if node.op is None and node not in covered:
             several = times.get(node, 0)
-            reason = "it is in no product with weights, and no bias of one"
+            reason = "it is neither the weights of one product nor a bias"
             if node in data:
                 reason = "it is data that goes into a product with weights"
             if several > 1:

@@ -15,17 +15,17 @@ _CARRIERS = {"multiply", "divide", "sum", "mean", "reshape", "negative", "scale"
 """What may follow: with constants, all of them are linear."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Closed:
     """∂E/∂a = factor·(output − target), for the activations of the last layer or for what a softmax makes of them.
 
     Attributes:
-        softmax: whether the output is the softmax of what the layer gives.
+        made: what the output is of what the layer gives: ``softmax``, ``sigmoid``, or "" for itself.
         factor: the same for all elements.
         output, target: by element.
     """
 
-    softmax: bool
+    made: str
     factor: float
     output: Array
     target: Array
@@ -34,14 +34,18 @@ class Closed:
 def closed_form(
     node: Node, places: Array, users: Mapping[Node, list[Node]], delta: Callable[[Node], Array]
 ) -> Closed | None:
-    """The form of ∂E/∂node for a squared error or a softmax with cross-entropy; None for anything else.
+    """The form of ∂E/∂node for a squared error or a cross-entropy of classes or of yes and no; None for anything else.
 
     Args:
         node: what the last layer gives, and which of its elements stands at each place.
         users: for each node those that use it.
         delta: the gradient of the result with respect to a node.
     """
-    return _squared(node, places, users, delta) or _cross_entropy(node, places, users, delta)
+    for form in (_squared, _cross_entropy, _binary_cross_entropy):
+        found = form(node, places, users, delta)
+        if found is not None:
+            return found
+    return None
 
 
 def _squared(
@@ -59,7 +63,7 @@ def _squared(
     (target,) = (x for x in gap.inputs if x is not node) if gap.inputs[0] is not gap.inputs[1] else (node,)
     wanted = np.broadcast_to(np.asarray(target.value), node.shape)
     values = np.asarray(node.value)
-    return Closed(False, float(weights[0]), by_element(values, places), by_element(wanted, places))
+    return Closed("", float(weights[0]), by_element(values, places), by_element(wanted, places))
 
 
 def _is_square(node: Node, gap: Node, users: Mapping[Node, list[Node]]) -> bool:
@@ -108,7 +112,7 @@ def _cross_entropy(
     while (moved := _only(chosen, users, "reshape")) is not None:
         chosen = moved
     lost = _only(total, users, "subtract")
-    if lost is None or users[chosen] != [lost] or lost.inputs[0] is not total:
+    if lost is None or _only(chosen, users, "subtract") is not lost or lost.inputs[0] is not total:
         return None
     weights = delta(lost).ravel()
     if not _is_linear_behind(lost, users) or not weights.size or np.any(weights != weights[0]):
@@ -122,4 +126,31 @@ def _cross_entropy(
     target = np.round(right)
     if not np.allclose(right, target, atol=1e-4) or np.any(target.sum(-1) != 1):
         return None
-    return Closed(True, factor, by_element(shares, places), by_element(target, places))
+    return Closed("softmax", factor, by_element(shares, places), by_element(target, places))
+
+
+def _binary_cross_entropy(
+    node: Node, places: Array, users: Mapping[Node, list[Node]], delta: Callable[[Node], Array]
+) -> Closed | None:
+    """``y·softplus(−z) + (1 − y)·softplus(z)``, added up with equal weights."""
+    by_name = {u.op.name: u for u in users[node] if u.op is not None}
+    if len(users[node]) != 2 or set(by_name) != {"negative", "softplus"}:
+        return None
+    lost_if_yes = _only(by_name["negative"], users, "softplus")
+    if lost_if_yes is None:
+        return None
+    yes, no = (_only(x, users, "scale") for x in (lost_if_yes, by_name["softplus"]))
+    if yes is None or no is None or yes.inputs[0].tracked or no.inputs[0].tracked:
+        return None
+    lost = _only(yes, users, "add")
+    if lost is None or _only(no, users, "add") is not lost or not _is_linear_behind(lost, users):
+        return None
+    target, other = (np.broadcast_to(np.asarray(x.inputs[0].value), node.shape) for x in (yes, no))
+    if np.any(target + other != 1):
+        return None
+    weights = delta(lost).ravel()
+    if not weights.size or np.any(weights != weights[0]):
+        return None
+    # softplus(−z) is −ln σ(z), so nothing overflows.
+    output = np.exp(-np.asarray(lost_if_yes.value))
+    return Closed("sigmoid", float(weights[0]), by_element(output, places), by_element(target, places))

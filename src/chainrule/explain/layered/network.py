@@ -11,7 +11,14 @@ import numpy as np
 
 from chainrule.autodiff.reverse import pullback
 from chainrule.explain.expressions import Piece, local_symbols, number_piece, written
-from chainrule.explain.layered.finding import VIEWS, FoundLayer, FoundLayers, by_element, find_layers
+from chainrule.explain.layered.finding import (
+    VIEWS,
+    FoundLayer,
+    FoundLayers,
+    behind_views,
+    by_element,
+    find_layers,
+)
 from chainrule.explain.layered.losses import Closed, closed_form
 from chainrule.explain.layered.notation import Index, named, symbol
 from chainrule.explain.layered.products import Place
@@ -24,7 +31,7 @@ MOST_NUMBERED = 12
 """Up to so many weights in all are numbered through, as in the article: w₁, w₂, …"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Numbers:
     """A layer and its numbers, all in float64 and by element of the product.
 
@@ -167,14 +174,13 @@ class Network:
             slope = self.slope_text(group[0])
             known = f", with derivative {slope} where a = f(z)" if slope else ""
             lines.append(f"{named(self.function(group[0])).text} is {text}{known}.")
-        forms = [n for n in self.layers if n.closed is not None]
-        if any(n.closed and n.closed.softmax for n in forms):
-            last = forms[-1].number
-            lines.append(
-                f"p is the softmax of layer {last}, and y is 1 for the right class and 0 for the others."
-            )
-        elif forms:
-            lines.append("y is what the activations of the last layer should be.")
+        closed = [(n.number, n.closed.made) for n in self.layers if n.closed is not None]
+        for number, made in closed[-1:]:
+            meant = {
+                "softmax": f"p is the softmax of layer {number}, and y is 1 for the right class and 0 for the others.",
+                "sigmoid": f"p is σ(z) of layer {number}, and y is 1 for yes and 0 for no.",
+            }
+            lines.append(meant.get(made, "y is what the activations of the last layer should be."))
         return lines
 
     # Names.
@@ -245,7 +251,7 @@ class Network:
 
     def _is_raw(self, layer: Numbers) -> bool:
         """Whether the input of a layer is given, not computed by anything with a variable."""
-        return not layer.found.data.tracked or layer.found.data.op is None
+        return not layer.found.data.tracked or behind_views(layer.found.data) is not None
 
 
 def at_place(letter: str, number: int | None, place: Place, sample: Sequence[Index] = ()) -> Term:

@@ -35,6 +35,8 @@ from chainrule.nn import Module
 from chainrule.node import Node
 from chainrule.primitive import Array
 
+MOST_NAMES = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -97,7 +99,7 @@ class Layers:
     def ledger(self) -> Ledger | None:
         """Multiplications for all gradients, unit by unit: with each delta computed once, and path by path.
 
-        None where the layers are not a chain of dense ones.
+        None where the layers are not a chain of dense ones, or something is left to the general form.
         """
         return count_units(self._network)
 
@@ -333,9 +335,10 @@ class Layers:
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.left.items():
             by_reason.setdefault(reason, []).append(name)
-        notes = [
-            f"Left to the general form: {', '.join(names)}: {reason}." for reason, names in by_reason.items()
-        ]
+        notes: list[str] = []
+        for reason, names in by_reason.items():
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            notes.append(f"Left to the general form: {', '.join(names[:MOST_NAMES])}{more}: {reason}.")
         last = max((layer.number for layer in self.layers), default=1)
         open_ended = [layer.number for layer in self.layers if not layer.next and layer.number < last]
         if open_ended:
