@@ -119,7 +119,7 @@ def test_dense_layers_get_their_first_input(points: Dataset):
 
 def test_divergence_is_not_hidden(points: Dataset):
     with pytest.raises(DivergenceError) as caught:
-        train.fit(**arguments(points, optimizer=optim.gradient_descent(1e30)))
+        train.fit(**arguments(points, optimizer=optim.gradient_descent(1e30), monitor=None))
     assert caught.value.message == (
         "training stopped in epoch 1, step 2: the loss is nan. In step 2 the first result that is not finite is that "
         "of layers.2 (Linear). There is no checkpoint"
@@ -130,7 +130,7 @@ def test_divergence_is_not_hidden(points: Dataset):
 def test_a_schedule_that_diverges_is_named(points: Dataset):
     rate = optim.warm_up(1e30, 2, first=1.0)
     with pytest.raises(DivergenceError) as caught:
-        train.fit(**arguments(points, optimizer=optim.gradient_descent(rate)))
+        train.fit(**arguments(points, optimizer=optim.gradient_descent(rate), monitor=None))
     assert caught.value.fix == "lower the schedule of the learning rate, which was 1e+30 in the last update"
 
 
@@ -150,7 +150,7 @@ def test_a_loss_that_starts_infinite_has_another_remedy(points: Dataset):
         match=r"step 1: the loss is inf\. In step 1 the model's output is finite, and the loss function makes it inf\."
         r".*\n  Fix: nothing is updated yet",
     ):
-        train.fit(**arguments(points, loss=loss))
+        train.fit(**arguments(points, loss=loss, monitor=None))
 
 
 def test_a_gradient_that_is_not_finite_is_named(points: Dataset):
@@ -159,7 +159,7 @@ def test_a_gradient_that_is_not_finite_is_named(points: Dataset):
         DivergenceError,
         match=r"step 2: the loss is nan\. In step 1 the loss is finite, and the gradient of layers\.0\.weight is not\.",
     ):
-        train.fit(**arguments(points, loss=loss))
+        train.fit(**arguments(points, loss=loss, monitor=None))
 
 
 def test_bad_arguments_are_refused_at_once(points: Dataset):
@@ -212,7 +212,7 @@ def test_nan_in_a_layer_is_named(points: Dataset):
     with pytest.raises(
         DivergenceError, match=r"the first result that is not finite is that of layers\.1 \(sqrt\)"
     ):
-        train.fit(**arguments(points, model=model))
+        train.fit(**arguments(points, model=model, monitor=None))
 
 
 def test_eager_training_is_compiled_training(points: Dataset):

@@ -178,10 +178,13 @@ def _follow(events: Iterator[train.Event], as_json: bool) -> None:
     assert isinstance(started, train.Started)
     hidden = train.Stepped, train.Saved
     try:
-        *ended, finished = [event.to_dict() for event in events if not isinstance(event, hidden)]
+        visible = [event for event in events if not isinstance(event, hidden)]
     except KeyboardInterrupt:
         raise Interrupted(f"go on with: {resuming(started)}") from None
-    print_json({"version": 2, "started": started.to_dict(), "epochs": ended, "finished": finished})
+    ended = [event.to_dict() for event in visible[:-1] if not isinstance(event, train.Found)]
+    found = [event.to_dict() for event in visible if isinstance(event, train.Found)]
+    parts = {"started": started.to_dict(), "epochs": ended, "found": found, "finished": visible[-1].to_dict()}
+    print_json({"version": 2, **parts})
 
 
 def predict_command(

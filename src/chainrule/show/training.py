@@ -13,7 +13,7 @@ from rich.text import Text
 from chainrule.explain.numbers import count_text, counted, number_text
 from chainrule.show import style
 from chainrule.show.figures import Drawn
-from chainrule.train import EpochEnded, Event, Finished, Prediction, Started, Stepped
+from chainrule.train import EpochEnded, Event, Finished, Found, Prediction, Started, Stepped
 
 _LINES = 10
 _BAR = 24
@@ -95,6 +95,8 @@ def _with_progress(started: Started, events: Iterator[Event], console: Console) 
         for event in events:
             if isinstance(event, EpochEnded) and _is_due(event):
                 _print_epoch(event, started, console)
+            elif isinstance(event, Found):
+                _print_findings(event, console)
             yield event
         return
     columns = (
@@ -113,11 +115,22 @@ def _with_progress(started: Started, events: Iterator[Event], console: Console) 
                 progress.update(task, description=_state(event, started))
                 if _is_due(event):
                     _print_epoch(event, started, progress.console)
+            elif isinstance(event, Found):
+                _print_findings(event, progress.console)
             yield event
 
 
 def _print_epoch(event: EpochEnded, started: Started, console: Console) -> None:
     console.print(f"  epoch {event.epoch:>3}  {_state(event, started)}", highlight=False)
+
+
+def _print_findings(event: Found, console: Console) -> None:
+    when = f"after epoch {event.epoch}, step {event.step}" if event.step else "before the first step"
+    for finding in event.findings:
+        console.print(Text(f"  {when}: {finding.title}", style=style.ERROR), soft_wrap=True)
+        for heading, text in finding.rows:
+            if heading in ("cause", "remedy"):
+                console.print(Text(f"    {heading:<8}{text}"), soft_wrap=True)
 
 
 def _is_due(event: EpochEnded) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule.train.events import EpochEnded, Event, Finished, Saved, Started, Stepped
+from chainrule.train.events import EpochEnded, Event, Finished, Found, Saved, Started, Stepped
 from chainrule.train.fitting import fit, run
 from chainrule.train.folder import RunFolder
 from chainrule.train.metrics import accuracy
@@ -18,6 +18,7 @@ __all__ = [
     "EpochEnded",
     "Event",
     "Finished",
+    "Found",
     "Plan",
     "Prediction",
     "RunFolder",

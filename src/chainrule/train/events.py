@@ -56,6 +56,20 @@ class Stepped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Found(Event):
+    """The monitor has found something wrong, as :func:`chainrule.diagnose` does.
+
+    Attributes:
+        epoch, step: after which; step 0 of epoch 1 is before the first.
+        findings: each with its cause, evidence and remedy.
+    """
+
+    epoch: int
+    step: int
+    findings: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Saved(Event):
     """A checkpoint is safe on disk, in ``file``, after so many updates."""
 
@@ -145,6 +159,8 @@ class Finished(Event):
 def _plain(value: Any) -> Any:
     if hasattr(value, "summary"):
         return value.summary().to_dict()
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):

@@ -6,14 +6,16 @@ to the bit, apart from the seconds; so does a run that was stopped at any moment
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Unpack
 
 from chainrule.data import Dataset
 from chainrule.optim import Optimizer
 from chainrule.train.evaluation import require_scores
-from chainrule.train.events import Event, Finished
+from chainrule.train.events import Event, Finished, Found
 from chainrule.train.loop import Loop
+from chainrule.train.monitor import described
 from chainrule.train.options import Settings, options_of, require_arguments
 
 
@@ -24,7 +26,7 @@ def run(
     optimizer: Optimizer,
     **settings: Unpack[Settings],
 ) -> Iterator[Event]:
-    """Train and yield what happens: `Started`; `Stepped`, `Saved` and `EpochEnded` in each epoch; `Finished`.
+    """Train and yield what happens: `Started`; `Stepped`, `Found`, `Saved` and `EpochEnded` in each epoch; `Finished`.
 
     Args:
         model: a module; maps ``(n, *features)`` to scores ``(n, classes)``, or to ``(n, *targets)`` for a regression.
@@ -47,6 +49,9 @@ def run(
         patience: stop at a steady loss: when in so many epochs the loss on held-out examples has not fallen by more
             than ``tolerance`` of itself. None trains all epochs.
         tolerance: see patience.
+        monitor: updates between two looks at the sizes of gradients and updates. Before the first step, and where a
+            look finds something odd, the network is examined as by :func:`chainrule.diagnose`, and what is found comes
+            as a `Found` event; `fit` without ``on_event`` warns. None for no monitor. It changes no number of the run.
         folder: where to keep the run: its log and checkpoints, after each epoch. None keeps nothing.
         resume: go on with the run in that folder if there is one; all else must be as it was, ``epochs`` excepted.
             Functions are compared by their names and by what ``functools.partial`` gave them.
@@ -103,5 +108,8 @@ def fit(
     for event in run(model, data, loss, optimizer, **settings):
         if on_event is not None:
             on_event(event)
+        elif isinstance(event, Found):
+            for finding in event.findings:
+                warnings.warn(described(finding), UserWarning, stacklevel=2)
     assert isinstance(event, Finished)
     return event

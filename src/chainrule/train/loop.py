@@ -19,6 +19,7 @@ from chainrule.train import divergence
 from chainrule.train.evaluation import Evaluator, Score, confusion
 from chainrule.train.events import EpochEnded, Event, Finished, Saved, Started, Stepped
 from chainrule.train.keeping import Keeper
+from chainrule.train.monitor import Monitor
 from chainrule.train.options import Options
 from chainrule.train.probe import Probe
 from chainrule.train.state import copied
@@ -49,6 +50,7 @@ class Loop:
         self.validated_on = "valid" if "valid" in data.parts else "test"
         self.evaluator = Evaluator(loss, self.metrics, options.compile, options.threads)
         self.probe = Probe(loss, optimizer, options.compile, options.threads)
+        self.monitor = Monitor(loss, optimizer, self.layer_key, self.probe, options.monitor)
         self.keeper = Keeper.of(model, data, loss, optimizer, options)
         try:
             model, state, self.progress = self.keeper.start()
@@ -104,9 +106,12 @@ class Loop:
         work = prefetch(self.batches.epoch(now.epoch, now.step))
         with contextlib.closing(work):
             for x, y in work:
+                yield from self.monitor.begin(self.step.parts, x, y, now)
                 if now.step + 1 == self.steps:
                     self.look(x, y)
-                yield self.one_step(x, y)
+                stepped = self.one_step(x, y)
+                yield stepped
+                yield from self.monitor.look(self.step.parts, x, y, stepped.loss, now)
                 if every and now.updates % every == 0 and now.step < self.steps:
                     yield from self.save()
         score = self.evaluate(self.validated_on)
@@ -128,7 +133,7 @@ class Loop:
 
     def look(self, x: Array, y: Array) -> None:
         """Measure the gradients and the update of the step to come."""
-        self.progress.gradients, self.updates = self.probe(self.step.parts, x, y, self.layer_key)
+        self.progress.gradients, self.updates, _ = self.probe(self.step.parts, x, y, self.layer_key)
         wrong = next(
             (path for path, size in self.progress.gradients.items() if not math.isfinite(size)), None
         )

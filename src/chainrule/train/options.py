@@ -34,6 +34,7 @@ class Settings(TypedDict, total=False):
     winograd: int
     patience: int | None
     tolerance: float
+    monitor: int | None
     folder: str | os.PathLike[str] | None
     resume: bool
     checkpoint_every: int | None
@@ -55,6 +56,7 @@ class Options:
     winograd: int = 2
     patience: int | None = None
     tolerance: float = 1e-3
+    monitor: int | None = 100
     folder: str | os.PathLike[str] | None = None
     resume: bool = False
     checkpoint_every: int | None = None
@@ -63,7 +65,7 @@ class Options:
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
             what: as_count(what, getattr(self, what))
-            for what in ("epochs", "batch_size", "patience", "checkpoint_every")
+            for what in ("epochs", "batch_size", "patience", "monitor", "checkpoint_every")
             if getattr(self, what) is not None
         }
         checked["tolerance"] = hyper.at_least("train", "tolerance", self.tolerance, 0, "1e-3")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 from chainrule import trees
 from chainrule.ops import stack, sum
@@ -11,6 +11,8 @@ from chainrule.optim import Optimizer
 from chainrule.tensor import no_grad
 from chainrule.train.step import both_ways
 from chainrule.transforms import compile as compiled
+
+Measured: TypeAlias = tuple[dict[str, float], dict[str, float], dict[str, float]]
 
 
 class Probe:
@@ -29,7 +31,7 @@ class Probe:
 
         self._run = compiled(measure, threads=threads) if compile else measure
 
-    def __call__(self, parts: Any, x: Any, y: Any, key: Any) -> tuple[dict[str, float], dict[str, float]]:
+    def __call__(self, parts: Any, x: Any, y: Any, key: Any) -> Measured:
         """Measure.
 
         Args:
@@ -38,7 +40,8 @@ class Probe:
             key: for random layers, or None.
 
         Returns:
-            By path, the root mean square of the gradient; and that of the update over that of the new parameter.
+            By path, the root mean square of the gradient; that of the update over that of the new parameter; and that
+            of the new parameter.
         """
         paths = trees.paths(parts[0])
         sizes = [leaf.size for leaf in trees.leaves(parts[0])]
@@ -48,7 +51,8 @@ class Probe:
         updates = {
             path: math.sqrt(m / r) if r else 0.0 for path, m, r in zip(paths, moved, reached, strict=True)
         }
-        return gradients, updates
+        reach = {path: math.sqrt(r / n) for path, r, n in zip(paths, reached, sizes, strict=True)}
+        return gradients, updates, reach
 
 
 def _sizes(loss: Any, optimizer: Optimizer, parts: Any, x: Any, y: Any, key: Any) -> list[Any]:

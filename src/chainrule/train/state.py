@@ -34,6 +34,9 @@ class Progress:
         gradients: root mean square of each parameter's gradient in the last step of the last whole epoch, by path.
         seconds: that earlier parts of the run took.
         log_bytes: size of the log.
+        first_loss: of the first step; nan before it.
+        examined: after how many updates the monitor last examined the network.
+        found: what it has found, by kind, and after how many updates.
     """
 
     epoch: int = 1
@@ -47,6 +50,9 @@ class Progress:
     gradients: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     log_bytes: int = 0
+    first_loss: float = math.nan
+    examined: int = 0
+    found: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready and exact: what JSON has no number for is text."""
@@ -63,6 +69,12 @@ class Progress:
             DataError: it did not write this.
         """
         known = {f.name for f in fields(cls)}
+        document = {
+            "first_loss": "nan",
+            "examined": 0,
+            "found": {},
+            **document,
+        }  # of runs before there was a monitor
         if set(document) != known:
             strange = sorted(set(document) ^ known)[0]
             raise _no_progress(where, f"{strange[:60]!r} is missing or unknown")
@@ -85,11 +97,11 @@ class Progress:
 
 _LEAST = {
     "epoch": 1,
-    **dict.fromkeys(("step", "updates", "examples", "waited", "log_bytes"), 0),
+    **dict.fromkeys(("step", "updates", "examples", "waited", "log_bytes", "examined"), 0),
     "best_updates": -1,
 }
 """Of the numbers that are integers."""
-_BY_NAME = ("sums", "gradients")
+_BY_NAME = ("sums", "gradients", "found")
 
 
 def _read(name: str, value: Any, where: str) -> Any:

@@ -16,6 +16,7 @@ from chainrule.errors import ArgumentError, ChainruleError, GradientError, Opera
 from chainrule.explain import mistakes
 from chainrule.explain.diagnosis.course import Course
 from chainrule.explain.diagnosis.examining import examine
+from chainrule.explain.diagnosis.finding import Finding
 from chainrule.explain.diagnosis.observed import Observed
 from chainrule.explain.diagnosis.report import Report
 from chainrule.modes import remembering
@@ -30,6 +31,8 @@ from chainrule.shapes import as_int
 
 MOST_NUMBERS = 30_000_000
 """At most so many numbers in the graph of one pass: of a large batch some examples are looked at."""
+QUICK_NUMBERS = 10_000_000
+"""The same for a look in the midst of training, which does without larger ones."""
 FEWEST = 16
 """Examples that are looked at, however large the network."""
 
@@ -92,7 +95,24 @@ def diagnose(
             f"diagnose: loss is {type(loss).__name__}, expected a function", fix="cr.nn.softmax_cross_entropy"
         )
     with _untouched():
-        return examine(_course(_Subject(model, loss, key), _batches(batch), optimizer, steps))
+        subject, batches = _Subject(model, loss, key), _batches(batch)
+        small = [_some(x, y, subject) for x, y in batches]
+        return examine(_course(subject, small, optimizer, steps, batches=batches))
+
+
+def examine_training(
+    model: Any, loss: Any, batch: tuple[Any, Any], optimizer: Optimizer, state: Any, key: Any, steps: int
+) -> tuple[Finding, ...]:
+    """What is wrong with a network while it is trained: :func:`diagnose` from the optimizer's state on.
+
+    Nothing is said of a network that is too large to be run node by node.
+    """
+    with _untouched():
+        subject = _Subject(model, loss, key)
+        x, y = _some(*batch, subject, most=QUICK_NUMBERS)
+        if x is None:
+            return ()
+        return examine(_course(subject, [(x, y)], optimizer, steps, state)).findings
 
 
 class _Subject:
@@ -172,10 +192,14 @@ class _Subject:
 
 
 def _course(
-    subject: _Subject, batches: Sequence[tuple[Any, Any]], optimizer: Optimizer | None, steps: int
+    subject: _Subject,
+    small: Sequence[tuple[Any, Any]],
+    optimizer: Optimizer | None,
+    steps: int,
+    state: Any = None,
+    batches: Sequence[tuple[Any, Any]] = (),
 ) -> Course:
-    small = [_some(x, y, subject) for x, y in batches]
-    passes = list(_trained(subject, small, optimizer or adam(1e-3), steps))
+    passes = list(_trained(subject, small, optimizer or adam(1e-3), steps, state))
     labels = [
         np.asarray(y)
         for _, y in batches
@@ -193,13 +217,12 @@ def _course(
 
 
 def _trained(
-    subject: _Subject, batches: Sequence[tuple[Any, Any]], optimizer: Optimizer, steps: int
+    subject: _Subject, batches: Sequence[tuple[Any, Any]], optimizer: Optimizer, steps: int, state: Any
 ) -> Iterator[Observed]:
     """The passes of some training steps, each with its update."""
     values: Sequence[Any] = subject.values
     first, _ = subject.run(values, *batches[0], 0)
     _require_repeatable(first, subject.run(values, *batches[0], 0)[0])
-    state: Any = None
     for step in range(steps + 1):
         observed, kept = subject.run(values, *batches[step % len(batches)], step)
         if step == steps or not observed.is_finite:
@@ -268,8 +291,9 @@ def _of_dataset(data: Dataset) -> list[tuple[Any, Any]]:
     ]
 
 
-def _some(x: Any, y: Any, subject: _Subject) -> tuple[Any, Any]:
-    """The batch, or some of its examples if its graph would be too large."""
+def _some(x: Any, y: Any, subject: _Subject, most: int | None = None) -> tuple[Any, Any]:
+    """The batch, or some of its examples if its graph would be too large; None for both if ``most`` is still "
+    "exceeded."""
     rows = _rows(x)
     if not rows or rows != _rows(y) or rows <= FEWEST:
         return x, y
@@ -279,10 +303,12 @@ def _some(x: Any, y: Any, subject: _Subject) -> tuple[Any, Any]:
     except ChainruleError:
         return x, y  # a model that takes batches of one size; the whole batch will show what is wrong
     each = sum(n.size for n in observed.order if n.ndim and n.shape[0] == 2) / 2
-    most = max(FEWEST, int(MOST_NUMBERS / max(each, 1)))
-    if rows <= most:
+    if most is not None and FEWEST * each > most:
+        return None, None
+    count = max(FEWEST, int((most or MOST_NUMBERS) / max(each, 1)))
+    if rows <= count:
         return x, y
-    picked = _picked(rows, most)
+    picked = _picked(rows, count)
     return _taken(x, picked), _taken(y, picked)
 
 
