@@ -56,7 +56,7 @@ class Options:
     winograd: int = 2
     patience: int | None = None
     tolerance: float = 1e-3
-    monitor: int | None = 100
+    monitor: int | None = 250
     folder: str | os.PathLike[str] | None = None
     resume: bool = False
     checkpoint_every: int | None = None

@@ -29,6 +29,7 @@ class Probe:
         def measure(parts: Any, x: Any, y: Any, key: Any) -> Any:
             return _sizes(loss, optimizer, parts, x, y, key)
 
+        self._shapes: tuple[list[str], list[int]] | None = None
         self._run = compiled(measure, threads=threads) if compile else measure
 
     def __call__(self, parts: Any, x: Any, y: Any, key: Any) -> Measured:
@@ -43,8 +44,9 @@ class Probe:
             By path, the root mean square of the gradient; that of the update over that of the new parameter; and that
             of the new parameter.
         """
-        paths = trees.paths(parts[0])
-        sizes = [leaf.size for leaf in trees.leaves(parts[0])]
+        if self._shapes is None:
+            self._shapes = trees.paths(parts[0]), [leaf.size for leaf in trees.leaves(parts[0])]
+        paths, sizes = self._shapes
         with no_grad():
             squares, moved, reached = (s.tolist() for s in self._run(parts, x, y, key))
         gradients = {path: math.sqrt(s / n) for path, s, n in zip(paths, squares, sizes, strict=True)}

@@ -31,7 +31,7 @@ from chainrule.shapes import as_int
 
 MOST_NUMBERS = 30_000_000
 """At most so many numbers in the graph of one pass: of a large batch some examples are looked at."""
-QUICK_NUMBERS = 10_000_000
+QUICK_NUMBERS = 40_000_000
 """The same for a look in the midst of training, which does without larger ones."""
 FEWEST = 16
 """Examples that are looked at, however large the network."""
