@@ -80,7 +80,8 @@ def watched(name: str, model: Any, x: Any, y: Any, rounds: int) -> dict[str, flo
     step = cr.train.compile_step(model, loss, optimizer, key=cr.random.key(2))
     probe = Probe(loss, optimizer, compile=True, threads=None)
     key = cr.random.key(3)
-    step(x, y), probe(step.parts, x, y, key)
+    step(x, y)
+    probe(step.parts, x, y, key)
     every = Options(1, 1, key).monitor
     assert every is not None
     steps, looks = [], []

@@ -193,13 +193,9 @@ class Anatomy:
         if scores is None or (taken and not any(x.shape[-1:] == scores.shape[-1:] for x in taken)):
             return None
         for node in self.targets:
-            values = np.asarray(node.value)
-            if (
-                node.dtype.kind == "i"
-                and scores is not None
-                and values.shape == scores.shape[: scores.ndim - 1]
-            ):
-                return node, values
+            values, rows = np.asarray(node.value), scores.shape[: scores.ndim - 1]
+            if node.dtype.kind == "i" and values.shape in (rows, (*rows, 1)):
+                return node, values.reshape(rows)
         return None
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -27,6 +27,7 @@ class Course:
         untold: layers that must know that they are trained, and are not told: path and kind.
         drops: whether something is dropped at random also where the model is not trained.
         stale: buffers that training should have moved and did not, by path.
+        numbers: which of all passes those seen in full are; by default they are all.
         twice: updates before which the same loss was differentiated more than once.
         updates: how many there were.
         given: whether the updates are the user's own, so that something can be said about their size.
@@ -39,6 +40,7 @@ class Course:
     untold: Sequence[str] = ()
     stale: Sequence[str] = ()
     drops: bool = False
+    numbers: Mapping[Observed, int] = field(default_factory=dict[Observed, int])
     twice: int = 0
     updates: int = 0
     given: bool = True
@@ -78,6 +80,10 @@ class Course:
     def words_of(self, observed: Observed) -> Words:
         """Names for the nodes of a pass."""
         return Words(observed.result, {node: path for path, node in observed.parameters.items()})
+
+    def number_of(self, observed: Observed) -> int:
+        """Which of all passes one is, from 0."""
+        return self.numbers.get(observed, list(self.passes).index(observed))
 
     @cached_property
     def early(self) -> list[Anatomy]:

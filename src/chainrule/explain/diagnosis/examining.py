@@ -29,7 +29,9 @@ _DETECTORS: tuple[Detector, ...] = (
     goals.uphill_loss,
     structure.copies_its_input,
     structure.leaked_label,
+    structure.leaked_target,
     goals.strange_labels,
+    goals.moved_targets,
     goals.strange_probabilities,
     goals.ignored_examples,
     goals.deaf_examples,
@@ -54,6 +56,7 @@ _DETECTORS: tuple[Detector, ...] = (
     updates.decay_wins,
     updates.steps_too_long,
     updates.steps_too_short,
+    updates.steps_that_fade,
     goals.summed_loss,
 )
 """From what is certain to what might be a consequence of it."""
@@ -101,13 +104,16 @@ _EXPLAINS: dict[str, frozenset[str]] = {
     ),
     "weights_too_large": frozenset({"saturated", "dead_relu", "learning_rate_too_high", "never_selected"}),
     "exploding_by_depth": frozenset(
-        {"weights_too_large", "saturated", "learning_rate_too_high", "dead_relu"}
+        {"rounded_away", "weights_too_large", "saturated", "learning_rate_too_high", "dead_relu"}
     ),
     "exploding_recurrence": frozenset({"learning_rate_too_high", "saturated", "weights_too_large"}),
-    "vanishing_by_depth": frozenset({"learning_rate_too_low", "saturated", "dead_relu", "weights_too_small"}),
-    "vanishing_recurrence": frozenset({"learning_rate_too_low"}),
+    "vanishing_by_depth": frozenset(
+        {"rounded_away", "learning_rate_too_low", "saturated", "dead_relu", "weights_too_small"}
+    ),
+    "vanishing_recurrence": frozenset({"rounded_away", "learning_rate_too_low"}),
     "dead_relu": frozenset(
         {
+            "rounded_away",
             "vanishing_by_depth",
             "learning_rate_too_low",
             "small_factor",
@@ -117,7 +123,14 @@ _EXPLAINS: dict[str, frozenset[str]] = {
         }
     ),
     "saturated": frozenset(
-        {"vanishing_by_depth", "learning_rate_too_low", "weights_too_large", "small_factor", "small_weights"}
+        {
+            "rounded_away",
+            "vanishing_by_depth",
+            "learning_rate_too_low",
+            "weights_too_large",
+            "small_factor",
+            "small_weights",
+        }
     ),
     "batch_norm_constant": frozenset(
         {"cancelling_paths", "dead_relu", "flat", "stationary_point", "unknown", "zero", "times_zero"}
@@ -127,7 +140,10 @@ _EXPLAINS: dict[str, frozenset[str]] = {
     "gradients_accumulate": frozenset({"learning_rate_too_high", "uphill"}),
     "sorted_batches": frozenset({"learning_rate_too_high"}),
     "weight_decay_too_strong": frozenset({"learning_rate_too_high", "learning_rate_too_low", "uphill"}),
-    "clipped": frozenset({"learning_rate_too_low"}),
+    "clipped": frozenset({"learning_rate_too_low", "dead_relu"}),
+    "cancelling_paths": frozenset({"times_zero", "small_factor"}),
+    "never_selected": frozenset({"learning_rate_too_low"}),
+    "wrong_targets": frozenset({"learning_rate_too_low", "uphill"}),
 }
 """What a cause brings with it, and is not found beside it."""
 _NOISE_EXAMPLES = 8

@@ -19,6 +19,8 @@ STEP = 1e-2
 """How far scores are moved towards their targets, as a part of the way, to see what the loss says."""
 IGNORED = 0.3
 """Share of the squared error that gets no gradient, although it is of the worst examples."""
+ROWS = 48
+"""Examples from which nearest neighbours say something."""
 EXPECTED = 8.0
 """A class is missing by accident with probability e^-8 if so many of its examples are expected."""
 SORTED = 20.0
@@ -95,7 +97,19 @@ def strange_labels(course: Course) -> Iterator[Finding]:
     labels = np.concatenate(known)
     classes = anatomy.scores.shape[-1]
     present = np.unique(labels)
-    if not 2 < classes <= 1000 or len(present) < 2:
+    if len(present) == 1 and classes >= 2 and labels.size >= 16:
+        yield Finding(
+            "wrong_targets",
+            "the targets",
+            f"all {count_text(labels.size)} labels are class {int(present[0])} of {classes}",
+            (
+                "the network only has to learn one bias; with shuffled batches of several classes this is no chance",
+            ),
+            "look at how labels are read; shuffle examples before they are put into batches",
+            0.9,
+        )
+        return
+    if not 2 < classes <= 1000:
         return
     low, high = int(present[0]), int(present[-1])
     outside = float(np.mean((labels < 0) | (labels >= classes)))
@@ -121,6 +135,48 @@ def strange_labels(course: Course) -> Iterator[Finding]:
         "count classes from 0 (labels - 1), with one score for each",
         0.95 if outside else 0.8,
     )
+
+
+def moved_targets(course: Course) -> Iterator[Finding]:
+    """Labels that belong to the example one or two rows before or after: what is alike then has the same label."""
+    if not course.finite:
+        return
+    anatomy = course.anatomies[0]
+    inputs = [x for x in anatomy.inputs if x.dtype.kind == "f" and x.ndim > 1 and x.shape[0] == anatomy.batch]
+    if anatomy.classes is None or len(inputs) != 1 or anatomy.batch < ROWS:
+        return
+    labels = anatomy.classes[1].reshape(-1)
+    if labels.size != anatomy.batch or len(np.unique(labels)) < 2:
+        return
+    nearest = _nearest(np.asarray(inputs[0].value, np.float64).reshape(anatomy.batch, -1))
+    share = np.bincount(labels - labels.min()) / labels.size
+    chance = float(np.sum(share**2))
+    given = float(np.mean(labels[nearest] == labels))
+    shifts = {k: float(np.mean(np.roll(labels, k)[nearest] == np.roll(labels, k))) for k in (-2, -1, 1, 2)}
+    best = max(shifts, key=lambda k: shifts[k])
+    noise = np.sqrt(chance * (1 - chance) / labels.size)
+    if given > chance + 4 * noise or shifts[best] < max(0.5, chance + 10 * noise):
+        return
+    yield Finding(
+        "shifted_targets",
+        "the targets",
+        f"labels belong to other rows: moved by {-best}, examples that are alike have the same label in "
+        f"{share_text(shifts[best])} of the cases, as they are in {share_text(given)}",
+        (
+            f"by chance it would be {share_text(chance)}",
+            f"nearest neighbours of {labels.size} examples were compared",
+        ),
+        "look at how examples and labels are read: a header, a dropped row, or another order",
+        0.93,
+    )
+
+
+def _nearest(rows: Array) -> Array:
+    """The nearest other row of each."""
+    squares = np.sum(rows * rows, axis=1)
+    distances = squares[:, None] + squares[None] - 2 * rows @ rows.T
+    np.fill_diagonal(distances, np.inf)
+    return distances.argmin(axis=1)
 
 
 def strange_probabilities(course: Course) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ MOST_PASSES = 400
 MOST_NUMBERS = 500_000_000
 """Numbers in the graphs of all passes after which it has, too, if there were enough passes."""
 ENOUGH = 30
+MOST_NETWORKS = 3
+"""That are examined, where a program trains several, such as a generator and its critic."""
 _IN_FULL = (0, 1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377)
 """Passes whose graphs are kept; the last one is kept as well."""
 
@@ -52,6 +54,7 @@ class _Group:
         self.stale: list[str] = []
         self.updated = False
         self.number = self.twice = self.intervals = 0
+        self.numbers: dict[Observed, int] = {}
         self.results: set[Node] = set()
         self.repeated = False
 
@@ -71,6 +74,7 @@ class _Group:
             self.labels,
             self.untold,
             self.stale if len(self.losses) > 2 else (),
+            numbers=self.numbers,
             twice=self.twice,
             updates=self.intervals,
             given=given or self.optimizer is not None,
@@ -134,6 +138,7 @@ class _Watch:
         number = group.number
         group.number += 1
         group.losses.append(observed.loss)
+        group.numbers = {p: n for p, n in group.numbers.items() if p in group.passes} | {observed: number}
         if number in _IN_FULL:
             group.passes.append(observed)
         group.newest, group.updated = observed, False
@@ -236,8 +241,16 @@ def diagnose_program(
             f"{path} makes no backward pass of one number",
             fix="call loss.backward(), or what cr.value_and_grad gives, in it",
         )
-    groups = sorted(watch.groups.values(), key=lambda g: -sum(n.size for n in g.seen[0].parameters.values()))
-    report = examine(groups[0].course())
+    groups = sorted(
+        watch.groups.values(),
+        key=lambda g: (sum(n.size for n in g.seen[0].parameters.values()), len(g.losses)),
+        reverse=True,
+    )
+    report, *others = [
+        examine(g.course()) for g in groups[:MOST_NETWORKS] if g is groups[0] or len(g.losses) > 1
+    ]
+    found = {(f.kind, f.where): f for f in (*report.findings, *(f for r in others for f in r.findings))}
+    report = dataclasses.replace(report, findings=tuple(found.values()))
     return dataclasses.replace(report, raised=raised) if raised else report
 
 
@@ -266,7 +279,9 @@ def _parameters(
     ordered = sorted(wrt, key=by_index)
     given = set(ordered)
     names: dict[Node, str] = names_in(space)
-    for model in models:
+    for model in sorted(
+        models, key=lambda m: len(trees.leaves(m))
+    ):  # the whole model's paths are the ones to keep
         own = {
             n: path
             for path, n in zip(trees.paths(model), trees.leaves(model), strict=True)

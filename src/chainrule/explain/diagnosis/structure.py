@@ -436,6 +436,43 @@ def leaked_label(course: Course) -> Iterator[Finding]:
                 return
 
 
+def leaked_target(course: Course) -> Iterator[Finding]:
+    """A feature among others that is the target to the last digit, but for scale and offset."""
+    if not course.finite:
+        return
+    anatomy = course.anatomies[0]
+    targets = [np.asarray(t.value, np.float64).reshape(-1) for t in anatomy.targets if t.dtype.kind == "f"]
+    targets = [t for t in targets if t.size == anatomy.batch and t.size >= 16 and len(np.unique(t)) > 8]
+    for x in anatomy.inputs:
+        if (
+            len(targets) != 1
+            or x.ndim != 2
+            or x.dtype.kind != "f"
+            or x.shape[1] < 3
+            or len(x.value) != targets[0].size
+        ):
+            continue
+        value = np.asarray(x.value, np.float64)
+        centred, target = value - value.mean(axis=0), targets[0] - targets[0].mean()
+        sizes = np.sqrt(np.sum(centred**2, axis=0) * np.sum(target**2))
+        alike = np.abs(target @ centred) / np.where(sizes > 0, sizes, np.inf)
+        feature = int(alike.argmax())
+        if alike[feature] < 1 - 1e-6:
+            continue
+        yield Finding(
+            "sees_the_answer",
+            f"feature {feature} of the input",
+            f"feature {feature} is the target but for scale and offset, in all {targets[0].size} examples",
+            (
+                f"their correlation is {alike[feature]:.9f}",
+                "what is measured has noise: so good a feature is a copy",
+            ),
+            "leave this feature out: what will be predicted is not known when it is",
+            0.8,
+        )
+        return
+
+
 def _shifted(anatomy: Anatomy) -> tuple[Node, int] | None:
     """The inputs whose next steps are the targets, and their number of steps."""
     for target in anatomy.targets:

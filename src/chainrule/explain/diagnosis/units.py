@@ -26,6 +26,8 @@ FAR_OUT = 6.0
 """From here on sigmoid has less than a hundredth of its largest derivative."""
 SHUT = 0.2
 """Share of the features that are far out everywhere."""
+BLOCKED = 0.6
+"""Share of the outputs that are clipped and from which the loss would push back."""
 CLAMPED = 0.9
 """Share of the features that are clipped, and not by chance."""
 NOISE = 1e-10
@@ -349,14 +351,18 @@ def clamped_features(course: Course) -> Iterator[Finding]:
     head = set(anatomy.head)
     for node in anatomy.activations({"clip", "minimum", "maximum"}):
         before = [x for x in node.inputs if x.tracked and x.ndim > 1]
-        if node in head or len(before) != 1 or node.op is None:
+        if len(before) != 1 or node.op is None:
             continue
         start, delta = _unclipped(before[0]), anatomy.observed.deltas.get(node)
         lost = anatomy.observed.deltas.get(start)
         if lost is None or delta is None or (node.op.name == "maximum" and _floor_of(node) == 0):
             continue
-        share, alive = float(np.mean(lost == 0)), float(np.mean(delta != 0))
-        if share < CLAMPED or alive < MOST:
+        share, alive = float(np.mean((lost == 0) & (delta != 0))), float(np.mean(delta != 0))
+        if (
+            share < (BLOCKED if node in head else CLAMPED)
+            or alive < MOST
+            or (node in head and course.began_solved)
+        ):
             continue
         z = np.asarray(start.value)
         yield Finding(

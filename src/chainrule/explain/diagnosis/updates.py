@@ -27,6 +27,8 @@ MANY = 100
 """Steps of the same kind that are looked ahead to call a step too short."""
 STRAIGHT = 0.8
 """Share of the first-order prediction that must come true for a stretch to count as straight."""
+FADED = 1e-3
+"""Updates that are this part of the first ones."""
 NOTHING = 0.1
 """A fall of the loss by less than this part of it in `MANY` steps is no learning."""
 PULL = 0.5
@@ -178,6 +180,33 @@ def steps_too_short(course: Course) -> Iterator[Finding]:
         "raise the learning rate tenfold, until the loss no longer falls as predicted",
         0.9,
         _longer(observed, step),
+    )
+
+
+def steps_that_fade(course: Course) -> Iterator[Finding]:
+    """Updates that have become nothing long before anything was learned: a schedule that falls too fast."""
+    moved = [p for p in course.finite if p.update is not None]
+    if not course.given or len(course.losses) < 40 or len(moved) < 8 or course.is_solved:
+        return
+    sizes = [norm(_of(p).values()) for p in moved]
+    # of the passes that were kept most are early ones: half of the way in time is not far from their end
+    half = next((i for i, p in enumerate(moved) if course.number_of(p) >= len(course.losses) // 2), None)
+    if half is None or not max(sizes[:3]) or max(sizes[half:]) > FADED * max(sizes[:3]) or _end(course) < 0.5 * course.losses[0]:
+        return
+    late = moved[half]
+    rate = "" if late.rate is None else f" The learning rate was {number_text(late.rate)} there."
+    yield Finding(
+        "learning_rate_too_low",
+        "the update",
+        f"updates fade: half of the way they are {number_text(sizes[half] / max(sizes[:3]))} of the first ones, "
+        "and the "
+        f"loss is still {number_text(late.loss)}",
+        (
+            f"the norm of an update goes from {number_text(sizes[0])} to {number_text(sizes[-1])}.{rate}",
+            f"the norm of the gradient is {number_text(norm(late.gradients.values()))}: there is something to learn",
+        ),
+        "let the learning rate fall more slowly: by epochs and not by steps, or with cr.optim.cosine over all updates",
+        0.85,
     )
 
 
