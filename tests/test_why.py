@@ -486,3 +486,25 @@ def test_programs_that_cannot_be_asked(text, options, message, tmp_path, capsys)
         main(["why", str(file), *options])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_units_that_are_copies_are_told():
+    w = leaf(np.full((3, 4), 0.5), "w")
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    reason = cr.why(cr.mean(cr.tanh(x @ w) @ np.full((4, 1), 0.3)), w)
+    assert (reason.symptom, reason.cause) == ("alike", "symmetric_initialisation")
+    assert "is the same for all units" in reason.text
+    different = normal(3, 4)
+    assert cr.why(cr.mean(cr.tanh(x @ different) @ np.full((4, 1), 0.3)), different).cause == "none"
+
+
+def test_a_loop_is_a_recurrence_with_its_spectral_radius():
+    w = normal(6, 6, scale=1.2)
+    state = start = normal(2, 6, seed=1, name="start")
+    for _ in range(40):
+        state = state @ w
+    reason = cr.why(cr.sum(state), start)
+    assert reason.cause == "exploding_recurrence"
+    radius = np.abs(np.linalg.eigvals(w.numpy())).max()
+    assert f"the spectral radius of its matrix 6×6 is {radius:.4g}" in reason.evidence
+    assert "40 steps" in reason.explanation

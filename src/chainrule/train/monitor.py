@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from chainrule.autodiff.listening import is_listened
 from chainrule.explain import Finding
 from chainrule.explain.diagnosis import examine_training
 from chainrule.nn import Module
@@ -40,7 +41,8 @@ class Monitor:
 
     def __init__(self, loss: Any, optimizer: Optimizer, key: Any, probe: Probe, every: int | None) -> None:
         self._loss, self._optimizer, self._key = loss, optimizer, key
-        self._probe, self._every = probe, every
+        # Whoever listens to the program looks for himself, and would take an examination's steps for the program's.
+        self._probe, self._every = probe, None if is_listened() else every
 
     def begin(self, parts: Any, x: Array, y: Array, now: Progress) -> Iterator[Found]:
         """A whole examination before the first step; of a run that goes on none."""

@@ -18,7 +18,7 @@ from chainrule.explain.reasons.cut import cancelling
 from chainrule.explain.reasons.passes import Passes
 from chainrule.explain.reasons.question import about
 from chainrule.explain.reasons.reason import Reason
-from chainrule.explain.reasons.sizes import verdict_on_size
+from chainrule.explain.reasons.sizes import radius_text, verdict_on_size
 from chainrule.explain.reasons.zeros import verdict_on_cancelling
 from chainrule.modes import recording
 from chainrule.node import Node, constant
@@ -246,7 +246,7 @@ def recurrences(course: Course) -> Iterator[Finding]:
                 return
 
 
-def _over_time(course: Course, observed: Observed) -> Iterator[tuple[str, Array, str, Node]]:
+def _over_time(course: Course, observed: Observed) -> Iterator[tuple[str, Array, tuple[str, ...], Node]]:
     """For each recurrence: name, size of the upstream gradient at each step, a note on its matrix, the node."""
     anatomy = course.anatomy(observed)
     for node in observed.order:
@@ -255,7 +255,7 @@ def _over_time(course: Course, observed: Observed) -> Iterator[tuple[str, Array,
             if sizes is not None:
                 own = [x for x in node.inputs if x in anatomy.pure]
                 name = anatomy.pure[own[0]].rpartition(".")[0] if own else "scan"
-                yield name or "scan", sizes, _radius(own), node
+                yield name or "scan", sizes, radius_text(own), node
     uses: dict[str, list[Layer]] = {}
     for layer in anatomy.layers:
         uses.setdefault(layer.path, []).append(layer)
@@ -264,7 +264,7 @@ def _over_time(course: Course, observed: Observed) -> Iterator[tuple[str, Array,
             continue
         deltas = [observed.deltas.get(layer.z, observed.deltas.get(layer.product)) for layer in found]
         sizes = np.array([0.0 if d is None else root_mean_square(d) for d in deltas])
-        yield path, sizes, _radius([found[0].weight]), found[0].product
+        yield path, sizes, radius_text([found[0].weight]), found[0].product
 
 
 def _is_chained(observed: Observed, found: Sequence[Layer]) -> bool:
@@ -286,16 +286,7 @@ def _scan_sizes(node: Node, delta: Array) -> Array | None:
     return np.sqrt(sum(np.mean(np.square(f.astype(np.float64)).reshape(length, -1), axis=1) for f in found))
 
 
-def _radius(weights: Sequence[Node]) -> str:
-    for weight in weights:
-        shape = weight.shape
-        if len(shape) == 2 and shape[0] == shape[1] and shape[0] <= 2048:
-            radius = float(np.abs(np.linalg.eigvals(np.asarray(weight.value, np.float64))).max())
-            return f"the spectral radius of its matrix {shape[0]}×{shape[1]} is {number_text(radius)}"
-    return ""
-
-
-def _course_of(name: str, sizes: Array, radius: str, node: Node) -> Finding | None:
+def _course_of(name: str, sizes: Array, radius: tuple[str, ...], node: Node) -> Finding | None:
     steps = len(sizes)
     if steps < LONG or not np.isfinite(sizes).all() or not sizes.any():
         return None
@@ -308,7 +299,7 @@ def _course_of(name: str, sizes: Array, radius: str, node: Node) -> Finding | No
         f"from the last step to the first the gradient goes from {number_text(float(sizes[-1]))} to "
         f"{number_text(float(sizes[0]))}"
     ]
-    evidence += [radius] if radius else []
+    evidence += radius
     if strongest < steps // 4 and sizes[strongest] > BLOWN * float(np.median(sizes[-max(3, steps // 8) :])):
         return Finding(
             "exploding_recurrence",

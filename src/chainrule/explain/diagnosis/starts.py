@@ -12,6 +12,7 @@ from chainrule.explain.diagnosis.course import Course
 from chainrule.explain.diagnosis.finding import Finding
 from chainrule.explain.diagnosis.observed import Observed
 from chainrule.explain.numbers import count_text, number_text, root_mean_square, share_text
+from chainrule.explain.reasons.zeros import are_copies
 from chainrule.node import Node
 from chainrule.primitive import Array
 
@@ -19,8 +20,6 @@ FAINT = 0.85
 """A layer that makes what it gets smaller: with weights by the number of inputs it would be 1 or more."""
 HUSHED = 0.02
 """Scores so small that all classes are alike."""
-ALIKE = 1e-6
-"""Relative spread below which units are copies."""
 WORSE = 3.0
 """A fresh network whose loss is this many times that of equal scores is worse than one that says nothing."""
 LOUD = 10.0
@@ -75,17 +74,12 @@ def _is_symmetric(anatomy: Anatomy, layer: Layer) -> bool:
         return False
     if layer.product.op.name not in ("matmul", "conv2d", "einsum"):
         return False
-    return _equal_columns(np.asarray(layer.weight.value)) and (gradient is None or _equal_columns(gradient))
+    return are_copies(layer.weight, np.zeros(layer.weight.shape) if gradient is None else gradient)
 
 
 def _stays(anatomy: Anatomy, layer: Layer) -> bool:
     same = next((other for other in anatomy.layers if other.path == layer.path), None)
     return same is None or _is_symmetric(anatomy, same)
-
-
-def _equal_columns(value: Array) -> bool:
-    spread = np.ptp(value.astype(np.float64), axis=-1)
-    return bool((spread <= ALIKE * np.abs(value).max(initial=0.0)).all())
 
 
 def _broken_symmetry(course: Course, layer: Layer, value: Array) -> str:

@@ -191,7 +191,12 @@ def steps_that_fade(course: Course) -> Iterator[Finding]:
     sizes = [norm(_of(p).values()) for p in moved]
     # of the passes that were kept most are early ones: half of the way in time is not far from their end
     half = next((i for i, p in enumerate(moved) if course.number_of(p) >= len(course.losses) // 2), None)
-    if half is None or not max(sizes[:3]) or max(sizes[half:]) > FADED * max(sizes[:3]) or _end(course) < 0.5 * course.losses[0]:
+    if (
+        half is None
+        or not max(sizes[:3])
+        or max(sizes[half:]) > FADED * max(sizes[:3])
+        or _end(course) < 0.5 * course.losses[0]
+    ):
         return
     late = moved[half]
     rate = "" if late.rate is None else f" The learning rate was {number_text(late.rate)} there."

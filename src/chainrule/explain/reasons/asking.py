@@ -18,7 +18,7 @@ from chainrule.explain.reasons.question import Question, questions
 from chainrule.explain.reasons.reason import Proof, Reason
 from chainrule.explain.reasons.sizes import unremarkable, verdict_on_size
 from chainrule.explain.reasons.verdict import Change, Verdict, merged, together
-from chainrule.explain.reasons.zeros import verdict_on_cancelling, verdict_on_cut
+from chainrule.explain.reasons.zeros import are_copies, verdict_on_cancelling, verdict_on_cut
 from chainrule.node import Node
 from chainrule.primitive import Array
 
@@ -78,8 +78,27 @@ def answer(asked: Sequence[Question]) -> Reason:
         return _zero(question, passes, others)
     if symptom in ("tiny", "huge"):
         return _sized(question, passes, symptom, others)
+    if are_copies(question.variable, passes.gradient):
+        return _alike(question)
     seen = f"∂{_result(question)}/∂{question.label} = {_shown(question, passes.gradient)}: nothing is wrong with it"
     return _reason(question, "none", seen, None, unremarkable(passes, question.chosen, question.words))
+
+
+def _alike(question: Question) -> Reason:
+    """Units that have the same weights and the same gradient: each is right, and together they are one unit."""
+    units = question.variable.shape[-1]
+    label = question.label
+    seen = f"∂{_result(question)}/∂{label} is the same in all {units} columns, and so is {label} itself"
+    remedy = "draw the weights at random (cr.nn.he_normal, cr.nn.glorot_uniform); only biases may start equal"
+    verdict = Verdict(
+        "symmetric_initialisation",
+        question.variable,
+        f"all {units} units start as copies of one and get the same updates, so they stay copies",
+        (),
+        remedy,
+        None,
+    )
+    return _reason(question, "alike", seen, verdict)
 
 
 def _result(question: Question) -> str:

@@ -35,7 +35,7 @@ class Reason:
 
     Attributes:
         result, variable: the gradient is ∂result/∂variable.
-        symptom: ``"nan"``, ``"infinite"``, ``"zero"``, ``"absent"``, ``"tiny"``, ``"huge"`` or ``"none"``.
+        symptom: ``"nan"``, ``"infinite"``, ``"zero"``, ``"absent"``, ``"tiny"``, ``"huge"``, ``"alike"`` or ``"none"``.
         seen: the symptom in words.
         cause: its name in the catalogue, such as ``"log_of_zero"``; ``"none"`` for a healthy gradient.
         explanation: the mechanism in words, with its numbers.
@@ -129,4 +129,5 @@ def _is(symptom: str) -> str:
         "absent": " does not exist",
         "tiny": " is very small",
         "huge": " is very large",
+        "alike": " is the same for all units",
     }.get(symptom, " has its value")

@@ -19,7 +19,14 @@ SINGLE = 0.5
 """Share of all decades that one factor must have to be the cause alone."""
 DEEP = 4
 """Times that an operation must occur on the way for its factors to be one cause, its depth."""
+LARGEST = 2048
+"""Rows of a matrix whose eigenvalues are computed."""
 _SQUASHING = {"sigmoid", "tanh", "softmax", "erf"}
+_OF_RECURRENCE = (
+    "clip gradients by norm (cr.optim.clip_by_norm), use cr.nn.LSTM or GRU, orthogonal initialisation, or shorter "
+    "sequences"
+)
+_WEIGHING = {"matmul", "einsum", "conv2d"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +98,23 @@ def _by_depth(repeated: Sequence[Gain], deep: float, small: bool, words: Words) 
         if abs(sum(decades)) > 0.1
     )
     times = max(len(d) for d in totals.values())
-    kind = "vanishing_by_depth" if small else "exploding_by_depth"
+    shared = _shared_weight(repeated)
+    kind = ("vanishing" if small else "exploding") + ("_by_depth" if shared is None else "_recurrence")
+    if shared is not None:
+        lines = (f"all of them multiply with {words.name(shared)}", *radius_text([shared]), *lines)
     squashing = next((name for name in totals if name in _SQUASHING), None)
     each = number_text(10 ** (sign * deep / times), 3)
     remedy = "initialise so that layers keep the size of what passes: cr.nn.he_normal before relu, "
     remedy += "cr.nn.glorot_uniform before tanh; add residual connections or a norm layer"
     if squashing and small:
         remedy = f"{squashing} passes less than it gets: use relu or residual connections; " + remedy
+    if shared is not None:
+        remedy = _OF_RECURRENCE
     return Verdict(
         kind,
         repeated[-1].node,
-        f"{times} layers multiply the gradient by {each} each: together by 10^{number_text(sign * deep, 3)}",
+        f"{times} {'layers' if shared is None else 'steps'} multiply the gradient by {each} each: together by "
+        f"10^{number_text(sign * deep, 3)}",
         lines,
         remedy,
         Change(
@@ -109,6 +122,23 @@ def _by_depth(repeated: Sequence[Gain], deep: float, small: bool, words: Words) 
             gains={(g.node, g.slot): 10 ** (-sign * g.decades) for g in repeated},
         ),
     )
+
+
+def _shared_weight(repeated: Sequence[Gain]) -> Node | None:
+    """The matrix that all products among these factors have in common: a recurrence that is written as a loop."""
+    products = [g for g in repeated if g.node.op is not None and g.node.op.name in _WEIGHING]
+    weights = {x for g in products for i, x in enumerate(g.node.inputs) if i != g.slot}
+    return weights.pop() if len(products) >= DEEP and len(weights) == 1 else None
+
+
+def radius_text(weights: Sequence[Node]) -> tuple[str, ...]:
+    """The spectral radius of the first square matrix among these, in words; nothing if there is none."""
+    for weight in weights:
+        shape = weight.shape
+        if len(shape) == 2 and 1 < shape[0] == shape[1] <= LARGEST and weight.tracked:
+            radius = float(np.abs(np.linalg.eigvals(np.asarray(weight.value, np.float64))).max())
+            return (f"the spectral radius of its matrix {shape[0]}×{shape[1]} is {number_text(radius)}",)
+    return ()
 
 
 def _recurrence(most: Gain, small: bool, words: Words) -> Verdict:
@@ -122,9 +152,8 @@ def _recurrence(most: Gain, small: bool, words: Words) -> Verdict:
         node,
         f"{steps} steps of {words.name(node)} = scan(...) multiply the gradient by about {number_text(each, 3)} each: "
         f"together by 10^{number_text(decades, 3)}",
-        (),
-        "clip gradients by norm (cr.optim.clip_by_norm), use cr.nn.LSTM or GRU, orthogonal initialisation, or shorter "
-        "sequences",
+        radius_text(node.inputs),
+        _OF_RECURRENCE,
         Change("the factor of the scan set to 1", gains={(node, most.slot): 10 ** (-decades)}),
     )
 

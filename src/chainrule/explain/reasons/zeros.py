@@ -15,6 +15,8 @@ from chainrule.explain.reasons.words import Words, described
 from chainrule.node import Node
 from chainrule.primitive import Array, Pointwise
 
+ALIKE = 1e-6
+"""Relative spread below which units are copies."""
 _STEPS = {"floor", "ceil", "round", "trunc", "sign", "floor_divide"}
 _SQUASHING = {"sigmoid", "tanh", "softmax", "erf", "softplus", "log_sigmoid", "exp", "gelu", "silu"}
 _SELECTING = {"max", "min", "max_pool2d", "getitem", "narrow", "sort"}
@@ -24,6 +26,18 @@ _CANCELLED = (
     "what a norm layer gives, of a bias before one"
 )
 _PRODUCTS = {"multiply", "scale", "matmul", "conv2d", "einsum", "divide"}
+
+
+def are_copies(weight: Node, gradient: Array | None) -> bool:
+    """Whether all columns of a matrix or kernel are equal, and those of its gradient: then they stay so."""
+    if weight.ndim < 2 or weight.shape[-1] < 2 or gradient is None:
+        return False
+    return all(_equal_columns(value) for value in (np.asarray(weight.value), gradient))
+
+
+def _equal_columns(value: Array) -> bool:
+    spread = np.ptp(value.astype(np.float64), axis=-1)
+    return bool((spread <= ALIKE * np.abs(value).max(initial=0.0)).all())
 
 
 def verdict_on_cut(cut: Cut, words: Words) -> Verdict:
