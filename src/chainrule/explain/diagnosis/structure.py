@@ -441,7 +441,9 @@ def leaked_target(course: Course) -> Iterator[Finding]:
     if not course.finite:
         return
     anatomy = course.anatomies[0]
-    targets = [np.asarray(t.value, np.float64).reshape(-1) for t in anatomy.targets if t.dtype.kind == "f"]
+    compared = {x for n in anatomy.head if n.op is not None and n.op.name == "subtract" for x in n.inputs}
+    floats = [t for t in anatomy.targets if t.dtype.kind == "f" and t in compared]
+    targets = [np.asarray(t.value, np.float64).reshape(-1) for t in floats]
     targets = [t for t in targets if t.size == anatomy.batch and t.size >= 16 and len(np.unique(t)) > 8]
     for x in anatomy.inputs:
         if (
