@@ -33,14 +33,18 @@ def doctor_command(
     For example: chainrule doctor train.py
     """
     console = Console(stderr=True)
-    columns = TextColumn("looking at backward pass"), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()
     with (
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         contextlib.redirect_stdout(sys.stderr),
     ):
-        task = progress.add_task("", total=passes)
+        task = progress.add_task("looking at backward pass", total=passes)
         report = diagnose_program(
-            script, arguments or (), passes, lambda count: progress.update(task, completed=count)
+            script,
+            arguments or (),
+            passes,
+            lambda count: progress.update(task, completed=count),
+            lambda doing: progress.update(task, description=doing),
         )
     if html is not None:
         html.write_text(f"<!doctype html>\n<meta charset=utf-8>\n{report._repr_html_()}\n", encoding="utf-8")

@@ -45,6 +45,7 @@ def diagnose(
     *,
     key: Any = None,
     steps: int = 6,
+    progress: Callable[[str], object] = lambda doing: None,
 ) -> Report:
     """Examine a network in training: forward, backward, and a few steps; say what is broken, with evidence.
 
@@ -61,6 +62,7 @@ def diagnose(
         optimizer: what updates. Without it steps are made with ``cr.optim.adam(1e-3)``, and nothing is said about them.
         key: from ``cr.random.key``, for dropout and its like; by default ``cr.random.key(0)``.
         steps: how many updates are made, on copies, at least 1.
+        progress: called with what is being done, in words, such as ``print``; a large network takes seconds.
 
     Returns:
         A `Report`: ``print`` it, or read ``.findings``, ``.layers``, ``.noise``, ``.to_dict()``.
@@ -97,7 +99,8 @@ def diagnose(
     with _untouched():
         subject, batches = _Subject(model, loss, key), _batches(batch)
         small = [_some(x, y, subject) for x, y in batches]
-        return examine(_course(subject, small, optimizer, steps, batches=batches))
+        course = _course(subject, small, optimizer, steps, batches=batches, progress=progress)
+        return examine(course, progress)
 
 
 def examine_training(
@@ -198,8 +201,12 @@ def _course(
     steps: int,
     state: Any = None,
     batches: Sequence[tuple[Any, Any]] = (),
+    progress: Callable[[str], object] = lambda doing: None,
 ) -> Course:
-    passes = list(_trained(subject, small, optimizer or adam(1e-3), steps, state))
+    passes: list[Observed] = []
+    for observed in _trained(subject, small, optimizer or adam(1e-3), steps, state):
+        passes.append(observed)
+        progress(f"backward pass {len(passes)} of {steps + 1}")
     labels = [
         np.asarray(y)
         for _, y in batches

@@ -149,16 +149,16 @@ _EXPLAINS: dict[str, frozenset[str]] = {
 _NOISE_EXAMPLES = 8
 
 
-def examine(course: Course, seen: Callable[[str], None] = lambda name: None) -> Report:
+def examine(course: Course, seen: Callable[[str], object] = lambda name: None) -> Report:
     """Ask every detector, and keep the causes.
 
     Args:
         course: what was seen of the training.
-        seen: called with the name of each detector as it begins.
+        seen: called with what is looked for, before each search.
     """
     found: list[Finding] = []
     for detector in _DETECTORS:
-        seen(detector.__name__)
+        seen(f"looking for {detector.__name__.replace('_', ' ')}")
         found += detector(course)
     return Report(
         causes(found),

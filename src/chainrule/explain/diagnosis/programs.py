@@ -203,6 +203,7 @@ def diagnose_program(
     arguments: Sequence[str] = (),
     passes: int = MOST_PASSES,
     seen: Callable[[int], None] = lambda count: None,
+    examining: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Run a program for some backward passes, and examine what they show of its network.
 
@@ -214,6 +215,7 @@ def diagnose_program(
         arguments: what it finds behind its name in ``sys.argv``.
         passes: after so many backward passes it is stopped, at least 1.
         seen: called with their number so far.
+        examining: called with what is looked for, once the passes are there.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
@@ -247,7 +249,7 @@ def diagnose_program(
         reverse=True,
     )
     report, *others = [
-        examine(g.course()) for g in groups[:MOST_NETWORKS] if g is groups[0] or len(g.losses) > 1
+        examine(g.course(), examining) for g in groups[:MOST_NETWORKS] if g is groups[0] or len(g.losses) > 1
     ]
     found = {(f.kind, f.where): f for f in (*report.findings, *(f for r in others for f in r.findings))}
     report = dataclasses.replace(report, findings=tuple(found.values()))

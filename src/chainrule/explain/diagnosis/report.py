@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -14,6 +15,9 @@ VERSION = 1
 """Of the JSON. It grows when a key changes its meaning or goes away, not when one is added."""
 _INDENT = 12
 _MOST_ROWS = 60
+_BAR = 10
+_LEFT = (0, 3)
+"""Columns of words and bars; the others hold numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class LayerNumbers:
         gradient: of ∂loss/∂weight.
         weight: of the weights.
         update: of the update over that of the weights; None if no update is known.
+
+    The text shows delta as a bar too, one block shorter for each decade below the largest: how well gradients flow.
     """
 
     name: str
@@ -127,12 +133,14 @@ class Report:
         return f"{counted(len(self.findings), 'finding')} in {what}:"
 
     def _table(self) -> list[tuple[str, ...]]:
-        head = ("layer", "z", "delta", "off", "gradient", "weight", "update/weight")
+        head = ("layer", "z", "delta", "", "off", "gradient", "weight", "update/weight")
+        most = max((row.delta for row in self.layers), default=0.0)
         rows = [
             (
                 row.name,
                 number_text(row.output, 3),
                 number_text(row.delta, 3),
+                _bar(row.delta, most),
                 "" if row.off is None else share_text(row.off),
                 number_text(row.gradient, 3),
                 number_text(row.weight, 3),
@@ -142,7 +150,7 @@ class Report:
         ]
         if len(rows) > _MOST_ROWS:
             half = _MOST_ROWS // 2
-            hidden = (f"… {len(rows) - 2 * half} more", "", "", "", "", "", "")
+            hidden = (f"… {len(rows) - 2 * half} more", *[""] * (len(head) - 1))
             rows = [*rows[:half], hidden, *rows[-half:]]
         return [head, *rows]
 
@@ -201,11 +209,20 @@ class Report:
         }
 
 
+def _bar(size: float, most: float) -> str:
+    """A bar that is one block shorter for each decade below the largest."""
+    if not size or not math.isfinite(size):
+        return ""
+    return "█" * max(1, _BAR - round(math.log10(most / size)))
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    first, *rest = widths
     return [
-        ("  ".join([row[0].ljust(first), *(c.rjust(w) for c, w in zip(row[1:], rest, strict=True))])).rstrip()
+        "  ".join(
+            cell.ljust(w) if i in _LEFT else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
 

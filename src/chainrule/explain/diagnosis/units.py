@@ -126,7 +126,7 @@ def _dead(course: Course, node: Node, layer: Layer | None, dead: Array, expected
         "derivative are 0 for all of it, so what goes in gets no gradient",
         f"with weights drawn anew and biases 0, {share_text(expected)} of the units would be off",
     ]
-    if first < dead.sum():
+    if first < MOST * dead.sum():
         evidence.append(
             f"in the first pass {first} were off: updates switched off the others, so the steps are too large"
         )
