@@ -1,13 +1,16 @@
-"""What every test shares: hypothesis profiles and a random generator."""
+"""What every test shares: hypothesis profiles, a random generator, and a registry that scripts may add to."""
 
 from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+from chainrule.primitive import REGISTRY
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
@@ -33,6 +36,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """A generator seeded by the test's own name: the same numbers whichever tests run beside it."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def own_primitives() -> Iterator[None]:
+    """What a script registers is forgotten after it."""
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

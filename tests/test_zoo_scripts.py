@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chainrule.primitive import REGISTRY
+pytestmark = pytest.mark.usefixtures("own_primitives")
 
 ZOO = Path(__file__).parents[1] / "examples" / "zoo"
 
@@ -62,15 +61,6 @@ LIMITS = {
     "wrong_rule": -0.05,
     "zero_over_zero": -0.01,
 }
-
-
-@pytest.fixture(autouse=True)
-def own_primitives() -> Iterator[None]:
-    """What a script registers is forgotten after it."""
-    before = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(before)
 
 
 def figure(printed: str) -> float:
