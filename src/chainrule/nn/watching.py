@@ -69,7 +69,7 @@ def located(model: Module) -> Any:
         ...     print(error.message.partition(": ")[0])
         layers.0 (Linear), given float32(5, 4)
     """
-    told: set[int] = set()
+    told: list[Exception] = []  # themselves, as an id may be another's once an error was caught
 
     def change(path: str, value: Any) -> Any:
         if not isinstance(value, Module):
@@ -81,8 +81,8 @@ def located(model: Module) -> Any:
             try:
                 return kind.__call__(self, *args, **kwargs)
             except Exception as error:
-                if id(error) not in told:
-                    told.add(id(error))
+                if not any(error is other for other in told):
+                    told.append(error)
                     given = ", ".join(_described(a) for a in args if not isinstance(a, Training))
                     _say(error, f"{path or 'the model'} ({kind.__name__}), given {given}")
                 raise

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import random as _random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from chainrule import trees
 from chainrule.data import Dataset
-from chainrule.errors import ArgumentError, ChainruleError, GradientError, OperandError
+from chainrule.errors import ArgumentError, GradientError, OperandError, StructureError
 from chainrule.explain import mistakes
 from chainrule.explain.diagnosis.course import Course
 from chainrule.explain.diagnosis.examining import examine
@@ -70,6 +70,7 @@ def diagnose(
     Raises:
         ArgumentError: the model has no parameters, a batch is no pair, or ``steps`` is below 1.
         OperandError: ``loss`` or ``optimizer`` is not what it should be.
+        StructureError: two parameters have the same path.
         GradientError: the loss is not one floating number; or it is another one each time, for the same numbers.
         ChainruleError: the model raises in its forward pass; the layer and what it was given are named.
 
@@ -95,6 +96,12 @@ def diagnose(
     if not callable(loss):
         raise OperandError(
             f"diagnose: loss is {type(loss).__name__}, expected a function", fix="cr.nn.softmax_cross_entropy"
+        )
+    if not _takes_two_or_three(loss):
+        raise OperandError(
+            "diagnose: loss is called as (model(x), y), or as (model, x, y) if it needs three arguments, and it takes "
+            "neither",
+            fix="lambda model, x, y: ...",
         )
     with _untouched():
         subject, batches = _Subject(model, loss, key), _batches(batch)
@@ -136,6 +143,11 @@ class _Subject:
                 f"diagnose: the model is {type(model).__name__}, which cannot be called",
                 fix="pass a module, or a loss of (model, x, y)",
             )
+        if len(set(self.paths)) < len(self.paths):
+            twice = next(path for path in self.paths if self.paths.count(path) > 1)
+            raise StructureError(
+                f"diagnose: two parameters have the path {twice!r}", fix="use dictionary keys without dots"
+            )
         self.values = [np.asarray(as_node(v).value) for v in leaves]
         self.buffers: dict[str, Any] = model.buffers() if isinstance(model, Module) else {}
 
@@ -166,6 +178,8 @@ class _Subject:
         else:
             whole = located(model) if isinstance(model, Module) else model
             result = self.loss(call(whole, _nodes(x), training), y)
+        if result is None:
+            raise GradientError("diagnose: loss returns None", fix="return the loss, one number")
         return mistakes.check_result(
             as_node(result) if not isinstance(result, Node) else result, "diagnose", tracked=False
         )
@@ -274,6 +288,19 @@ def _required(function: Callable[..., Any]) -> int:
     return sum(p.kind in positional and p.default is p.empty for p in parameters)
 
 
+def _takes_two_or_three(function: Callable[..., Any]) -> bool:
+    """Whether it can be called with two or with three arguments; yes if that cannot be told."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    for given in ((None, None), (None, None, None)):
+        with suppress(TypeError):
+            signature.bind(*given)
+            return True
+    return False
+
+
 def _batches(batch: Any) -> list[tuple[Any, Any]]:
     if isinstance(batch, Dataset):
         return _of_dataset(batch)
@@ -307,8 +334,8 @@ def _some(x: Any, y: Any, subject: _Subject, most: int | None = None) -> tuple[A
     few = _picked(rows, 2)
     try:
         observed, _ = subject.run(subject.values, _taken(x, few), _taken(y, few), 0)
-    except ChainruleError:
-        return x, y  # a model that takes batches of one size; the whole batch will show what is wrong
+    except Exception:
+        return x, y  # a model that takes batches of one size; the whole batch will show what else is wrong
     each = sum(n.size for n in observed.order if n.ndim and n.shape[0] == 2) / 2
     if most is not None and FEWEST * each > most:
         return None, None

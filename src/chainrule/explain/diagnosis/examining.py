@@ -114,6 +114,7 @@ _EXPLAINS: dict[str, frozenset[str]] = {
     "dead_relu": frozenset(
         {
             "rounded_away",
+            "dead_relu",  # of parameters that are silent because of it
             "vanishing_by_depth",
             "learning_rate_too_low",
             "small_factor",
