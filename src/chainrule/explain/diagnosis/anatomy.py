@@ -67,12 +67,15 @@ class Anatomy:
     def pure(self) -> dict[Node, str]:
         """What is computed from parameters and single numbers alone, and from which parameter."""
         found: dict[Node, str] = dict(self.paths)
+        numbers: set[Node] = set()  # not every node of one element: the mean of a loss is made of data
         for node in self.observed.order:
-            if node.op is None or node in found or not node.inputs:
+            if node in found or not all(x in found or x in numbers for x in node.inputs):
                 continue
             own = [found[x] for x in node.inputs if x in found]
-            if own and all(x in found or x.size == 1 for x in node.inputs):
+            if own:
                 found[node] = own[0]
+            elif node.size == 1:
+                numbers.add(node)
         return found
 
     @cached_property
@@ -189,14 +192,22 @@ class Anatomy:
         Where a softmax is taken of something else than the scores, such as of similarities, labels are not theirs.
         """
         scores = self.scores
-        taken = [n.inputs[0] for n in self.head if n.op is not None and n.op.name in _NORMALISING]
+        taken = self.normalised
         if scores is None or (taken and not any(x.shape[-1:] == scores.shape[-1:] for x in taken)):
             return None
-        for node in self.targets:
-            values, rows = np.asarray(node.value), scores.shape[: scores.ndim - 1]
-            if node.dtype.kind == "i" and values.shape in (rows, (*rows, 1)):
-                return node, values.reshape(rows)
-        return None
+        if not scores.ndim:
+            return None
+        shape = scores.shape[:-1]
+        found = [n for n in self.targets if n.dtype.kind == "i" and n.shape in (shape, (*shape, 1))]
+        # in scores[np.arange(n), labels] the first of the two numbers the rows, and no classes
+        labels = [n for n in found if not _is_numbering(n)]
+        labels += [n for n in found if n.size <= scores.shape[-1]]
+        return (labels[0], np.asarray(labels[0].value).reshape(shape)) if labels else None
+
+    @cached_property
+    def normalised(self) -> list[Node]:
+        """What softmax and its kin are taken of, behind the scores or the scores themselves."""
+        return [n.inputs[0] for n in self.head if n.op is not None and n.op.name in _NORMALISING]
 
     @cached_property
     def examples(self) -> Node | None:
@@ -231,3 +242,7 @@ class Anatomy:
         name = node.op.name if node.op else "input"
         layer = self.layer_before(node)
         return name if layer is None else f"{name} after {layer.name}"
+
+
+def _is_numbering(node: Node) -> bool:
+    return node.ndim == 1 and node.size > 1 and np.array_equal(np.asarray(node.value), np.arange(node.size))

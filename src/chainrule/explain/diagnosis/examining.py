@@ -15,7 +15,8 @@ from chainrule.explain.diagnosis.finding import Finding
 from chainrule.explain.diagnosis.observed import Observed, norm
 from chainrule.explain.diagnosis.report import LayerNumbers, Noise, Report, Stretch
 from chainrule.explain.numbers import root_mean_square
-from chainrule.node import constant
+from chainrule.node import Node, constant
+from chainrule.primitive import Array
 
 _DETECTORS: tuple[Detector, ...] = (
     flow.not_finite,
@@ -224,23 +225,26 @@ def _noise(anatomy: Anatomy) -> Noise | None:
     if node is None or n < 4 or node not in observed.deltas or sum(x.size for x in observed.order) > 5e7:
         return None
     picked = np.linspace(0, n - 1, min(n, _NOISE_EXAMPLES)).round().astype(int)
-    mean = norm(observed.gradients.values())
+    whole = norm(observed.gradients.values())
+    # of what examples bring alone: a penalty on the weights is in the gradient, and no noise
+    mean = _through_examples(observed, node, observed.deltas[node])
     distances: list[float] = []
     for i in picked:
-        own = _of_example(observed, anatomy, int(i), n)
-        both = [(o, g) for o, g in zip(own, observed.gradients.values(), strict=True) if g is not None]
-        distances.append(norm((np.zeros_like(g) if o is None else o) - g for o, g in both))
-    if not mean or not all(map(math.isfinite, distances)):
+        seed = np.zeros(node.shape, node.dtype)
+        seed[i] = observed.deltas[node][i] * n
+        own = _through_examples(observed, node, seed)
+        distances.append(norm(o - m for o, m in zip(own, mean, strict=True)))
+    if not whole or not all(map(math.isfinite, distances)):
         return None
     variance = float(np.mean(np.square(distances)))
-    return Noise(len(picked), math.sqrt(variance) / mean, variance / mean**2)
+    return Noise(len(picked), math.sqrt(variance) / whole, variance / whole**2)
 
 
-def _of_example(observed: Observed, anatomy: Anatomy, i: int, n: int) -> list[np.ndarray | None]:
-    """The gradient of one example's terms of the loss, times the number of examples."""
-    node = anatomy.examples
-    assert node is not None
-    seed = np.zeros(node.shape, node.dtype)
-    seed[i] = observed.deltas[node][i] * n
-    pulled = pullback([node], [constant(seed)], list(observed.parameters.values()), record=False)
-    return [None if g is None else g.array() for g in pulled]
+def _through_examples(observed: Observed, node: Node, seed: Array) -> list[Array]:
+    """The gradients that such an upstream gradient of the examples' losses brings."""
+    parameters = list(observed.parameters.values())
+    pulled = pullback([node], [constant(seed)], parameters, record=False)
+    return [
+        np.zeros(p.shape, p.dtype) if g is None else g.array()
+        for g, p in zip(pulled, parameters, strict=True)
+    ]

@@ -67,10 +67,12 @@ def _towards_targets(anatomy: Anatomy) -> tuple[Node, Array, str] | None:
     if anatomy.classes is not None and scores.ndim > 1:
         labels = anatomy.classes[1]
         if labels.size and labels.min() >= 0 and labels.max() < scores.shape[-1] > 1:
-            value = np.array(scores.value)
+            # between them and the last layer there may be a minus, as of distances, or another order of the classes
+            node = next((x for x in anatomy.normalised if x.shape == scores.shape), scores)
+            value = np.array(node.value)
             flat = value.reshape(-1, value.shape[-1])
             flat[np.arange(len(flat)), labels.reshape(-1)] += STEP
-            return scores, value, "the scores of the right classes grow"
+            return node, value, "the scores of the right classes grow"
     for node in dict.fromkeys((anatomy.outputs, scores)):
         if node is None:
             continue
