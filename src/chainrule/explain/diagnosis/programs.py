@@ -237,7 +237,8 @@ def diagnose_program(
     except (Exception, KeyboardInterrupt) as error:
         if not watch.count:
             raise
-        raised = f"{type(error).__name__}: {error}".partition("\n")[0]
+        first_line = str(error).partition("\n")[0]
+        raised = ": ".join(filter(None, (type(error).__name__, first_line)))
     if not watch.groups:
         raise ArgumentError(
             f"{path} makes no backward pass of one number",
