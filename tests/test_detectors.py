@@ -161,6 +161,26 @@ FOUND = {
         "the update",
         lambda: cr.diagnose(mlp(), SCORES, (X, LABELS), cr.optim.clip_by_norm(DESCENT(0.1), 1e-4)),
     ),
+    "too low to move a float32": (
+        "learning_rate_too_low",
+        "the update",
+        lambda: cr.diagnose(mlp(), SCORES, (X, LABELS), DESCENT(1e-9)),
+    ),
+    "clipped to less than moves a float32": (
+        "clipping_too_tight",
+        "the update",
+        lambda: cr.diagnose(mlp(), SCORES, (X, LABELS), cr.optim.clip_by_norm(DESCENT(0.1), 1e-9)),
+    ),
+    "a large offset": (
+        "rounded_away",
+        "w",
+        lambda: cr.diagnose(
+            {"w": np.full((4, 1), 1e7, np.float32)},
+            lambda m, x, y: SQUARES(x @ (m["w"] - 1e7), y),
+            (X, SUMS),
+            DESCENT(0.1),
+        ),
+    ),
     "decay": (
         "weight_decay_too_strong",
         "the optimizer",
@@ -340,6 +360,15 @@ def test_the_cause_is_found_and_nothing_else(name: str):
 HEALTHY = {
     "a warm-up from 0": lambda: cr.diagnose(
         mlp(), SCORES, (X, LABELS), ADAM(cr.optim.warm_up(1e-3, updates=1000))
+    ),
+    "a long warm-up from 0": lambda: cr.diagnose(
+        mlp(), SCORES, (X, LABELS), ADAM(cr.optim.warm_up(1e-3, updates=10**5))
+    ),
+    "a large offset in float64": lambda: cr.diagnose(
+        {"w": np.full((4, 1), 1e7)},
+        lambda m, x, y: SQUARES(x @ (m["w"] - 1e7), y),
+        (X.astype(np.float64), SUMS.astype(np.float64)),
+        DESCENT(0.1),
     ),
     "a code of few units": lambda: cr.diagnose(mlp(bias=-1.0, hidden=64), SCORES, (X, LABELS), ADAM(1e-3)),
     "a sum with a small rate": lambda: cr.diagnose(mlp(classes=1), summed, (X, SUMS), DESCENT(1e-3)),

@@ -14,7 +14,7 @@ from chainrule.explain.diagnosis.goals import summed
 from chainrule.explain.diagnosis.observed import Observed, norm
 from chainrule.explain.numbers import count_text, number_text, share_text
 from chainrule.node import leaf
-from chainrule.optim import Optimizer
+from chainrule.optim import Optimizer, constant
 from chainrule.primitive import Array
 
 RISE = 0.02
@@ -31,6 +31,8 @@ FADED = 1e-3
 """Updates that are this part of the first ones."""
 NOTHING = 0.1
 """A fall of the loss by less than this part of it in `MANY` steps is no learning."""
+_LOOKED_AT = (*range(0, 1000, 25), *(m * 10**k for k in range(3, 7) for m in (1, 2, 5)))
+"""Updates whose learning rates are asked for, to know the highest one."""
 PULL = 0.5
 """Decay that pulls with this part of the gradient's push, from the start on, takes back what is learned."""
 
@@ -149,20 +151,27 @@ def steps_too_short(course: Course) -> Iterator[Finding]:
     if not course.given or not moved or course.is_solved:
         return
     observed = moved[0]
-    step = _at_full_rate(course, observed)
+    steps = [_at_full_rate(course, p) for p in moved]
     rounded = _rounded_away(course, moved)
+    if rounded is not None and course.optimizer is not None:
+        exact = [_exact(course.optimizer, p) for p in moved]
+        if _is_short(observed, exact[0]):
+            rounded, steps = None, exact  # nothing would be learned if all digits were kept
+        elif observed.rate is not None and observed.rate < 0.1 * _peak(course.optimizer):
+            return  # a warm-up, whose first steps are lost and no later ones
     if rounded is not None:
         yield rounded
         return
+    step = steps[0]
     if not any(u.any() for u in step.values()) or observed.loss <= 0:
         return
-    if not all(_is_short(p, _at_full_rate(course, p)) for p in moved):
+    if not all(_is_short(p, one) for p, one in zip(moved, steps, strict=True)):
         return
     predicted = -MANY * observed.slope(step)
     actual = observed.loss - observed.loss_along(step, MANY)
     free = _without_clipping(course.optimizer, observed)
     if free is not None and not _is_short(observed, free):
-        yield _clipped(course, observed, free)
+        yield _clipped(course, observed, step, free)
         return
     rate = "" if observed.rate is None else f" of {number_text(observed.rate)}"
     update, weights = norm(step.values()), norm(n.value for n in observed.parameters.values())
@@ -237,8 +246,18 @@ def _at_full_rate(course: Course, observed: Observed) -> Mapping[str, Array]:
     optimizer, rate = course.optimizer, observed.rate
     if optimizer is None or not rate:
         return _of(observed)
-    peak = max(optimizer.learning_rate_at(u) for u in (*range(0, 1000, 25), 2000, 5000, 10000))
+    peak = _peak(optimizer)
     return {path: u * (peak / rate) for path, u in _of(observed).items()} if peak > rate else _of(observed)
+
+
+def _peak(optimizer: Optimizer) -> float:
+    """The highest learning rate of its schedule, as far as it is looked at."""
+    return max(optimizer.learning_rate_at(u) for u in _LOOKED_AT)
+
+
+def _exact(optimizer: Optimizer, observed: Observed) -> Mapping[str, Array]:
+    """What a fresh optimizer would add at its highest rate, with nothing rounded."""
+    return _fresh(dataclasses.replace(optimizer, schedule=constant(_peak(optimizer))), observed)
 
 
 def _without_clipping(optimizer: Optimizer | None, observed: Observed) -> Mapping[str, Array] | None:
@@ -250,22 +269,24 @@ def _without_clipping(optimizer: Optimizer | None, observed: Observed) -> Mappin
 
 
 def _fresh(optimizer: Optimizer, observed: Observed) -> Mapping[str, Array]:
-    """What a fresh optimizer would add to the parameters."""
-    values = {path: leaf(node.value) for path, node in observed.parameters.items()}
+    """What a fresh optimizer would add to the parameters, in float64, which rounds none of it away."""
+    values = {path: leaf(np.asarray(node.value, np.float64)) for path, node in observed.parameters.items()}
     gradients: dict[str, Any] = {
-        path: np.zeros(node.shape, node.dtype) if (g := observed.gradients[path]) is None else g
+        path: np.zeros(node.shape) if (g := observed.gradients[path]) is None else g.astype(np.float64)
         for path, node in observed.parameters.items()
     }
     after, _ = optimizer.update(gradients, optimizer.init(values), values)
     return {
-        path: after[path].numpy().astype(np.float64) - np.asarray(node.value)
+        path: after[path].numpy() - np.asarray(node.value, np.float64)
         for path, node in observed.parameters.items()
     }
 
 
-def _clipped(course: Course, observed: Observed, free: Mapping[str, Array]) -> Finding:
+def _clipped(
+    course: Course, observed: Observed, step: Mapping[str, Array], free: Mapping[str, Array]
+) -> Finding:
     assert course.optimizer is not None
-    shorter = norm(free.values()) / max(norm(_of(observed).values()), 1e-30)
+    shorter = norm(free.values()) / max(norm(step.values()), 1e-30)
     limits = ", ".join(f"by {c.by} to {number_text(c.limit)}" for c in course.optimizer.clipping)
     return Finding(
         "clipping_too_tight",
@@ -274,7 +295,7 @@ def _clipped(course: Course, observed: Observed, free: Mapping[str, Array]) -> F
         f"{number_text(shorter, 3)} times shorter than the learning rate says",
         (
             f"{MANY} of these updates would lower the loss of {number_text(observed.loss)} by "
-            f"{number_text(observed.loss - observed.loss_along(_of(observed), MANY))}",
+            f"{number_text(observed.loss - observed.loss_along(step, MANY))}",
         ),
         "clip at a few times the usual norm of the gradient, so that only outliers are cut",
         0.93,
