@@ -13,20 +13,11 @@ import pytest
 import chainrule as cr
 from chainrule import errors, trees
 from chainrule.explain.diagnosis import diagnosing
+from small_networks import IDS, LABELS, X, drawn, mlp
 
-RNG = np.random.default_rng(0)
-X, LABELS = RNG.standard_normal((32, 4)).astype(np.float32), np.arange(32) % 3
-IMAGES = RNG.standard_normal((32, 8, 8, 1)).astype(np.float32)
-IDS = RNG.integers(0, 20, (8, 17))
+IMAGES = drawn(32, 8, 8, 1).astype(np.float32)
 LOSS = cr.nn.softmax_cross_entropy
 SIX_STEPS = cr.optim.adam(1e-3)
-
-
-def mlp(act=cr.relu, hidden=16, features=4, classes=3):
-    keys = cr.random.split(cr.random.key(0), 2)
-    return cr.nn.Sequential(
-        cr.nn.Linear(features, hidden, key=keys[0]), act, cr.nn.Linear(hidden, classes, key=keys[1])
-    )
 
 
 def convolutional():
@@ -416,8 +407,8 @@ def test_bad_input_is_said(name: str):
 
 def test_an_error_in_the_model_has_a_place():
     with pytest.raises(errors.ShapeError) as raised:
-        cr.diagnose(mlp(features=5), LOSS, (X, LABELS))
-    assert raised.value.message.startswith("layers.0 (Linear), given float32(32, 4): Linear: expected 5")
+        cr.diagnose(mlp(), LOSS, (X[:, :3], LABELS))
+    assert raised.value.message.startswith("layers.0 (Linear), given float32(32, 3): Linear: expected 4")
 
 
 class Fails(cr.nn.Module):

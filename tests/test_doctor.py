@@ -209,6 +209,99 @@ for _ in range(6):
     assert report.losses[-1] < report.losses[0]
 
 
+STYLES = {
+    "an input is trained, and not the network": (
+        """
+model = mlp()
+image = cr.tensor(x[:1], requires_grad=True)
+for _ in range(30):
+    (cr.sum(image * image) - model(image)[0, 1]).backward()
+    image = cr.tensor(image.numpy() - 0.1 * image.grad.numpy(), requires_grad=True)
+""",
+        30,
+    ),
+    "a head on a network that stays": (
+        """
+model = cr.nn.Sequential(mlp(), cr.relu)
+head = cr.tensor(rng.standard_normal((3, 3)).astype("f"), requires_grad=True)
+for _ in range(30):
+    cr.nn.softmax_cross_entropy(model(x) @ head, y).backward()
+    head = cr.tensor(head.numpy() - 0.1 * head.grad.numpy(), requires_grad=True)
+""",
+        30,
+    ),
+    "small batches whose gradients are added up": (
+        """
+w = cr.tensor(rng.standard_normal((4, 3)), requires_grad=True)
+for _ in range(10):
+    w.grad = None
+    for part in np.array_split(np.arange(32), 4):
+        (cr.nn.softmax_cross_entropy(x[part] @ w, y[part]) / 4).backward()
+    w = cr.tensor(w.numpy() - 0.5 * w.grad.numpy(), requires_grad=True)
+""",
+        40,
+    ),
+    "two networks against each other": (
+        """
+networks = [mlp(classes=4, seed=1), mlp(classes=1, seed=2)]
+states = [optimizer.init(network) for network in networks]
+bce = cr.nn.binary_cross_entropy
+for _ in range(30):
+    z, (made, judged) = rng.standard_normal((32, 4)).astype("f"), networks
+    losses = [
+        lambda model: bce(judged(model(z)), np.ones((32, 1), "f")),
+        lambda model: bce(model(x), np.ones((32, 1), "f")) + bce(model(made(z).detach()), np.zeros((32, 1), "f")),
+    ]
+    for i, loss in enumerate(losses):
+        _, gradients = cr.value_and_grad(loss)(networks[i])
+        networks[i], states[i] = optimizer.update(gradients, states[i], networks[i])
+""",
+        30,
+    ),
+    "a compiled step": (
+        """
+step = cr.train.compile_step(mlp(), cr.nn.softmax_cross_entropy, optimizer)
+for _ in range(30):
+    step(x, y)
+""",
+        30,
+    ),
+    "one gradient": (
+        """
+w = cr.tensor(rng.standard_normal((4, 3)), requires_grad=True)
+cr.nn.softmax_cross_entropy(x @ w, y).backward()
+""",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_nothing_is_found_in_healthy_programs_of_many_styles(
+    style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    text, passes = STYLES[style]
+    file = tmp_path / "train.py"
+    head = HEAD.partition("params =")[0]
+    file.write_text(
+        f"""{head}
+optimizer = cr.optim.adam(1e-2)
+
+
+def mlp(classes=3, seed=0):
+    keys = cr.random.split(cr.random.key(seed), 2)
+    return cr.nn.Sequential(
+        cr.nn.Linear(4, 16, key=keys[0]), cr.relu, cr.nn.Linear(16, classes, key=keys[1])
+    )
+
+{text}""",
+        encoding="utf-8",
+    )
+    report = diagnose_program(str(file))
+    assert report.healthy, report.text
+    assert len(report.losses) == passes and not report.raised
+
+
 def test_nothing_is_left_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
     before = sys.argv, list(sys.path), sys.modules["__main__"]

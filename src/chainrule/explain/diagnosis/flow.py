@@ -135,7 +135,9 @@ def _is_silent(observed: Observed, path: str) -> bool:
 
 
 def _is_harmless(observed: Observed, path: str, reason: Reason) -> bool:
-    """A shift that what follows takes out again, as a bias before a norm layer: superfluous, not broken."""
+    """A shift that what follows takes out again, as a bias before a norm layer; or a margin that all examples keep."""
+    if reason.cause == "clipped" and observed.loss == 0:
+        return True
     cancels = reason.cause in ("cancelling_paths", "stationary_point", "unknown")
     return cancels and observed.parameters[path].ndim <= 1
 

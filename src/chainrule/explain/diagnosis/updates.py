@@ -316,8 +316,11 @@ def _rounded_away(course: Course, moved: list[Observed]) -> Finding | None:
             continue
         gradient = moved[0].gradients[path]
         assert gradient is not None
+        steep = float(np.median(np.abs(gradient[gradient != 0])))
         value = np.asarray(node.value)
         spacing = float(np.median(np.spacing(np.abs(value))))
+        if min(lost) == 1 and _expected(course, moved[0], steep) > spacing:
+            continue  # it is not among what the program updates
         return Finding(
             "rounded_away",
             path,
@@ -326,7 +329,7 @@ def _rounded_away(course: Course, moved: list[Observed]) -> Finding | None:
             (
                 f"a typical value is {number_text(float(np.median(np.abs(value))))}, the next number lies "
                 f"{number_text(spacing)} away",
-                f"its gradient is not 0: {number_text(float(np.median(np.abs(gradient))))} in a typical element",
+                f"its gradient is not 0: {number_text(steep)} in a typical element",
             ),
             "subtract what is large and known from the data and learn the rest, use float64 for this "
             "parameter, or a larger "
@@ -334,6 +337,16 @@ def _rounded_away(course: Course, moved: list[Observed]) -> Finding | None:
             0.93,
         )
     return None
+
+
+def _expected(course: Course, observed: Observed, steep: float) -> float:
+    """The update of an element with such a derivative if it were treated as those of other parameters are."""
+    updates = {path: u for path, u in _of(observed).items() if u.any()}
+    size = norm(updates.values())
+    if not _goes_with_gradient(course.optimizer):
+        return size / np.sqrt(sum(u.size for u in updates.values())) if updates else 0.0
+    steepness = norm(observed.gradients[path] for path in updates)
+    return steep * size / steepness if steepness else 0.0
 
 
 def decay_wins(course: Course) -> Iterator[Finding]:
