@@ -198,7 +198,7 @@ x = np.random.default_rng(0).standard_normal((32, 4))
 weights = cr.tensor(np.ones((4, 1)), requires_grad=True)
 unused = cr.tensor(np.ones(4), requires_grad=True)
 for _ in range(6):
-    error = x @ weights - x[:, :1]
+    error = x @ weights - x[:, :1] - x[:, 1:2]
     cr.mean(error * error).backward()
     weights = cr.tensor(weights.numpy() - 0.1 * weights.grad.numpy(), requires_grad=True)
 """,

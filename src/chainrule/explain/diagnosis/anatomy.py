@@ -169,9 +169,13 @@ class Anatomy:
 
     @cached_property
     def targets(self) -> list[Node]:
-        """Arrays of data that meet the scores in the loss: not those that layers read."""
+        """Arrays of data that meet the scores in the loss: not those that layers read, or that meet other scores."""
         known = set(self.inputs)
-        return [n for n in self._leaves if n not in known and n.ndim]
+        met = {x for n in self.head for x in n.inputs if not x.tracked}
+        for node in reversed(self.observed.order):
+            if node in met:
+                met.update(node.inputs)
+        return [n for n in self._leaves if n in met and n not in known and n.ndim]
 
     @cached_property
     def _leaves(self) -> list[Node]:
