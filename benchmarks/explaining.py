@@ -3,7 +3,7 @@
 The monitor's cost is that of one look at the signs, over the steps between two looks at the default interval; the
 examination before the first step comes once a run and stands beside it.
 
-    python benchmarks/explaining.py [--rounds 5] [--json]
+    python benchmarks/explaining.py [--rounds 5] [--once] [--json]
 """
 
 from __future__ import annotations
@@ -99,19 +99,31 @@ def watched(name: str, model: Any, x: Any, y: Any, rounds: int) -> dict[str, flo
     }
 
 
+def _mlp(key: Any) -> Any:
+    return cr.models.mlp((64, 64, 10), cr.relu, key=key)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--once", action="store_true", help="run each once on smaller networks, to see that it runs"
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     digits = cr.data.digits()
     keys = cr.random.split(cr.random.key(0))
+    if given.once:
+        once = watched("digits, MLP, batch 64", _mlp(keys[0]), digits.train_x[:64], digits.train_y[:64], 1)
+        print(", ".join(once))
+        return
     found = explained(given.rounds) | shared(given.rounds)
-    mlp = cr.models.mlp((64, 64, 10), cr.relu, key=keys[0])
-    found |= watched("digits, MLP, batch 64", mlp, digits.train_x[:64], digits.train_y[:64], given.rounds)
+    found |= watched(
+        "digits, MLP, batch 64", _mlp(keys[0]), digits.train_x[:64], digits.train_y[:64], given.rounds
+    )
     found |= watched("ResNet-20, batch 64", *resnet20(64), given.rounds)
     if given.json:
         print(json.dumps(found, indent=1))

@@ -31,7 +31,7 @@ FADED = 1e-3
 """Updates that are this part of the first ones."""
 NOTHING = 0.1
 """A fall of the loss by less than this part of it in `MANY` steps is no learning."""
-_LOOKED_AT = (*range(0, 1000, 25), *(m * 10**k for k in range(3, 7) for m in (1, 2, 5)))
+_LOOKED_AT = (*range(0, 1000, 25), *(m * 10**k for k in range(3, 5) for m in (1, 2, 5)))
 """Updates whose learning rates are asked for, to know the highest one."""
 PULL = 0.5
 """Decay that pulls with this part of the gradient's push, from the start on, takes back what is learned."""
