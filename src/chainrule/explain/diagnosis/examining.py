@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from chainrule.autodiff.reverse import pullback
-from chainrule.explain.diagnosis import flow, goals, rules, starts, structure, units, updates
+from chainrule.explain.diagnosis import flow, goals, leaks, rules, starts, structure, units, updates
 from chainrule.explain.diagnosis.anatomy import Anatomy, Layer
 from chainrule.explain.diagnosis.course import Course, Detector
 from chainrule.explain.diagnosis.finding import Finding
@@ -25,12 +25,12 @@ _DETECTORS: tuple[Detector, ...] = (
     structure.broadcast_targets,
     structure.double_softmax,
     structure.mixed_samples,
-    structure.sees_the_answer,
+    leaks.sees_the_answer,
     structure.unreachable_targets,
     goals.uphill_loss,
-    structure.copies_its_input,
-    structure.leaked_label,
-    structure.leaked_target,
+    leaks.copies_its_input,
+    leaks.leaked_label,
+    leaks.leaked_target,
     goals.strange_labels,
     goals.moved_targets,
     goals.strange_probabilities,
@@ -142,7 +142,8 @@ _EXPLAINS: dict[str, frozenset[str]] = {
     "gradients_accumulate": frozenset({"learning_rate_too_high", "uphill"}),
     "sorted_batches": frozenset({"learning_rate_too_high"}),
     "weight_decay_too_strong": frozenset({"learning_rate_too_high", "learning_rate_too_low", "uphill"}),
-    "clipped": frozenset({"learning_rate_too_low", "dead_relu"}),
+    "clipped": frozenset({"learning_rate_too_low", "dead_relu", "clipped"}),
+    "no_grad": frozenset({"no_grad"}),  # one block, whatever the number of layers in it
     "cancelling_paths": frozenset({"times_zero", "small_factor"}),
     "never_selected": frozenset({"learning_rate_too_low"}),
     "wrong_targets": frozenset({"learning_rate_too_low", "uphill"}),

@@ -205,13 +205,7 @@ def strange_probabilities(course: Course) -> Iterator[Finding]:
     if names & {"softplus", "log_sigmoid"} and joined and outside.mean() > 0.05:
         evidence = f"{share_text(float(outside.mean()))} of them lie outside of 0 to 1"
     elif "log_softmax" in names and joined and value.ndim > 1 and value.shape[-1] > 1:
-        several = np.count_nonzero(value, axis=-1) > 1
-        wrong = several & (np.abs(value.sum(axis=-1) - 1) > 1e-2)
-        evidence = (
-            f"{share_text(float(wrong.mean()))} of their rows do not add up to 1"
-            if wrong.mean() > 0.05
-            else ""
-        )
+        evidence = _odd_rows(value)
     if not evidence:
         return
     yield Finding(
@@ -270,6 +264,19 @@ def ignored_examples(course: Course) -> Iterator[Finding]:
             source=cut.source,
         )
         return
+
+
+def _odd_rows(value: Array) -> str:
+    """What is wrong with rows that should be probabilities; rows of one number may be weighted on purpose."""
+    several = np.count_nonzero(value, axis=-1) > 1
+    wrong = several & (np.abs(value.sum(axis=-1) - 1) > 1e-2)
+    if wrong.mean() > 0.05:
+        return f"{share_text(float(wrong.mean()))} of their rows do not add up to 1"
+    empty = np.logical_not(value.any(axis=-1))
+    unused = np.flatnonzero(np.logical_not(value.reshape(-1, value.shape[-1]).any(axis=0)))
+    if empty.mean() > 0.02 and unused.size:
+        return f"{share_text(float(empty.mean()))} of their rows are all 0, and class {int(unused[0])} never occurs"
+    return ""
 
 
 def _is_of_scores(node: Node, scores: Node) -> bool:

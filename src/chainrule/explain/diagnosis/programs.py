@@ -181,6 +181,8 @@ class _Watch:
             if not known:
                 continue
             group.optimizer, group.updated = optimizer, True
+            if isinstance(before, Module) and not group.untold:
+                group.untold = list(_untold(before, observed))
             observed.rate = optimizer.learning_rate_at(made)
             observed.used = {
                 known[path]: np.asarray(g.value if isinstance(g, Node) else g)

@@ -22,6 +22,8 @@ HUSHED = 0.02
 """Scores so small that all classes are alike."""
 WORSE = 3.0
 """A fresh network whose loss is this many times that of equal scores is worse than one that says nothing."""
+CURED = 0.5
+"""A counterfactual that leaves more than this part of the loss is no proof."""
 LOUD = 10.0
 """Scores this much larger than they need be."""
 SPREAD = 300.0
@@ -120,12 +122,23 @@ def loud_start(course: Course) -> Iterator[Finding]:
         return
     if math.log10(max(start, 1e-30)) > 0.5 * total:
         yield _raw(anatomy, anatomy.layers[0], seen)
+    elif not growing or _blameless(observed, growing):
+        return
     elif growing and max(d for _, d in growing) > 0.5 * total:
         yield _heavy(anatomy, max(growing, key=lambda g: g[1])[0], seen)
     elif len(growing) >= 3:
         yield _exploding(anatomy, growing, seen)
     elif growing:
         yield _heavy(anatomy, max(growing, key=lambda g: g[1])[0], seen)
+
+
+def _blameless(observed: Observed, growing: list[tuple[Layer, float]]) -> bool:
+    """Whether the loss stays nearly what it is with these weights made smaller: then something else is to blame."""
+    values: dict[Node, Array] = {}
+    for layer, decades in growing:
+        value = np.asarray(layer.weight.value)
+        values[layer.weight] = value * value.dtype.type(10**-decades)
+    return not observed.loss_with(values) < CURED * observed.loss
 
 
 def _target_size(target: Node) -> float:

@@ -109,9 +109,27 @@ def _relu(cut: Cut, words: Words) -> Verdict:
     )
 
 
+def _outdone(cut: Cut, x: Node, other: Node, words: Words) -> Verdict:
+    """One of two operands of a maximum or minimum that both vary."""
+    return _verdict(
+        cut,
+        words,
+        "never_selected",
+        f"{words.formula(cut.node)} takes {words.name(other)} and not {words.name(x)}",
+        (
+            f"{_there(cut, x, words)}; {words.name(other)}: {described(other)}",
+            "the derivative goes to what was taken: the other one gets exactly 0 and cannot catch up",
+        ),
+        "start both alike in size, or use a soft choice such as cr.logaddexp",
+    )
+
+
 def _clipped(cut: Cut, words: Words) -> Verdict:
     node = cut.node
     x = node.inputs[cut.slots[0]]
+    other = next((y for i, y in enumerate(node.inputs) if i not in cut.slots and y.tracked), None)
+    if other is not None:
+        return _outdone(cut, x, other, words)
     return _verdict(
         cut,
         words,
