@@ -72,11 +72,6 @@ class Course:
         """Of the passes whose numbers are finite."""
         return [self.anatomy(p) for p in self.finite]
 
-    @cached_property
-    def words(self) -> Words:
-        """Names for the nodes of the first pass."""
-        return self.words_of(self.first)
-
     def words_of(self, observed: Observed) -> Words:
         """Names for the nodes of a pass."""
         return Words(observed.result, {node: path for path, node in observed.parameters.items()})

@@ -29,7 +29,9 @@ MOST_PASSES = 400
 """Backward passes after which a program has shown enough."""
 MOST_NUMBERS = 500_000_000
 """Numbers in the graphs of all passes after which it has, too, if there were enough passes."""
-ENOUGH = 30
+ENOUGH = 8
+MOST_KEPT = 200_000_000
+"""Numbers in the graphs that are kept; of large networks the first pass, the newest, and what fits between."""
 MOST_NETWORKS = 3
 """That are examined, where a program trains several, such as a generator and its critic."""
 _IN_FULL = (0, 1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377)
@@ -87,7 +89,7 @@ class _Watch:
     def __init__(self, space: Mapping[str, Any], most: int, seen: Callable[[int], None]) -> None:
         self.space, self.most, self._seen = space, most, seen
         self.groups: dict[Any, _Group] = {}
-        self.count = self.numbers = 0
+        self.count = self.numbers = self.kept = 0
 
     def __call__(
         self, result: Node, wrt: Sequence[Node], gradients: Sequence[Node | None], labels: Sequence[str]
@@ -108,7 +110,6 @@ class _Watch:
         self._note_update(group, observed)
         self._keep(group, observed, models)
         self.count += 1
-        self.numbers += sum(n.size for n in observed.order)
         self._seen(self.count)
         if self.count >= self.most or not finite or (self.count >= ENOUGH and self.numbers > MOST_NUMBERS):
             raise _Enough
@@ -139,8 +140,11 @@ class _Watch:
         group.number += 1
         group.losses.append(observed.loss)
         group.numbers = {p: n for p, n in group.numbers.items() if p in group.passes} | {observed: number}
-        if number in _IN_FULL:
+        size = sum(n.size for n in observed.order)
+        self.numbers += size
+        if not group.passes or (number in _IN_FULL and self.kept + size <= MOST_KEPT):
             group.passes.append(observed)
+            self.kept += size
         group.newest, group.updated = observed, False
         anatomy = Anatomy(observed)
         rows = [np.asarray(t.value) for t in anatomy.targets if t.size == t.shape[0] == anatomy.batch]
