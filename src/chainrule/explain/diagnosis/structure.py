@@ -160,7 +160,10 @@ def no_nonlinearity(course: Course) -> Iterator[Finding]:
 
 
 def _are_single(anatomy: Anatomy, *layers: Layer) -> bool:
-    """Whether each weight belongs to its layer alone: a shared one, such as of a tied embedding, is meant so."""
+    """Whether each weight belongs to its layer alone, and the first is no table of embeddings: both are meant so."""
+    looked_up = _behind(layers[0].data)
+    if looked_up is not None and looked_up.op is not None and looked_up.op.name == "softmax":
+        return False  # a mean of rows of a table, as an embedding is one row
     paths = [layer.path for layer in layers]
     uses = [len(anatomy.observed.users.get(layer.weight, [])) for layer in layers]
     return len(set(paths)) == len(paths) and max(uses) == 1

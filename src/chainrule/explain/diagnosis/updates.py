@@ -29,10 +29,10 @@ STRAIGHT = 0.8
 """Share of the first-order prediction that must come true for a stretch to count as straight."""
 FADED = 1e-3
 """Updates that are this part of the first ones."""
-NOTHING = 0.1
+NOTHING = 0.05
 """A fall of the loss by less than this part of it in `MANY` steps is no learning."""
-_LOOKED_AT = (*range(0, 1000, 25), *(m * 10**k for k in range(3, 5) for m in (1, 2, 5)))
-"""Updates whose learning rates are asked for, to know the highest one."""
+_LOOKED_AT = (*range(0, 1000, 25), 1000, 2000, 5000, 10_000)
+"""Updates whose learning rates are asked for, to know the highest one: longer warm-ups are no warm-ups."""
 PULL = 0.5
 """Decay that pulls with this part of the gradient's push, from the start on, takes back what is learned."""
 
@@ -173,6 +173,9 @@ def steps_too_short(course: Course) -> Iterator[Finding]:
     if free is not None and not _is_short(observed, free):
         yield _clipped(course, observed, step, free)
         return
+    longer = _longer(observed, step)
+    if not longer:
+        return  # steps ten times as long as those hundred would overshoot: the rate has its order of magnitude
     rate = "" if observed.rate is None else f" of {number_text(observed.rate)}"
     update, weights = norm(step.values()), norm(n.value for n in observed.parameters.values())
     yield Finding(
@@ -188,7 +191,7 @@ def steps_too_short(course: Course) -> Iterator[Finding]:
         ),
         "raise the learning rate tenfold, until the loss no longer falls as predicted",
         0.9,
-        _longer(observed, step),
+        longer,
     )
 
 
@@ -236,7 +239,7 @@ def _is_short(observed: Observed, step: Mapping[str, Array]) -> bool:
 def _longer(observed: Observed, step: Mapping[str, Array]) -> str:
     tried = [(k * MANY, observed.loss_along(step, k * MANY)) for k in (10, 100, 1000)]
     best = min((t for t in tried if np.isfinite(t[1])), key=lambda t: t[1], default=None)
-    if best is None or best[1] >= observed.loss:
+    if best is None or best[1] >= observed.loss_along(step, MANY):
         return ""
     return f"one step {count_text(best[0])} times as long takes the loss to {number_text(best[1])}"
 
