@@ -129,8 +129,9 @@ def count_text(count: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A count with its noun: ``1 path``, ``2 paths``."""
-    return f"{count_text(count)} {noun}{'' if count == 1 else 's'}"
+    """A count with its noun: ``1 path``, ``2 paths``, ``3 passes``."""
+    ending = "es" if noun.endswith(("s", "tch", "nch")) else "s"
+    return f"{count_text(count)} {noun}{'' if count == 1 else ending}"
 
 
 def share_text(share: float) -> str:

@@ -440,7 +440,7 @@ def _sorted_numbers(batches: Sequence[Array]) -> Iterator[Finding]:
         return
     yield _in_order(
         f"the targets within a batch vary by {share_text(within / total)} of what all of them do",
-        f"the means of {counted(len(batches), 'batche')} of about {number_text(size, 3)} differ by "
+        f"the means of {counted(len(batches), 'batch')} of about {number_text(size, 3)} differ by "
         f"{number_text(beyond, 3)} "
         "standard deviations more than chance allows",
     )
@@ -471,7 +471,7 @@ def _sorted_classes(batches: Sequence[Array]) -> Iterator[Finding]:
         f"a batch has {number_text(within, 3)} classes on average, {number_text(expected, 3)} would be expected "
         "of shuffled "
         "examples",
-        f"the labels of {counted(len(batches), 'batche')} differ by {number_text(beyond, 3)} standard "
+        f"the labels of {counted(len(batches), 'batch')} differ by {number_text(beyond, 3)} standard "
         "deviations more than "
         "chance allows",
     )

@@ -124,9 +124,7 @@ class Report:
         return self.text
 
     def _headline(self) -> str:
-        what = (
-            f"{counted(len(self.losses), 'backward pass' if len(self.losses) == 1 else 'backward passe')}, "
-        )
+        what = f"{counted(len(self.losses), 'backward pass')}, "
         what += counted(self.parameters, "parameter")
         if self.healthy:
             return f"Nothing wrong was found in {what}."

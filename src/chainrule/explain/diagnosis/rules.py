@@ -117,7 +117,7 @@ def untold_layers(course: Course) -> Iterator[Finding]:
             course.stale[0],
             f"{counted(len(course.stale), 'buffer')} of the model "
             f"({', '.join(course.stale[:3])}) {'is' if len(course.stale) == 1 else 'are'} as at the start, after "
-            f"{counted(len(course.losses), 'passe')} of training",
+            f"{counted(len(course.losses), 'pass')} of training",
             ("without running averages the model normalises with mean 0 and variance 1 when it is used",),
             "put them back after each step: model.with_buffers(training.buffers_of(model))",
             0.9,

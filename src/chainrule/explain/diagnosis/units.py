@@ -141,7 +141,7 @@ def _dead(course: Course, node: Node, layer: Layer | None, dead: Array, expected
         "dead_relu",
         where,
         f"{count_text(int(dead.sum()))} of {counted(dead.size, 'unit')} of {anatomy.place(node)} are off for every "
-        f"example of {counted(len(course.late), 'pass' if len(course.late) == 1 else 'passe')}"
+        f"example of {counted(len(course.late), 'pass')}"
         + (f" ({count_text(examples)} examples)" if examples else ""),
         tuple(evidence),
         "start biases at 0 and weights with cr.nn.he_normal, normalise what goes in, lower the learning rate; or use "
@@ -411,7 +411,7 @@ def never_selected(course: Course) -> Iterator[Finding]:
             anatomy.place(node),
             f"{anatomy.place(node)} takes number {winners[0]} of {x.shape[axis]} for every example of every pass",
             (
-                f"{count_text(node.size)} choices in each of {counted(len(same), 'passe')}, all the same",
+                f"{count_text(node.size)} choices in each of {counted(len(same), 'pass')}, all the same",
                 "the derivative of a maximum goes to what was chosen: the others get exactly 0 and cannot catch up",
             ),
             "start the branches alike in size, use a soft choice (softmax-weighted sum, cr.logsumexp), or add noise to "
