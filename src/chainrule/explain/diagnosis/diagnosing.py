@@ -266,9 +266,8 @@ def _trained(
 def _require_repeatable(first: Observed, second: Observed) -> None:
     if first.loss != second.loss and not (np.isnan(first.loss) and np.isnan(second.loss)):
         raise GradientError(
-            f"diagnose: the loss is {first.loss:.9g} and then {second.loss:.9g} for the same numbers: something "
-            "in it is "
-            "random, so that nothing can be said of what a change does",
+            f"diagnose: the loss is {first.loss:.9g} and then {second.loss:.9g} for the same numbers: something in "
+            "it is random, so that nothing can be said of what a change does",
             fix="draw random numbers by cr.random with the key of the training pass, training.next_key(...)",
         )
 

@@ -308,9 +308,8 @@ def _course_of(name: str, sizes: Array, radius: tuple[str, ...], node: Node) -> 
             name,
             f"each of {steps} steps of {name} multiplies the gradient by about {number_text(each, 3)}",
             tuple(evidence),
-            "clip gradients by norm (cr.optim.clip_by_norm), start from an orthogonal matrix, use cr.nn.LSTM "
-            "or GRU, or "
-            "shorter sequences",
+            "clip gradients by norm (cr.optim.clip_by_norm), start from an orthogonal matrix, use cr.nn.LSTM or "
+            "GRU, or shorter sequences",
             0.93,
             source=node.source,
         )
@@ -327,9 +326,8 @@ def _course_of(name: str, sizes: Array, radius: tuple[str, ...], node: Node) -> 
                 f"the first step's part is {number_text(first / float(sizes.max()))} of the largest, less than "
                 "float32 keeps when it adds them",
             ),
-            "use cr.nn.LSTM or GRU with a forget bias of 1, start from an orthogonal matrix, or let the loss "
-            "look at more "
-            "than the last step",
+            "use cr.nn.LSTM or GRU with a forget bias of 1, start from an orthogonal matrix, or let the loss look "
+            "at more than the last step",
             0.85,
             source=node.source,
         )

@@ -252,8 +252,8 @@ def ignored_examples(course: Course) -> Iterator[Finding]:
             "clipped",
             anatomy.place(cut),
             f"{share_text(share)} of the errors get no gradient, and they are the largest: from "
-            f"{number_text(smallest)} "
-            f"on the loss does not move with them; they hold {share_text(held)} of the squared error",
+            f"{number_text(smallest)} on the loss does not move with them; they hold {share_text(held)} of the "
+            "squared error",
             (
                 f"a typical error that is learned from is {number_text(typical)}",
                 "a value that is clipped has the derivative 0: nothing is learned where it is most wrong",
@@ -317,9 +317,8 @@ def deaf_examples(course: Course) -> Iterator[Finding]:
     yield Finding(
         "wrong_targets",
         "the targets",
-        f"{share_text(float(lost.mean()))} of the examples have the target 0, with which the loss multiplies "
-        "their scores: "
-        "nothing can be learned from them",
+        f"{share_text(float(lost.mean()))} of the examples have the target 0, with which the loss multiplies their "
+        "scores: nothing can be learned from them",
         (f"their loss is {number_text(float(losses[lost][0]))} whatever the network says",),
         "such a loss takes the signs −1 and 1 as targets: 2 * y - 1",
         0.9,
@@ -402,9 +401,8 @@ def summed(anatomy: Anatomy, confidence: float, proof: str = "") -> Finding | No
     return Finding(
         "loss_summed",
         "the loss",
-        f"the loss is the sum over {n} examples: it and all gradients are {n} times those of the mean, and grow "
-        "with the "
-        "batch",
+        f"the loss is the sum over {n} examples: it and all gradients are {n} times those of the mean, and grow with "
+        "the batch",
         (
             f"the loss is {number_text(anatomy.observed.loss)}, {number_text(anatomy.observed.loss / n)} for "
             "each example",
@@ -468,12 +466,10 @@ def _sorted_classes(batches: Sequence[Array]) -> Iterator[Finding]:
     if beyond < SORTED or within > 0.7 * expected:
         return
     yield _in_order(
-        f"a batch has {number_text(within, 3)} classes on average, {number_text(expected, 3)} would be expected "
-        "of shuffled "
-        "examples",
-        f"the labels of {counted(len(batches), 'batch')} differ by {number_text(beyond, 3)} standard "
-        "deviations more than "
-        "chance allows",
+        f"a batch has {number_text(within, 3)} classes on average, {number_text(expected, 3)} would be expected of "
+        "shuffled examples",
+        f"the labels of {counted(len(batches), 'batch')} differ by {number_text(beyond, 3)} standard deviations more "
+        "than chance allows",
     )
 
 

@@ -29,9 +29,8 @@ def sees_the_answer(course: Course) -> Iterator[Finding]:
     yield Finding(
         "sees_the_answer",
         anatomy.layers[-1].name,
-        "the targets are the inputs one step later, and the scores at a step depend on later inputs: the "
-        "answer is read, "
-        "not predicted",
+        "the targets are the inputs one step later, and the scores at a step depend on later inputs: the answer is "
+        "read, not predicted",
         (
             f"with other inputs from step {time // 2} on, scores before it move by up to {number_text(moved)}",
             "training will look far better than the network is",
@@ -61,9 +60,8 @@ def copies_its_input(course: Course) -> Iterator[Finding]:
         yield Finding(
             "shifted_targets",
             "the targets",
-            "the targets are the inputs of the same step, and the network looks only back: it learns to copy "
-            "what it is "
-            "given",
+            "the targets are the inputs of the same step, and the network looks only back: it learns to copy what "
+            "it is given",
             (f"all {value.size:,} tokens are equal", "scores of a step do not depend on later inputs"),
             "move the targets by one step: inputs ids[:, :-1], targets ids[:, 1:]",
             0.85,

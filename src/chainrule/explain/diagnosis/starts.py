@@ -57,9 +57,8 @@ def symmetric_units(course: Course) -> Iterator[Finding]:
     yield Finding(
         "symmetric_initialisation",
         layer.name,
-        f"all {layer.weight.shape[-1]} units of {layer.name} have the same weights{', 0,' if nothing else ''} "
-        "and the same "
-        "gradient, so they stay copies of one unit",
+        f"all {layer.weight.shape[-1]} units of {layer.name} have the same weights{', 0,' if nothing else ''} and "
+        "the same gradient, so they stay copies of one unit",
         tuple(evidence),
         "draw the weights at random (cr.nn.he_normal, cr.nn.glorot_uniform); only biases may start equal",
         0.97,
@@ -114,9 +113,8 @@ def loud_start(course: Course) -> Iterator[Finding]:
     growing = [(layer, d) for layer, d in decades if d > 0.05]
     total = sum(d for _, d in growing) + max(0.0, math.log10(max(start, 1e-30)))
     seen = (
-        f"the loss is {number_text(observed.loss)}, with all scores 0 it would be {number_text(floor)}; a "
-        "typical score "
-        f"is {number_text(size)}"
+        f"the loss is {number_text(observed.loss)}, with all scores 0 it would be {number_text(floor)}; a typical "
+        f"score is {number_text(size)}"
     )
     if total <= 0:
         return
@@ -194,8 +192,7 @@ def _hushed(anatomy: Anatomy, scores: Node, faint: list[tuple[Layer, float]], de
         f"{number_text(_spread(scores))}",
         (
             f"a typical weight of {layer.path} is {number_text(root_mean_square(layer.weight.value))}; for its "
-            "number of "
-            f"inputs cr.nn.he_normal would draw {number_text(_usual(layer) * math.sqrt(2))}",
+            f"number of inputs cr.nn.he_normal would draw {number_text(_usual(layer) * math.sqrt(2))}",
             "the gradient of each layer has the others as factors: all are tiny, and the loss stays at "
             f"{number_text(anatomy.observed.loss)}, that of equal scores",
         ),

@@ -310,37 +310,38 @@ def shut_gates(course: Course) -> Iterator[Finding]:
     """What goes into a recurrence lies far out on the flat ends of its gates, at every step of every example."""
     if not course.early or course.began_solved:
         return
-    for anatomy in course.early[:1]:
-        for layer in anatomy.layers:
-            node = layer.product
-            if node.op is None or node.op.name != "scan":
-                continue
+    for layer, x in _gate_inputs(course.early[0]):
+        z = np.abs(np.asarray(x.value, np.float64).reshape(-1, x.shape[-1]))
+        always = float(np.mean(z.min(axis=0) > FAR_OUT))
+        mostly = float(np.mean(z > 2 * FAR_OUT))
+        if always < SHUT and mostly < MOST:
+            continue
+        yield Finding(
+            "saturated",
+            layer.name,
+            f"{share_text(mostly)} of what goes into the steps of {layer.name} is beyond {number_text(2 * FAR_OUT)}: "
+            f"sigmoid and tanh are flat from about {number_text(FAR_OUT)} on",
+            (
+                f"{share_text(always)} of its features are flat at every step of every example",
+                f"a typical element is {number_text(root_mean_square(x.value))}; about 1 would be usual",
+            ),
+            "start gate biases at 0, a forget gate's at 1; normalise what goes in; draw weights with "
+            "cr.nn.glorot_uniform",
+            0.88,
+            source=layer.product.source,
+        )
+        return
+
+
+def _gate_inputs(anatomy: Anatomy) -> Iterator[tuple[Layer, Node]]:
+    """What is given to each scan step by step, weights applied."""
+    for layer in anatomy.layers:
+        node = layer.product
+        if node.op is not None and node.op.name == "scan":
             steps = int(node.params.get("length", 0))
             for x in node.inputs:
-                if x not in anatomy.fed or not x.tracked or x.ndim < 2 or x.shape[0] != steps:
-                    continue
-                z = np.abs(np.asarray(x.value, np.float64).reshape(-1, x.shape[-1]))
-                far = float(np.mean(z.min(axis=0) > FAR_OUT)) + float(np.mean(z > 2 * FAR_OUT) > MOST)
-                if far < SHUT:
-                    continue
-                yield Finding(
-                    "saturated",
-                    layer.name,
-                    f"what goes into the steps of {layer.name} is "
-                    f"{number_text(float(np.median(z.max(axis=0))))} and more: "
-                    f"sigmoid and tanh are flat from about {number_text(FAR_OUT)} on",
-                    (
-                        f"{share_text(float(np.mean(z.min(axis=0) > FAR_OUT)))} of its features are beyond that "
-                        "at every "
-                        "step of every example",
-                        f"a typical element is {number_text(root_mean_square(x.value))}; about 1 would be usual",
-                    ),
-                    "start gate biases at 0, a forget gate's at 1; normalise what goes in; draw weights with "
-                    "cr.nn.glorot_uniform",
-                    0.88,
-                    source=node.source,
-                )
-                return
+                if x in anatomy.fed and x.tracked and x.ndim > 1 and x.shape[0] == steps:
+                    yield layer, x
 
 
 def clamped_features(course: Course) -> Iterator[Finding]:
@@ -371,9 +372,8 @@ def clamped_features(course: Course) -> Iterator[Finding]:
             f"{share_text(share)} of the features behind {anatomy.place(start)} are clipped by {node.op.name}: what is "
             "before gets no gradient from them",
             (
-                f"they go from {number_text(float(z.min()))} to {number_text(float(z.max()))}, and what is left "
-                "of them from "
-                f"{number_text(float(np.min(node.value)))} to {number_text(float(np.max(node.value)))}",
+                f"they go from {number_text(float(z.min()))} to {number_text(float(z.max()))}, and what is left of "
+                f"them from {number_text(float(np.min(node.value)))} to {number_text(float(np.max(node.value)))}",
                 f"the gradient behind the clipping is not 0 in {share_text(alive)} of its elements",
             ),
             "widen the limits, or use a smooth activation such as cr.tanh",

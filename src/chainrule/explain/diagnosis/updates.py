@@ -60,9 +60,8 @@ def steps_too_long(course: Course) -> Iterator[Finding]:
         found = summed(
             course.anatomy(observed),
             0.95,
-            f"the update takes the loss from {number_text(observed.loss)} to {number_text(one)}; a step made of "
-            "the mean, "
-            f"{n} times shorter, to {number_text(mean)}",
+            f"the update takes the loss from {number_text(observed.loss)} to {number_text(one)}; a step made of the "
+            f"mean, {n} times shorter, to {number_text(mean)}",
         )
         if found is not None and mean < observed.loss and _goes_with_gradient(course.optimizer):
             yield found
@@ -215,9 +214,8 @@ def steps_that_fade(course: Course) -> Iterator[Finding]:
     yield Finding(
         "learning_rate_too_low",
         "the update",
-        f"updates fade: half of the way they are {number_text(sizes[half] / max(sizes[:3]))} of the first ones, "
-        "and the "
-        f"loss is still {number_text(late.loss)}",
+        f"updates fade: half of the way they are {number_text(sizes[half] / max(sizes[:3]))} of the first ones, and "
+        f"the loss is still {number_text(late.loss)}",
         (
             f"the norm of an update goes from {number_text(sizes[0])} to {number_text(sizes[-1])}.{rate}",
             f"the norm of the gradient is {number_text(norm(late.gradients.values()))}: there is something to learn",
@@ -334,9 +332,8 @@ def _rounded_away(course: Course, moved: list[Observed]) -> Finding | None:
                 f"{number_text(spacing)} away",
                 f"its gradient is not 0: {number_text(steep)} in a typical element",
             ),
-            "subtract what is large and known from the data and learn the rest, use float64 for this "
-            "parameter, or a larger "
-            "learning rate",
+            "subtract what is large and known from the data and learn the rest, use float64 for this parameter, or "
+            "a larger learning rate",
             0.93,
         )
     return None
