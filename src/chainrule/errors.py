@@ -31,6 +31,10 @@ class Source:
     line: int
     text: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"file": self.file, "line": self.line, "text": self.text}
+
     def __str__(self) -> str:
         short = self.file.replace("\\", "/").rsplit("/", 1)[-1]
         place = f"{short}:{self.line}  "

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chainrule.cli.printing import Json, print_json
+from chainrule.cli.printing import Json, Page, print_json
 from chainrule.explain import why_program
 
 
@@ -33,10 +33,11 @@ def why_command(
 
     For example: chainrule why train.py --wrt model.layers.0.weight
     """
+    page = None if html is None else Page(html)
     with contextlib.redirect_stdout(sys.stderr):
         reason, number = why_program(script, arguments or (), wrt)
-    if html is not None:
-        html.write_text(f"<!doctype html>\n<meta charset=utf-8>\n{reason._repr_html_()}\n", encoding="utf-8")
+    if page is not None:
+        page.write(reason._repr_html_())
     if as_json:
         print_json(reason.to_dict() | {"backward_pass": number})
     else:

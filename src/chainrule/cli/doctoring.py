@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chainrule.cli.printing import Json, print_json
-from chainrule.errors import DataError
+from chainrule.cli.printing import Json, Page, print_json
 from chainrule.explain import MOST_PASSES, diagnose_program
 
 
@@ -33,8 +32,7 @@ def doctor_command(
 
     For example: chainrule doctor train.py
     """
-    if html is not None and (html.is_dir() or not html.resolve().parent.is_dir()):
-        raise _not_written(html, "is a folder" if html.is_dir() else "is in a folder that does not exist")
+    page = None if html is None else Page(html)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()
     with (
@@ -49,19 +47,11 @@ def doctor_command(
             lambda count: progress.update(task, completed=count),
             lambda doing: progress.update(task, description=doing),
         )
-    if html is not None:
-        page = f"<!doctype html>\n<meta charset=utf-8>\n{report._repr_html_()}\n"
-        try:
-            html.write_text(page, encoding="utf-8")
-        except OSError as error:
-            raise _not_written(html, f"cannot be written: {error.strerror}") from None
+    if page is not None:
+        page.write(report._repr_html_())
     if as_json:
         print_json(report.to_dict())
     else:
         print(report.text)
     if report.findings:
         raise typer.Exit(1)
-
-
-def _not_written(file: Path, why: str) -> DataError:
-    return DataError(f"{file} {why}", fix="--html FILE, in a folder that can be written to")

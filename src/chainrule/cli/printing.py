@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+from chainrule.errors import DataError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
@@ -30,6 +33,29 @@ def print_json(document: Any) -> None:
     """The one document of ``--json``."""
     plain = not (sys.stdout.encoding or "").lower().startswith("utf")
     print(json.dumps(document, indent=2, ensure_ascii=plain, allow_nan=False), flush=True)
+
+
+class Page:
+    """A file for ``--html``, looked at before the work that is to fill it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        if file.is_dir() or not file.resolve().parent.is_dir():
+            raise self._not_written("is a folder" if file.is_dir() else "is in a folder that does not exist")
+
+    def write(self, body: str) -> None:
+        """Write a whole page around what is to be shown."""
+        try:
+            self._file.write_text(f"<!doctype html>\n<meta charset=utf-8>\n{body}\n", encoding="utf-8")
+        except OSError as error:
+            raise self._not_written(f"cannot be written: {error.strerror}") from None
+
+    def _not_written(self, why: str) -> DataError:
+        return DataError(f"{self._file} {why}", fix="--html FILE, in a folder that can be written to")
 
 
 def cut(text: str, most: int) -> str:

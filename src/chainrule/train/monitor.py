@@ -1,5 +1,4 @@
-"""A doctor beside the training: cheap signs at fixed intervals, and a whole examination only where one speaks "
-"for it."""
+"""A doctor beside the training: cheap signs at fixed intervals, and a examination only where one calls for it."""
 
 from __future__ import annotations
 
@@ -83,9 +82,8 @@ class Monitor:
         whole = with_buffers(model, buffers)
         try:
             findings = examine_training(whole, self._loss, (x, y), self._optimizer, state, self._key, STEPS)
-        except (
-            Exception
-        ) as error:  # a model of the user's may do anything; the run goes on, and raises what it has to
+        except Exception as error:
+            # A model of the user's may do anything; the run goes on, and raises what it has to.
             warnings.warn(f"the monitor could not examine the network: {error}", UserWarning, stacklevel=2)
             self._every = None
             return

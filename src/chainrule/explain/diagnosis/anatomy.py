@@ -13,8 +13,8 @@ from chainrule.primitive import Array
 
 PRODUCTS = {"matmul", "conv2d", "einsum", "scan", "getitem", "linear_recurrence"}
 """Operations that are a layer where a weight meets data."""
-SQUASHING = {"sigmoid": 0.25, "tanh": 1.0}
-"""Activations that go flat on both sides, with the largest derivative of each."""
+SQUASHING = {"sigmoid", "tanh"}
+"""Activations that go flat on both sides."""
 ACTIVATIONS = {*SQUASHING, "relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "maximum", "softmax"}
 _MOVING = {
     "reshape",

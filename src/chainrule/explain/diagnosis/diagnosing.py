@@ -242,10 +242,10 @@ def _trained(
 ) -> Iterator[Observed]:
     """The passes of some training steps, each with its update."""
     values: Sequence[Any] = subject.values
-    first, _ = subject.run(values, *batches[0], 0)
-    _require_repeatable(first, subject.run(values, *batches[0], 0)[0])
+    first = subject.run(values, *batches[0], 0)
+    _require_repeatable(first[0], subject.run(values, *batches[0], 0)[0])
     for step in range(steps + 1):
-        observed, kept = subject.run(values, *batches[step % len(batches)], step)
+        observed, kept = subject.run(values, *batches[step % len(batches)], step) if step else first
         if step == steps or not observed.is_finite:
             yield observed
             return
@@ -325,8 +325,7 @@ def _of_dataset(data: Dataset) -> list[tuple[Any, Any]]:
 
 
 def _some(x: Any, y: Any, subject: _Subject, most: int | None = None) -> tuple[Any, Any]:
-    """The batch, or some of its examples if its graph would be too large; None for both if ``most`` is still "
-    "exceeded."""
+    """The batch, or some of its examples if its graph would be too large; two None if ``most`` is still exceeded."""
     rows = _rows(x)
     if not rows or rows != _rows(y) or rows <= FEWEST:
         return x, y

@@ -64,9 +64,7 @@ _DETECTORS: tuple[Detector, ...] = (
 
 _EXPLAINS: dict[str, frozenset[str]] = {
     "wrong_rule": frozenset({"learning_rate_too_high", "learning_rate_too_low", "uphill"}),
-    "uphill": frozenset(
-        {"learning_rate_too_high", "learning_rate_too_low", "saturated", "dead_relu", "not_finite"}
-    ),
+    "uphill": frozenset({"learning_rate_too_high", "learning_rate_too_low", "saturated", "dead_relu"}),
     "broadcast_targets": frozenset({"uphill", "loss_summed", "learning_rate_too_low"}),
     "double_softmax": frozenset({"learning_rate_too_low", "unreachable_targets", "saturated"}),
     "unreachable_targets": frozenset({"saturated", "dead_relu", "weights_too_large", "unnormalised_inputs"}),
@@ -98,7 +96,6 @@ _EXPLAINS: dict[str, frozenset[str]] = {
             "learning_rate_too_high",
             "uphill",
             "learning_rate_too_low",
-            "softmax",
             "clipped",
             "loss_summed",
         }
@@ -135,7 +132,7 @@ _EXPLAINS: dict[str, frozenset[str]] = {
         }
     ),
     "batch_norm_constant": frozenset(
-        {"cancelling_paths", "dead_relu", "flat", "stationary_point", "unknown", "zero", "times_zero"}
+        {"cancelling_paths", "dead_relu", "flat", "stationary_point", "zero", "times_zero"}
     ),
     "loss_averaged_twice": frozenset({"learning_rate_too_low"}),
     "loss_summed": frozenset({"learning_rate_too_high"}),

@@ -51,7 +51,6 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        source = self.source
         return {
             "kind": self.kind,
             "where": self.where,
@@ -60,5 +59,5 @@ class Finding:
             "proof": self.proof or None,
             "remedy": self.remedy,
             "confidence": self.confidence,
-            "source": source and {"file": source.file, "line": source.line, "text": source.text},
+            "source": self.source and self.source.to_dict(),
         }

@@ -1,5 +1,4 @@
-"""Answers that stand where a network can read them: later tokens, the target of the same step, a label among "
-"features."""
+"""Answers where a network can read them: later tokens, the target of the same step, a label among features."""
 
 from __future__ import annotations
 

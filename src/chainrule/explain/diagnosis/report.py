@@ -9,11 +9,12 @@ from html import escape
 from typing import Any
 
 from chainrule.explain.diagnosis.finding import Finding
+from chainrule.explain.headed import CELL, headed_lines, headed_table
 from chainrule.explain.numbers import counted, json_number, number_text, share_text
 
 VERSION = 1
 """Of the JSON. It grows when a key changes its meaning or goes away, not when one is added."""
-_INDENT = 12
+_HEADING = 10
 _MOST_ROWS = 60
 _BAR = 10
 _LEFT = (0, 3)
@@ -111,11 +112,7 @@ class Report:
         """All of it as plain text."""
         lines = [self._headline()]
         for finding in self.findings:
-            lines += ["", finding.title]
-            before = ""
-            for heading, text in finding.rows:
-                lines.append(f"  {'' if heading == before else heading:<{_INDENT - 2}}{text}")
-                before = heading
+            lines += ["", finding.title, *headed_lines(finding.rows, _HEADING)]
         if self.layers:
             lines += ["", *_aligned(self._table())]
         return "\n".join([*lines, *self._notes()])
@@ -175,18 +172,13 @@ class Report:
         return ["", *lines] if lines else []
 
     def _repr_html_(self) -> str:
-        cell = "text-align:left;vertical-align:top;padding:2px 12px"
         parts = [f'<div class="chainrule-report"><b>{escape(self._headline())}</b>']
         for finding in self.findings:
-            rows = "".join(
-                f'<tr><th style="{cell}">{heading}</th><td style="{cell}">{escape(text)}</td></tr>'
-                for heading, text in finding.rows
-            )
-            parts.append(f"<p><b>{escape(finding.title)}</b></p><table><tbody>{rows}</tbody></table>")
+            parts.append(f"<p><b>{escape(finding.title)}</b></p>{headed_table(finding.rows)}")
         if self.layers:
             head, *body = self._table()
-            parts.append(f"<table><thead>{_row('th', head, cell)}</thead><tbody>")
-            parts += [_row("td", row, cell) for row in body]
+            parts.append(f"<table><thead>{_row('th', head)}</thead><tbody>")
+            parts += [_row("td", row) for row in body]
             parts.append("</tbody></table>")
         parts += [f"<p>{escape(line)}</p>" for line in self._notes() if line]
         return "".join([*parts, "</div>"])
@@ -225,8 +217,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _row(tag: str, cells: Sequence[str], style: str) -> str:
-    return "<tr>" + "".join(f'<{tag} style="{style}">{escape(c)}</{tag}>' for c in cells) + "</tr>"
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f'<{tag} style="{CELL}">{escape(c)}</{tag}>' for c in cells) + "</tr>"
 
 
 def _json(values: dict[str, Any]) -> dict[str, Any]:

@@ -116,27 +116,28 @@ def loud_start(course: Course) -> Iterator[Finding]:
         f"the loss is {number_text(observed.loss)}, with all scores 0 it would be {number_text(floor)}; a typical "
         f"score is {number_text(size)}"
     )
-    if total <= 0:
-        return
-    if math.log10(max(start, 1e-30)) > 0.5 * total:
+    if total > 0 and math.log10(max(start, 1e-30)) > 0.5 * total:
         yield _raw(anatomy, anatomy.layers[0], seen)
-    elif not growing or _blameless(observed, growing):
-        return
-    elif growing and max(d for _, d in growing) > 0.5 * total:
-        yield _heavy(anatomy, max(growing, key=lambda g: g[1])[0], seen)
-    elif len(growing) >= 3:
-        yield _exploding(anatomy, growing, seen)
-    elif growing:
-        yield _heavy(anatomy, max(growing, key=lambda g: g[1])[0], seen)
+    elif growing and not _blameless(observed, growing):
+        heaviest, most = max(growing, key=lambda g: g[1])
+        alone = most > 0.5 * total or len(growing) < 3
+        yield _heavy(anatomy, heaviest, seen) if alone else _exploding(anatomy, growing, seen)
 
 
 def _blameless(observed: Observed, growing: list[tuple[Layer, float]]) -> bool:
     """Whether the loss stays nearly what it is with these weights made smaller: then something else is to blame."""
-    values: dict[Node, Array] = {}
-    for layer, decades in growing:
-        value = np.asarray(layer.weight.value)
-        values[layer.weight] = value * value.dtype.type(10**-decades)
-    return not observed.loss_with(values) < CURED * observed.loss
+    return not observed.loss_with(_tamed(growing)) < CURED * observed.loss
+
+
+def _tamed(growing: list[tuple[Layer, float]]) -> dict[Node, Array]:
+    """The weights made smaller by what their layers make of what they get."""
+    return {layer.weight: _times(layer, 10**-decades) for layer, decades in growing}
+
+
+def _times(layer: Layer, factor: float) -> Array:
+    """A layer's weights, times a number."""
+    value = np.asarray(layer.weight.value)
+    return value * value.dtype.type(factor)
 
 
 def _target_size(target: Node) -> float:
@@ -177,12 +178,10 @@ def quiet_start(course: Course) -> Iterator[Finding]:
 def _hushed(anatomy: Anatomy, scores: Node, faint: list[tuple[Layer, float]], deep: bool) -> Finding:
     layer, gain = min(faint, key=lambda f: f[1])
     product = math.prod(g for _, g in faint)
-    values: dict[Node, Array] = {}
-    for other, _ in faint:
-        value = np.asarray(other.weight.value)
-        values[other.weight] = value * value.dtype.type(
-            _usual(other) * math.sqrt(2) / root_mean_square(value)
-        )
+    values = {
+        other.weight: _times(other, _usual(other) * math.sqrt(2) / root_mean_square(other.weight.value))
+        for other, _ in faint
+    }
     spread = anatomy.observed.again(values).get(scores)
     each = f"each, {number_text(gain, 3)} at the least" if deep else f"{number_text(product, 3)} in all"
     return Finding(
@@ -217,7 +216,7 @@ def loud_embedding(course: Course) -> Iterator[Finding]:
         size = root_mean_square(layer.z.value)
         if size < LOUD:
             continue
-        small = np.asarray(layer.weight.value) / layer.weight.dtype.type(size)
+        small = _times(layer, 1 / size)
         yield Finding(
             "weights_too_large",
             layer.path,
@@ -243,8 +242,7 @@ def _heavy(anatomy: Anatomy, layer: Layer, seen: str) -> Finding:
     observed = anatomy.observed
     weight, usual = root_mean_square(layer.weight.value), _usual(layer)
     gain = _gain(layer)
-    value = np.asarray(layer.weight.value)
-    after = observed.loss_with({layer.weight: value * value.dtype.type(usual / max(weight, 1e-30))})
+    after = observed.loss_with({layer.weight: _times(layer, usual / max(weight, 1e-30))})
     return Finding(
         "weights_too_large",
         layer.path,
@@ -263,10 +261,7 @@ def _exploding(anatomy: Anatomy, growing: list[tuple[Layer, float]], seen: str) 
     observed = anatomy.observed
     each = 10 ** (sum(d for _, d in growing) / len(growing))
     again = len({layer.path for layer, _ in growing}) <= len(growing) // 2
-    values: dict[Node, Array] = {}
-    for layer, _ in growing:
-        value = np.asarray(layer.weight.value)
-        values[layer.weight] = value * value.dtype.type(1 / _gain(layer))
+    after = observed.loss_with(_tamed(growing))
     layer = growing[0][0]
     return Finding(
         "exploding_recurrence" if again else "exploding_by_depth",
@@ -281,7 +276,7 @@ def _exploding(anatomy: Anatomy, growing: list[tuple[Layer, float]], seen: str) 
         "initialise so that layers keep the size of what passes: cr.nn.he_normal before relu, cr.nn.glorot_uniform "
         "before tanh; put norm layers between, and start residual branches small",
         0.95,
-        f"with each of these weights made smaller by that factor the loss is {number_text(observed.loss_with(values))}",
+        f"with each of these weights made smaller by that factor the loss is {number_text(after)}",
         layer.product.source,
     )
 

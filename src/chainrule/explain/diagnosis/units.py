@@ -180,7 +180,7 @@ def saturated_units(course: Course) -> Iterator[Finding]:
 
 
 def _squashing(anatomy: Anatomy) -> list[Node]:
-    return anatomy.activations(set(SQUASHING))
+    return anatomy.activations(SQUASHING)
 
 
 def _slopes(node: Node) -> Array:

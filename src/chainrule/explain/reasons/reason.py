@@ -7,10 +7,11 @@ from html import escape
 from typing import Any
 
 from chainrule.errors import Source
+from chainrule.explain.headed import headed_lines, headed_table
 
 VERSION = 1
 """Of the JSON. It grows when a key changes its meaning or goes away, not when one is added."""
-_INDENT = 10
+_HEADING = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +80,19 @@ class Reason:
     @property
     def text(self) -> str:
         """All of it as plain text."""
-        lines = [f"Why ∂{self.result}/∂{self.variable}{_is(self.symptom)}"]
-        before = ""
-        for heading, text in self.rows:
-            lines.append(f"  {'' if heading == before else heading:<{_INDENT - 1}}{text}")
-            before = heading
-        return "\n".join(lines)
+        head = f"Why ∂{self.result}/∂{self.variable}{_is(self.symptom)}"
+        return "\n".join([head, *headed_lines(self.rows, _HEADING)])
 
     def __str__(self) -> str:
         return self.text
 
     def _repr_html_(self) -> str:
-        cell = "text-align:left;vertical-align:top;padding:2px 12px"
-        rows = "".join(
-            f'<tr><th style="{cell}">{heading}</th><td style="{cell}">{escape(text)}</td></tr>'
-            for heading, text in self.rows
-        )
         head = escape(f"Why ∂{self.result}/∂{self.variable}{_is(self.symptom)}")
-        return f'<div class="chainrule-reason"><b>{head}</b><table><tbody>{rows}</tbody></table></div>'
+        return f'<div class="chainrule-reason"><b>{head}</b>{headed_table(self.rows)}</div>'
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
-        source, proof = self.source, self.proof
+        proof = self.proof
         return {
             "version": VERSION,
             "result": self.result,
@@ -112,7 +104,7 @@ class Reason:
             "node": self.node or None,
             "expression": self.expression or None,
             "op": self.op or None,
-            "source": source and {"file": source.file, "line": source.line, "text": source.text},
+            "source": self.source and self.source.to_dict(),
             "evidence": list(self.evidence),
             "proof": proof
             and {"change": proof.change, "before": proof.before, "after": proof.after, "cured": proof.cured},

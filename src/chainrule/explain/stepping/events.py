@@ -62,8 +62,7 @@ class Event:
             "kind": self.kind,
             "node": self.node,
             "name": self.name,
-            "source": self.source
-            and {"file": self.source.file, "line": self.source.line, "text": self.source.text},
+            "source": self.source and self.source.to_dict(),
             "value": json_value(self.value),
             "delta": json_value(self.delta),
         }
