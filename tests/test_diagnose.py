@@ -12,7 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import errors, trees
-from chainrule.explain.diagnosis import diagnosing
+from chainrule.explain.diagnosis import subject
 from small_networks import IDS, LABELS, X, drawn, mlp
 
 IMAGES = drawn(32, 8, 8, 1).astype(np.float32)
@@ -306,7 +306,7 @@ def test_of_large_batches_some_examples_are_looked_at(monkeypatch: pytest.Monkey
         seen.append(len(y))
         return LOSS(scores, y)
 
-    monkeypatch.setattr(diagnosing, "MOST_NUMBERS", 3000)
+    monkeypatch.setattr(subject, "MOST_NUMBERS", 3000)
     report = cr.diagnose(mlp(), loss, (X.repeat(40, 0), LABELS.repeat(40)))
     few, *rest = seen
     assert few == 2 and len(set(rest)) == 1 and 16 <= rest[0] < 100

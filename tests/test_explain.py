@@ -575,3 +575,9 @@ def test_elements_that_do_not_exist_are_refused():
             cr.explain(cr.sum(w), (w, *index))
     with pytest.raises(OperandError, match="model is str, expected"):
         cr.explain(cr.sum(w), w, model="net")
+
+
+def test_hats():
+    assert mathml.row(r"\hat{y}_1") == (
+        '<msub><mover accent="true"><mi>y</mi><mo stretchy="false">^</mo></mover><mn>1</mn></msub>'
+    )

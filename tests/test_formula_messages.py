@@ -109,6 +109,15 @@ def test_an_error_names_the_line_of_the_program():
     assert caught.value.source.text == 'cr.formula("3 +* 4")'
 
 
+@pytest.mark.parametrize(
+    ("text", "at"), [("3 +* 4", 3), ("", 0), ("z = x + 1\nz * )", 14), ("x = a\n\ny = [b]", 11)]
+)
+def test_an_error_has_the_place_of_its_character(text: str, at: int):
+    with pytest.raises(cr.errors.FormulaError) as caught:
+        cr.formula(text)
+    assert caught.value.at == at
+
+
 # Limits
 
 

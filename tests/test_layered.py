@@ -405,3 +405,17 @@ def test_names_of_users_are_escaped():
 def test_what_cannot_be_asked(ask, error, message):
     with pytest.raises(error, match=message):
         ask(cr.layers(article()), leaf(np.eye(2), "w"))
+
+
+def test_units_and_gradients_at_once():
+    h, parameters = mlp((3, 4, 2), cr.tanh, 5, 0)
+    net = cr.layers(cr.sum(h**2))
+    for layer, unit, sample in ((2, 4, 3), (3, 1, 5)):
+        row = net.units(layer, sample)
+        assert row["z"][unit - 1] == net.z(layer, unit, sample=sample)
+        assert row["a"][unit - 1] == net.a(layer, unit, sample=sample)
+        assert row["delta"][unit - 1] == net.delta(layer, unit, sample=sample).gradient
+    for name, gradient in gradients_of(cr.sum(h**2), parameters).items():
+        np.testing.assert_array_equal(net.gradient(name), gradient)
+    with pytest.raises(errors.ArgumentError, match="no sample 6"):
+        net.units(2, 6)

@@ -165,7 +165,18 @@ class StructureError(ChainruleError, ValueError):
 
 
 class FormulaError(ChainruleError, ValueError):
-    """A formula cannot be read; the message points at the character."""
+    """A formula cannot be read; the message points at the character.
+
+    Args:
+        message, fix, source: as for every error.
+        at: the character's place in the text of the formula, from 0.
+    """
+
+    def __init__(
+        self, message: str, *, fix: str | None = None, source: Source | None = None, at: int | None = None
+    ) -> None:
+        super().__init__(message, fix=fix, source=source)
+        self.at = at
 
 
 class DataError(ChainruleError, ValueError):

@@ -149,6 +149,10 @@ class Primitive:
     evaluate: ClassVar[Callable[..., Any]]
     """NumPy evaluation: arrays in, array out; pure, and never in place."""
 
+    intuition: ClassVar[tuple[str, ...]] = ()
+    """Why the local derivative is what it is, in one sentence for each input, or one for all of them; ``{0}``, ``{1}``
+    are the names of the inputs and ``{y}`` that of the output. What a learner reads in the studio."""
+
     emit: Callable[..., Any] | None = None  # no ClassVar: type checkers let methods override it
     """``emit(k, *xs, **params)``: what it does to one element of each input, in the scalar instructions ``k`` of a
     backend (:mod:`chainrule.compiler.instructions`), with the results of ``evaluate``. Only for what is

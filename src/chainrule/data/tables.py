@@ -86,7 +86,7 @@ def csv(
         )
     place = as_path("csv", path)
     table = _read(place, delimiter, header, label, ignore)
-    classes = _ordered(table.labels) if (targets or _kind(place, table)) == "classes" else None
+    classes = in_order(table.labels) if (targets or _kind(place, table)) == "classes" else None
     part = test
     if isinstance(test, (str, Path)):
         other = _read(as_path("csv", test), delimiter, header, label, ignore)
@@ -121,7 +121,7 @@ class _Table:
         try:
             self._numbers.extend(_as_numbers(fields))
         except ValueError:
-            wrong = next(i for i, field in enumerate(fields) if not _is_number(field))
+            wrong = next(i for i, field in enumerate(fields) if not is_number(field))
             raise self._no_number(line, self.features[wrong], fields[wrong]) from None
         code = self._codes.get(label)
         if code is None:
@@ -176,7 +176,7 @@ class _Table:
             DataError: one is no finite number.
         """
         for label in self.labels:
-            if not _is_number(label) or not -_LARGEST <= float(label) <= _LARGEST:
+            if not is_number(label) or not -_LARGEST <= float(label) <= _LARGEST:
                 what = f"{self._first(label)}, expected a finite number of float32"
                 raise damaged(self.path, what, 'mend it, or remove the line; texts need targets="classes"')
         return np.array(list(map(float, self.labels)), np.float32)[self._coded]
@@ -208,7 +208,7 @@ def _read(path: Path, delimiter: Any, header: bool | None, label: Any, ignore: A
     first, second = next(rows, None), next(rows, None)
     if first is None or second is None:
         raise damaged(path, "no examples", "write one example on each line")
-    titled = _is_header(first[1], second[1]) if header is None else as_flag("csv", "header", header)
+    titled = is_header(first[1], second[1]) if header is None else as_flag("csv", "header", header)
     names = [name.strip() for name in first[1]] if titled else None
     width = len(first[1])
     if width < 2:
@@ -271,7 +271,8 @@ def _as_numbers(fields: list[str]) -> list[float]:
     return list(map(float, fields))
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Whether a field of a table is a number."""
     try:
         _as_numbers([field])
     except ValueError:
@@ -279,9 +280,9 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def _is_header(first: list[str], second: list[str]) -> bool:
+def is_header(first: list[str], second: list[str]) -> bool:
     """Whether the first line lacks a number somewhere where the second has one."""
-    return any(_is_number(b) and not _is_number(a) for a, b in zip(first, second, strict=False))
+    return any(is_number(b) and not is_number(a) for a, b in zip(first, second, strict=False))
 
 
 def _column(path: Path, wanted: Any, names: list[str] | None, width: int) -> int:
@@ -310,15 +311,15 @@ def _kind(path: Path, table: _Table) -> str:
                 'pass targets="numbers", or targets="classes"',
             )
         return "classes"
-    return "numbers" if all(map(_is_number, table.labels)) else "classes"
+    return "numbers" if all(map(is_number, table.labels)) else "classes"
 
 
 def _labels(table: _Table, classes: list[str] | None) -> Array:
     return table.targets() if classes is None else table.numbered(classes)
 
 
-def _ordered(labels: list[str]) -> list[str]:
+def in_order(labels: list[str]) -> list[str]:
     """Different labels: numbers by their size, texts by the alphabet."""
-    if all(_is_number(label) and math.isfinite(float(label)) for label in labels):
+    if all(is_number(label) and math.isfinite(float(label)) for label in labels):
         return sorted(labels, key=lambda label: (float(label), label))
     return sorted(labels)

@@ -116,8 +116,13 @@ def _count(number: int | None) -> int | str | None:
     return None if number is None else json_count(number)
 
 
-def keep_ledger(sweep: Sweep) -> Ledger:
-    """Count both ways for every variable: one pass down the graph, however many paths there are."""
+def keep_ledger(sweep: Sweep, most_work: int = MOST_WORK) -> Ledger:
+    """Count both ways for every variable: one pass down the graph, however many paths there are.
+
+    Args:
+        sweep: values and gradients.
+        most_work: beyond so many variables times edges, `Entry.reused` is not counted.
+    """
     last = len(sweep.nodes) - 1
     works = {(e.node, e.slot): work(sweep.origin[e.node], e.slot) for n in sweep.nodes for e in n.edges}
     counts, lengths = {last: 1}, {last: 0}
@@ -129,7 +134,8 @@ def keep_ledger(sweep: Sweep) -> Ledger:
             more = behind + above * works[edge.node, edge.slot]
             counts[edge.input] = min(counts.get(edge.input, 0) + above, COUNTED + 1)
             lengths[edge.input] = min(lengths.get(edge.input, 0) + more, COUNTED**2)
-    entries = _entries(sweep, counts, lengths, works)
+    alone = len(sweep.variables) * sweep.edge_count <= most_work
+    entries = _entries(sweep, counts, lengths, works, alone)
     separate = [e.separate for e in entries]
     known = [n for n in separate if n is not None]
     return Ledger(
@@ -141,9 +147,12 @@ def keep_ledger(sweep: Sweep) -> Ledger:
 
 
 def _entries(
-    sweep: Sweep, counts: dict[int, int], lengths: dict[int, int], works: dict[tuple[int, int], int]
+    sweep: Sweep,
+    counts: dict[int, int],
+    lengths: dict[int, int],
+    works: dict[tuple[int, int], int],
+    alone: bool,
 ) -> tuple[Entry, ...]:
-    alone = len(sweep.variables) * sweep.edge_count <= MOST_WORK
     found: list[Entry] = []
     for variable in sweep.variables:
         i = sweep.index[variable]

@@ -1,7 +1,8 @@
 """MathML read off LaTeX: the part of LaTeX in which formulas, names and primitives are written here.
 
 Only elements and attributes of MathML Core, so browsers typeset it without a script. Everything that users write enters
-escaped. A command that is not known is shown as it is written.
+escaped. A command that is not known is shown as it is written. ``\\class{name}{...}``, which MathJax knows too, gives
+its element that class.
 
 Source: MathML Core, W3C Candidate Recommendation, https://www.w3.org/TR/mathml-core/.
 """
@@ -198,8 +199,12 @@ class _Reader:
             return self._styled(_STYLED[command])
         if command in ("mathrm", "operatorname", "text"):
             return self._upright(command)
+        if command == "class":
+            return f'<mrow class="{escape(self._raw())}">{self._argument()}</mrow>'
         if command == "frac":
             return f"<mfrac>{self._argument()}{self._argument()}</mfrac>"
+        if command == "hat":
+            return f'<mover accent="true">{self._argument()}<mo stretchy="false">^</mo></mover>'
         if command == "sqrt":
             return self._root()
         if command == "left":

@@ -17,13 +17,15 @@ from chainrule.primitive import Array
 
 
 def parameter_names(model: Any, function: str) -> Mapping[Node, str]:
-    """The parameters of a model and their paths; of None none.
+    """The parameters of a model, or those in a dictionary by their paths, and the paths; of None none.
 
     Raises:
         OperandError: it is not a model.
     """
     if model is None:
         return {}
+    if isinstance(model, Mapping):
+        return {node: path for path, node in reversed(list(model.items())) if isinstance(node, Node)}
     if not isinstance(model, Module):
         raise OperandError(
             f"{function}: model is {type(model).__name__}, expected a cr.nn.Module",

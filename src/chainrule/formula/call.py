@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +10,9 @@ from chainrule.errors import ArgumentError, OperandError
 from chainrule.formula.functions import CONSTANTS
 from chainrule.formula.graphs import build
 from chainrule.formula.mistakes import closest
-from chainrule.formula.statements import parse
+from chainrule.formula.statements import Statement, parse
 from chainrule.formula.tokens import Span, normal_name
-from chainrule.formula.typeset import typeset
+from chainrule.formula.typeset import expression, left, typeset
 from chainrule.graph import Graph
 from chainrule.modes import inside_transform
 from chainrule.node import ArrayLike, Node, as_array, leaf
@@ -44,7 +45,7 @@ class Formula:
             )
         self.text = str(text)
         self._statements, scope = parse(self.text)
-        self.graph, self.name, self.spans = build(self._statements, scope)
+        self.graph, self.name, self.spans, self._terms = build(self._statements, scope)
         self.variables = tuple(str(node.name) for node in self.graph.inputs)
 
     def __call__(self, /, *args: Node | ArrayLike, **values: Node | ArrayLike) -> Any:
@@ -125,6 +126,39 @@ class Formula:
             g\\left(x\\right) = \\frac{1}{1 + e^{-x}}
         """
         return typeset(self._statements, self.name)
+
+    def latex_lines(
+        self,
+        mark: Callable[[Node, str], str] | None = None,
+        number: Callable[[Node], str | None] | None = None,
+    ) -> list[tuple[str, str]]:
+        """LaTeX of the left and the right side of each line, with what belongs to each node marked.
+
+        Args:
+            mark: gives the LaTeX of a part around which something is written, from its node in ``graph`` and its LaTeX.
+            number: gives what is written in the place of a name, from its node; None for the name itself.
+
+        Example:
+            >>> f = formula("2x+1")
+            >>> print(f.latex_lines(number=lambda node: "3")[0][1])
+            2 \\cdot 3 + 1
+        """
+
+        def written(statement: Statement, nodes: Sequence[Node | None]) -> str:
+            def marked(i: int, latex: str) -> str:
+                node = nodes[i]
+                return latex if node is None or mark is None else mark(node, latex)
+
+            def numbered(i: int) -> str | None:
+                node = nodes[i]
+                return None if node is None or number is None else number(node)
+
+            return expression(statement.terms, marked if mark else None, numbered if number else None)
+
+        return [
+            (left(statement, self.name), written(statement, nodes))
+            for statement, nodes in zip(self._statements, self._terms, strict=True)
+        ]
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex}$"

@@ -20,11 +20,15 @@ from chainrule.shapes import Spec, float64
 
 
 class Built(NamedTuple):
-    """The graph of a formula, its result's name, and the part of the text that each node came from."""
+    """The graph of a formula, its result's name, the part of the text that each node came from, and each term's node.
+
+    A term has None where its node is not in the graph: what has no variables is one number there.
+    """
 
     graph: Graph
     name: str
     spans: dict[Node, Span]
+    terms: list[list[Node | None]]
 
 
 def build(statements: Sequence[Statement], scope: Scope) -> Built:
@@ -54,6 +58,7 @@ class _Draft:
         self.values: dict[str, Node] = dict(inputs)
         self.names: dict[Node, str] = {node: name for name, node in inputs.items()}
         self.spans: dict[Node, Span] = {}
+        self.terms: list[list[Node]] = []
         for name, node in inputs.items():
             token = scope.used.get(name) or scope.parameters[name]
             self.spans[node] = (token.start, token.end)
@@ -61,11 +66,13 @@ class _Draft:
     def add(self, statement: Statement) -> Node:
         """Compute a line and name its value, unless it has a name already."""
         stack: list[Node] = []
+        self.terms.append([])
         for term in statement.terms:
             operands = stack[len(stack) - term.arity :]
             del stack[len(stack) - term.arity :]
             node = self._node(term, operands)
             self.spans.setdefault(node, term.span)
+            self.terms[-1].append(node)
             stack.append(node)
         node = stack[-1]
         if statement.target is not None:
@@ -152,7 +159,8 @@ class _Draft:
                 operands = tuple(final[x] for x in node.inputs)
                 final[node] = apply(node.op, operands, node.params, self.names.get(node) or next(choices))
         spans = {final[node]: self.spans[node] for node in draft.nodes}
-        return Built(Graph(inputs, (final[result],)), name, spans)
+        terms = [[final.get(node) for node in statement] for statement in self.terms]
+        return Built(Graph(inputs, (final[result],)), name, spans, terms)
 
     def _spread_spans(self, graph: Graph) -> None:
         """Nodes inside a function that is composed of several come from the text of the call."""

@@ -32,7 +32,7 @@ def mistake(text: str, at: int, message: str, fix: str) -> FormulaError:
     last = min(end, first + _WIDTH)
     before = ("…" if first > begin else "") + escape(text[first:at])
     after = escape(text[at:last]) + ("…" if last < end else "")
-    return FormulaError(f"{message}\n    {before}{after}\n    {' ' * len(before)}^", fix=fix)
+    return FormulaError(f"{message}\n    {before}{after}\n    {' ' * len(before)}^", fix=fix, at=at)
 
 
 def escape(text: str) -> str:

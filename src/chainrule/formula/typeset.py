@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from chainrule.formula.expressions import Term
@@ -32,14 +32,19 @@ _COMMANDS = {latex for latex in LETTERS.values() if latex.startswith("\\")}
 
 
 class _Piece(NamedTuple):
-    """LaTeX and how tightly its outermost sign binds."""
+    """LaTeX, how tightly its outermost sign binds, and whether it begins with a digit."""
 
     latex: str
     level: int
+    digit: bool = False
 
     def at_least(self, level: int) -> str:
         """The LaTeX, in parentheses unless it binds as tightly as ``level``."""
         return self.latex if self.level >= level else rf"\left({self.latex}\right)"
+
+    def begins(self, level: int) -> bool:
+        """Whether that begins with a digit."""
+        return self.digit and self.level >= level
 
 
 def typeset(statements: Sequence[Statement], result: str) -> str:
@@ -49,27 +54,41 @@ def typeset(statements: Sequence[Statement], result: str) -> str:
         statements: the lines of the formula.
         result: the name of the last one, where it has none.
     """
-    lines = [(_left(s, result), expression(s.terms)) for s in statements]
+    lines = [(left(s, result), expression(s.terms)) for s in statements]
     if len(lines) == 1:
         return " = ".join(lines[0])
     rows = r" \\ ".join(f"{left} &= {right}" for left, right in lines)
     return rf"\begin{{aligned}} {rows} \end{{aligned}}"
 
 
-def _left(statement: Statement, result: str) -> str:
+def left(statement: Statement, result: str) -> str:
+    """LaTeX of the left side of a line: its name, that of the result where it has none, and its parameters."""
     target = name(statement.target or result)
     if statement.parameters is None:
         return target
     return rf"{target}\left({', '.join(map(name, statement.parameters))}\right)"
 
 
-def expression(terms: Sequence[Term]) -> str:
-    """LaTeX of one expression in postfix order."""
+def expression(
+    terms: Sequence[Term],
+    mark: Callable[[int, str], str] | None = None,
+    number: Callable[[int], str | None] | None = None,
+) -> str:
+    """LaTeX of one expression in postfix order.
+
+    Args:
+        terms: of the expression.
+        mark: gives the LaTeX of a part around which something is written, from the place of the part's last term among
+            the terms, and the part's own LaTeX.
+        number: gives what is written in the place of a name, from the place of its term; None for the name itself.
+    """
     stack: list[_Piece] = []
-    for term in terms:
+    for i, term in enumerate(terms):
         pieces = stack[len(stack) - term.arity :]
         del stack[len(stack) - term.arity :]
-        stack.append(_piece(term, pieces))
+        written = number(i) if number and term.kind == "name" else None
+        piece = _piece(term, pieces) if written is None else _Piece(written, _ATOM, digit=True)
+        stack.append(piece._replace(latex=mark(i, piece.latex)) if mark else piece)
     return stack[-1].latex
 
 
@@ -87,16 +106,17 @@ def _piece(term: Term, pieces: Sequence[_Piece]) -> _Piece:
     return _operator(term.text, *pieces)
 
 
-def _operator(sign: str, left: _Piece, right: _Piece) -> _Piece:
+def _operator(sign: str, first: _Piece, second: _Piece) -> _Piece:
     if sign in ("+", "-"):
-        return _Piece(f"{left.latex} {sign} {right.at_least(_PRODUCT)}", _SUM)
+        return _Piece(f"{first.latex} {sign} {second.at_least(_PRODUCT)}", _SUM, first.digit)
     if sign == "/":
-        return _Piece(rf"\frac{{{left.latex}}}{{{right.latex}}}", _POWER)
+        return _Piece(rf"\frac{{{first.latex}}}{{{second.latex}}}", _POWER)
     if sign == "^":
-        return _Piece(f"{left.at_least(_ATOM)}^{{{right.latex}}}", _POWER)
-    first, second = left.at_least(_NEGATIVE), right.at_least(_POWER)
-    beside = sign == "implicit" and not second[0].isdigit()
-    return _Piece(f"{first} {second}" if beside else rf"{first} \cdot {second}", _PRODUCT)
+        return _Piece(f"{first.at_least(_ATOM)}^{{{second.latex}}}", _POWER, first.begins(_ATOM))
+    beside = sign == "implicit" and not second.begins(_POWER)
+    one, other = first.at_least(_NEGATIVE), second.at_least(_POWER)
+    written = f"{one} {other}" if beside else rf"{one} \cdot {other}"
+    return _Piece(written, _PRODUCT, first.begins(_NEGATIVE))
 
 
 def _number(text: str) -> _Piece:
@@ -105,8 +125,8 @@ def _number(text: str) -> _Piece:
         mantissa = f"0{mantissa}"
     mantissa = mantissa.removesuffix(".")
     if not exponent:
-        return _Piece(mantissa, _ATOM)
-    return _Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", _PRODUCT)
+        return _Piece(mantissa, _ATOM, digit=True)
+    return _Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", _PRODUCT, digit=True)
 
 
 def name(text: str) -> str:

@@ -41,12 +41,50 @@ def watched(model: Module, see: See) -> Any:
         if not isinstance(value, Module):
             return value
         if isinstance(value, Sequential):
-            inside = f"{path}.layers" if path else "layers"
-            value.layers = [
-                layer if isinstance(layer, Module) else _function(layer, f"{inside}.{i}", see)
-                for i, layer in enumerate(value.layers)
-            ]
+            _change_functions(value, path, lambda inside, layer: _function(layer, inside, see))
         return _reporting(value, path, see)
+
+    return change("", model.rebuilt(change))
+
+
+def bracketed(model: Module, begin: Callable[[str, Any], object], end: Callable[[], object]) -> Any:
+    """A copy that tells when each module, or function in a `Sequential`, begins to compute, and when it has ended.
+
+    Args:
+        model: any module.
+        begin: called with a layer's path (``""`` for the model) and the layer, before it is called.
+        end: called when it has returned or raised.
+
+    Returns:
+        A model with the same parameters and buffers.
+
+    Example:
+        >>> model = cr.nn.Sequential(cr.nn.Linear(2, 3, key=cr.random.key(0)), cr.relu)
+        >>> said = []
+        >>> _ = bracketed(model, lambda path, layer: said.append(path), lambda: said.append("end"))(
+        ...     np.ones((5, 2), np.float32)
+        ... )
+        >>> said
+        ['', 'layers.0', 'end', 'layers.1', 'end', 'end']
+    """
+
+    def around(path: str, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            begin(path, layer)
+            try:
+                return call(*args, **kwargs)
+            finally:
+                end()
+
+        return called
+
+    def change(path: str, value: Any) -> Any:
+        if not isinstance(value, Module):
+            return value
+        if isinstance(value, Sequential):
+            _change_functions(value, path, lambda inside, layer: around(inside, layer, layer))
+        return _of_class(value, around(path, value, type(value).__call__))
 
     return change("", model.rebuilt(change))
 
@@ -135,6 +173,15 @@ def untold(model: Module, call: Callable[[Any], object]) -> list[str]:
 
     call(change("", model.rebuilt(change)))
     return list(dict.fromkeys(found))
+
+
+def _change_functions(value: Sequential, path: str, change: Callable[[str, Any], Any]) -> None:
+    """Put other functions in the place of those among the layers; the modules stay."""
+    inside = f"{path}.layers" if path else "layers"
+    value.layers = [
+        layer if isinstance(layer, Module) else change(f"{inside}.{i}", layer)
+        for i, layer in enumerate(value.layers)
+    ]
 
 
 def _function(layer: Callable[..., Any], path: str, see: See) -> Callable[..., Any]:

@@ -165,6 +165,7 @@ class Relu(_Kinked):
     """
 
     name, label, latex = "relu", "relu", r"\max(0, {0})"
+    intuition = ("ReLU is a gate: it passes changes on where {0} is positive, else nothing.",)
     accepts = NUMBERS
     per_element = PerElement(additions=1)
     selects = True

@@ -42,6 +42,7 @@ class Add(Pointwise):
     """Sum of two arrays."""
 
     name, label, latex = "add", "+", "{0} + {1}"
+    intuition = ("A sum passes every change on unchanged, so its local derivative is 1.",)
     arity, accepts = 2, NUMBERS
     per_element = PerElement(additions=1)
     evaluate = staticmethod(operator.add)
@@ -57,6 +58,10 @@ class Subtract(Pointwise):
     """Difference of two arrays."""
 
     name, label, latex = "subtract", "−", "{0} - {1}"
+    intuition = (
+        "A difference passes changes of its first part on unchanged.",
+        "What is subtracted pulls the other way: the local derivative is −1.",
+    )
     arity, accepts = 2, NUMBERS
     per_element = PerElement(additions=1)
     evaluate = staticmethod(operator.sub)
@@ -72,6 +77,10 @@ class Multiply(Pointwise):
     """Product of two arrays, element by element."""
 
     name, label, latex = "multiply", "×", r"{0} \cdot {1}"
+    intuition = (
+        "In a product, a change in {0} is scaled by the other factor, {1}.",
+        "In a product, a change in {1} is scaled by the other factor, {0}.",
+    )
     arity, accepts = 2, NUMBERS
     per_element = PerElement(multiplications=1)
     evaluate = staticmethod(operator.mul)
@@ -145,6 +154,10 @@ class Divide(Pointwise):
     """Quotient of two floating arrays; ``x / 0`` is infinite, ``0 / 0`` is nan."""
 
     name, label, latex = "divide", "/", r"\frac{{{0}}}{{{1}}}"
+    intuition = (
+        "Dividing by {1} scales every change by 1/{1}.",
+        "A larger {1} makes the quotient smaller: the slope of 1/{1} is −1/{1}².",
+    )
     arity = 2
     domain = (Interval(-2.0, 2.0), Interval(0.5, 2.0))
     per_element = PerElement(multiplications=1)
@@ -193,6 +206,7 @@ class Negative(Pointwise):
     """The negative."""
 
     name, label, latex = "negative", "−", "-{0}"
+    intuition = ("A minus sign turns every change around: −1.",)
     accepts = NUMBERS
     per_element = PerElement(additions=1)
     evaluate = staticmethod(operator.neg)
@@ -208,6 +222,7 @@ class Abs(Pointwise):
     """Absolute value; its derivative at 0 is 0."""
 
     name, label, latex = "abs", "|·|", r"\left|{0}\right|"
+    intuition = ("The absolute value passes changes on, turned around where {0} is negative.",)
     accepts = NUMBERS
     domain = Interval(0.1, 2.0)
     per_element = PerElement(additions=1)
@@ -224,6 +239,7 @@ class Sign(Pointwise):
     """-1, 0 or 1; its derivative is 0."""
 
     name, label, latex = "sign", "sign", r"\operatorname{{sign}} {0}"
+    intuition = ("Steps are flat, so nothing passes: the local derivative is 0.",)
     accepts = NUMBERS
     domain = Interval(0.1, 2.0)
     per_element = PerElement(additions=1)
@@ -245,6 +261,7 @@ class Square(Pointwise):
     """``x * x``."""
 
     name, label, latex = "square", "x²", "{0}^2"
+    intuition = ("The slope of a square is twice its side.",)
     accepts = NUMBERS
     per_element = PerElement(multiplications=1)
     evaluate = np.square
@@ -300,6 +317,7 @@ class Floor(_Rounding):
     """Largest integer not above x; its derivative is 0."""
 
     name, label, latex = "floor", "⌊·⌋", r"\lfloor {0} \rfloor"
+    intuition = ("Steps are flat, so nothing passes: the local derivative is 0.",)
     evaluate = np.floor
     emit = _rounded("floor")
 
@@ -309,6 +327,7 @@ class Ceil(_Rounding):
     """Smallest integer not below x; its derivative is 0."""
 
     name, label, latex = "ceil", "⌈·⌉", r"\lceil {0} \rceil"
+    intuition = ("Steps are flat, so nothing passes: the local derivative is 0.",)
     evaluate = np.ceil
     emit = _rounded("ceil")
 
@@ -327,6 +346,7 @@ class Round(_Rounding):
     """Nearest integer, halves to even; its derivative is 0."""
 
     name, label, latex = "round", "round", r"\operatorname{{round}} {0}"
+    intuition = ("Steps are flat, so nothing passes: the local derivative is 0.",)
     evaluate = np.round
     emit = _rounded("round")
 
@@ -336,6 +356,7 @@ class Maximum(Pointwise):
     """The larger of two; where they are equal each gets half of the gradient."""
 
     name, label, latex = "maximum", "max", r"\max({0}, {1})"
+    intuition = ("Only the larger one passes its gradient on; equal ones share it.",)
     arity, accepts, domain = 2, NUMBERS, _APART
     selects = True
     per_element = PerElement(additions=1)
@@ -352,6 +373,7 @@ class Minimum(Pointwise):
     """The smaller of two; where they are equal each gets half of the gradient."""
 
     name, label, latex = "minimum", "min", r"\min({0}, {1})"
+    intuition = ("Only the smaller one passes its gradient on; equal ones share it.",)
     arity, accepts, domain = 2, NUMBERS, _APART
     selects = True
     per_element = PerElement(additions=1)
@@ -377,6 +399,7 @@ class Clip(Pointwise):
     """``x`` limited to ``low <= x <= high``; the gradient passes where x lies inside."""
 
     name, label, latex = "clip", "clip", r"\operatorname{{clip}}({0}, {1}, {2})"
+    intuition = ("Between its bounds clip passes changes on unchanged, outside of them nothing.",)
     arity, accepts = 3, NUMBERS
     domain = (Interval(-1.0, 3.0), Interval(-0.5, 0.0), Interval(1.0, 2.0))
     selects = True

@@ -40,6 +40,7 @@ class Exp(Pointwise):
     """
 
     name, label, latex = "exp", "eˣ", "e^{{{0}}}"
+    intuition = ("An exponential is its own slope.",)
     per_element = PerElement(transcendentals=1)
     evaluate = np.exp
     emit = elementary("exp")
@@ -97,6 +98,7 @@ class Log(Pointwise):
     """
 
     name, label, latex = "log", "ln", r"\ln {0}"
+    intuition = ("The slope of ln {0} is 1/{0}: steep near 0, flat far out.",)
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.log
@@ -177,6 +179,7 @@ class Sqrt(Pointwise):
     """
 
     name, label, latex = "sqrt", "√", r"\sqrt{{{0}}}"
+    intuition = ("The slope of a root is one over twice the root.",)
     domain = _POSITIVE
     per_element = PerElement(transcendentals=1)
     evaluate = np.sqrt
@@ -232,6 +235,10 @@ class Power(Pointwise):
     """
 
     name, label, latex = "power", "xʸ", "{0}^{{{1}}}"
+    intuition = (
+        "Power rule: the exponent comes down as a factor and drops by one.",
+        "An exponential grows in proportion to itself: its slope is its own value times the logarithm of the base.",
+    )
     arity, accepts = 2, NUMBERS
     domain = (_POSITIVE, Interval(-2.0, 2.0))
     per_element = PerElement(transcendentals=1)
@@ -315,6 +322,7 @@ class Sigmoid(Pointwise):
     """
 
     name, label, latex = "sigmoid", "σ", r"\sigma({0})"
+    intuition = ("A sigmoid's slope is {y}·(1 − {y}): at most ¼, and almost 0 where it saturates.",)
     domain = Interval(-6.0, 6.0)
     per_element = PerElement(multiplications=1, additions=2, transcendentals=1)
     emit = elementary("sigmoid")

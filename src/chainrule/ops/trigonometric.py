@@ -56,6 +56,7 @@ class Sin(_Transcendental):
     """Sine."""
 
     name, label, latex, evaluate = "sin", "sin", r"\sin {0}", np.sin
+    intuition = ("The slope of the sine is the cosine.",)
     emit = elementary("sin")
 
     @staticmethod
@@ -68,6 +69,7 @@ class Cos(_Transcendental):
     """Cosine."""
 
     name, label, latex, evaluate = "cos", "cos", r"\cos {0}", np.cos
+    intuition = ("The slope of the cosine is minus the sine.",)
     emit = elementary("cos")
 
     @staticmethod
@@ -182,6 +184,7 @@ class Tanh(_Transcendental):
     """Hyperbolic tangent. Saturates: ``dy/dx < 1e-3`` once ``|x| > 4.15``."""
 
     name, label, latex, evaluate = "tanh", "tanh", r"\tanh {0}", np.tanh
+    intuition = ("tanh is steepest at 0 and flat far out: its slope is 1 − tanh².",)
     emit = elementary("tanh")
     domain = Interval(-6.0, 6.0)
 

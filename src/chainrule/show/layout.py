@@ -234,22 +234,31 @@ def _wanted_center(box: Box, down: bool) -> float:
 
 
 def _spread(layer: list[Box], centers: list[float], width: int) -> None:
-    """The places nearest to the wanted ones (least squares) in this order and without overlap.
+    """The places nearest to the wanted ones (least squares) in this order and without overlap."""
+    before = [sum(b.width + _GAP for b in layer[:i]) for i in range(len(layer))]
+    wanted = [c - (b.width - 1) / 2 - o for b, c, o in zip(layer, centers, before, strict=True)]
+    slack = width - _needed(layer)
+    for box, start, offset in zip(layer, nearest_ascending(wanted), before, strict=True):
+        box.x = min(max(round(start), 0), slack) + offset
+
+
+def nearest_ascending(wanted: Sequence[float]) -> list[float]:
+    """The numbers nearest to the wanted ones (least squares) of which none is smaller than the one before.
+
+    Example:
+        >>> nearest_ascending([0.0, 3.0, 1.0, 5.0])
+        [0.0, 2.0, 2.0, 5.0]
 
     Source: the pool-adjacent-violators algorithm; Barlow et al., Statistical Inference under Order
     Restrictions, Wiley 1972.
     """
-    before = [sum(b.width + _GAP for b in layer[:i]) for i in range(len(layer))]
     pools: list[tuple[float, int]] = []
-    for box, center, offset in zip(layer, centers, before, strict=True):
-        pools.append((center - (box.width - 1) / 2 - offset, 1))
+    for number in wanted:
+        pools.append((number, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (a, n), (b, m) = pools[-2:]
             pools[-2:] = [((a * n + b * m) / (n + m), n + m)]
-    slack = width - _needed(layer)
-    starts = [min(max(round(mean), 0), slack) for mean, n in pools for _ in range(n)]
-    for box, start, offset in zip(layer, starts, before, strict=True):
-        box.x = start + offset
+    return [mean for mean, n in pools for _ in range(n)]
 
 
 def _ports(upper: list[Box]) -> bool:

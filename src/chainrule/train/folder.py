@@ -188,11 +188,23 @@ class RunFolder:
         Raises:
             DataError: a line is not what the log has.
         """
+        return (event for _, event in self.lines())
+
+    def lines(self, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The log's events from a byte on, each with the byte behind it, from which one may go on later.
+
+        Args:
+            start: 0, or what came with an event; 0 also where the log has become shorter.
+
+        Raises:
+            DataError: a line is not what the log has.
+        """
         path = self.path / LOG
         if not path.exists():
             return
-        length(path)  # of a file: a pipe may never end
+        size = length(path)  # of a file: a pipe may never end
         with open(path, "rb") as file:
+            file.seek(start if start <= size else 0)
             for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
                 if not line.endswith(b"\n"):
                     return
@@ -201,8 +213,9 @@ class RunFolder:
                 except ValueError:
                     event = None
                 if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-                    raise DataError(f"{path}: line {number} is no event", fix="remove the line")
-                yield event
+                    where = f"line {number}" if not start else f"line {number} behind byte {start}"
+                    raise DataError(f"{path}: {where} is no event", fix="remove the line")
+                yield file.tell(), event
 
     def write_table(self) -> None:
         """``epochs.csv`` anew, out of the log."""

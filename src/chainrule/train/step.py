@@ -201,6 +201,27 @@ class CompiledStep:
         """Parameters, the optimizer's state, and buffers as they are now: arrays that the next step changes."""
         return trees.unflatten(self._structure, self._owned)
 
+    def moment(self) -> tuple[Array, ...]:
+        """A copy of all that steps change, for :meth:`rewind`."""
+        return tuple(x.copy() for x in self._owned)
+
+    def rewind(self, moment: tuple[Array, ...]) -> None:
+        """Go back, or forth, to a :meth:`moment` of this step: what follows are the same bits as the first time.
+
+        Example:
+            >>> import chainrule as cr
+            >>> model = cr.nn.Linear(2, 1, key=cr.random.key(0))
+            >>> step = CompiledStep(model, cr.nn.mean_squared_error, cr.optim.adam(0.1))
+            >>> x, y = np.eye(2, dtype=np.float32), np.ones((2, 1), np.float32)
+            >>> start, first = step.moment(), [step(x, y).item() for _ in range(3)]
+            >>> step.rewind(start)
+            >>> [step(x, y).item() for _ in range(3)] == first, step.updates
+            (True, 3)
+        """
+        for mine, then in zip(self._owned, moment, strict=True):
+            np.copyto(mine, then)
+        self.updates = int(as_node(self.parts[1]["updates"]).item())
+
     @property
     def model(self) -> Any:
         """The model as it is now, with parameters and buffers of its own."""

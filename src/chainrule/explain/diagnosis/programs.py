@@ -86,8 +86,14 @@ class _Group:
 class _Watch:
     """Hears of passes and updates."""
 
-    def __init__(self, space: Mapping[str, Any], most: int, seen: Callable[[int], None]) -> None:
-        self.space, self.most, self._seen = space, most, seen
+    def __init__(
+        self,
+        space: Mapping[str, Any],
+        most: int,
+        seen: Callable[[int], None],
+        shown: Callable[[Observed], object],
+    ) -> None:
+        self.space, self.most, self._seen, self._shown = space, most, seen, shown
         self.groups: dict[Any, _Group] = {}
         self.count = self.numbers = self.kept = 0
 
@@ -111,6 +117,7 @@ class _Watch:
         self._keep(group, observed, models)
         self.count += 1
         self._seen(self.count)
+        self._shown(observed)
         if self.count >= self.most or not finite or (self.count >= ENOUGH and self.numbers > MOST_NUMBERS):
             raise _Enough
 
@@ -210,6 +217,7 @@ def diagnose_program(
     passes: int = MOST_PASSES,
     seen: Callable[[int], None] = lambda count: None,
     examining: Callable[[str], None] = lambda name: None,
+    watch: Callable[[Observed], object] = lambda observed: None,
 ) -> Report:
     """Run a program for some backward passes, and examine what they show of its network.
 
@@ -222,6 +230,7 @@ def diagnose_program(
         passes: after so many backward passes it is stopped, at least 1.
         seen: called with their number so far.
         examining: called with what is looked for, once the passes are there.
+        watch: called with each pass, while the program waits.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
@@ -233,25 +242,25 @@ def diagnose_program(
             f"doctor: passes must be at least 1, got {passes}", fix=f"leave it out: {MOST_PASSES}"
         )
     program = Program(path, arguments)
-    watch = _Watch(program.space, passes, seen)
+    watching = _Watch(program.space, passes, seen, watch)
     raised = ""
     try:
-        with listening(watch, watch.updates), remembering():
+        with listening(watching, watching.updates), remembering():
             program.run()
     except _Enough:
         pass
     except (Exception, KeyboardInterrupt) as error:
-        if not watch.count:
+        if not watching.count:
             raise
         first_line = str(error).partition("\n")[0]
         raised = ": ".join(filter(None, (type(error).__name__, first_line)))
-    if not watch.groups:
+    if not watching.groups:
         raise ArgumentError(
             f"{path} makes no backward pass of one number",
             fix="call loss.backward(), or what cr.value_and_grad gives, in it",
         )
     groups = sorted(
-        watch.groups.values(),
+        watching.groups.values(),
         key=lambda g: (sum(n.size for n in g.seen[0].parameters.values()), len(g.losses)),
         reverse=True,
     )

@@ -125,6 +125,29 @@ class Layers:
         n, element = self._element("a", layer, unit, at, sample)
         return float(n.a[element])
 
+    def units(self, layer: int, sample: int = 1) -> dict[str, Array]:
+        """z, a and δ of all units of a layer for one sample, by these names; of a convolution at its first position.
+
+        Example:
+            >>> import chainrule as cr
+            >>> x, w = (
+            ...     cr.tensor([2.0, 3.0]),
+            ...     cr.tensor([[0.5, 1.0], [1.0, 0.0]], requires_grad=True, name="w"),
+            ... )
+            >>> layers(cr.sum(cr.square(x @ w))).units(2)["delta"].tolist()
+            [8.0, 4.0]
+        """
+        n, _ = self._element("units", layer, 1, (), sample)
+        kind = n.found.product
+        first = kind.place(0)._replace(sample=sample - 1)
+        places = [kind.output(first._replace(unit=unit)) for unit in range(kind.units)]
+        return {"z": n.z[places], "a": n.a[places], "delta": n.delta[places]}
+
+    def gradient(self, wrt: Any) -> Array:
+        """What the backward pass gives for a variable, or its name, as an array of its shape."""
+        leaf = self._find(wrt)
+        return np.asarray(self._network.delta_of(leaf), np.float64)
+
     def delta(self, layer: int, unit: int, at: Sequence[int] = (), sample: int = 1) -> LayerDerivation:
         """How δ of one unit, ∂E/∂z, comes from the deltas of the next layer. Arguments as for :meth:`z`.
 

@@ -43,7 +43,8 @@ def attribute(y: Any, wrt: Any, by: By = "path", model: Any = None, top: int = 1
         by: ``"path"``: the strongest paths, all others, and their exact number; ``"branch"``: at each node with several
             uses what comes through each; ``"layer"``: what goes through each layer and past it; ``"sample"``: the
             derivative of each example's term of the loss; ``"term"``: of each summand of the result.
-        model: a `cr.nn.Module` that names parameters and layers by their paths, as ``"layers.0.weight"``.
+        model: a `cr.nn.Module` that names parameters and layers by their paths, as ``"layers.0.weight"``; or its
+            parameters by these.
         top: how many paths to list, and how many rows the text has.
 
     Returns:
