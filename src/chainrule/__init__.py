@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import numpy as _np
 
-from chainrule import data, errors, models, nn, ops, optim, train
+from chainrule import data, errors, models, nn, ops, optim, studio, train
 from chainrule.autodiff.check import check
 from chainrule.explain import attribute, diagnose, explain, layers, sensitivity, steps, why
 from chainrule.formula import Formula, formula
@@ -68,6 +68,7 @@ __all__ = [
     "scan",
     "sensitivity",
     "steps",
+    "studio",
     "tensor",
     "trace",
     "train",

@@ -3,8 +3,8 @@
 With ``--json`` a command prints exactly one JSON document on stdout, also when it fails:
 ``{"error": {"type", "message", "fix"}}``. Without it errors go to stderr, on one screen. The exit status
 is 0, also where the reader of a pipe leaves early as ``head`` does; 2 for an error, 1 where the tour or a
-benchmark finds a wrong number, and 130 after Ctrl-C. Where the output's encoding lacks a character, such as ∂
-in ASCII, something like it is written: ``d``.
+benchmark finds a wrong number, and 130 after Ctrl-C, but 0 of the studio, which ends in no other way. Where the
+output's encoding lacks a character, such as ∂ in ASCII, something like it is written: ``d``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from chainrule.cli.explaining import explain_command
 from chainrule.cli.measuring import bench_command
 from chainrule.cli.printing import Interrupted, cut, print_json
 from chainrule.cli.stepping import step_command
+from chainrule.cli.studying import studio_command
 from chainrule.cli.touring import tour_command
 from chainrule.cli.training import plot_command, predict_command, train_command
 from chainrule.cli.wording import as_options
@@ -69,6 +70,7 @@ app.command("explain", context_settings={"ignore_unknown_options": True})(explai
 app.command("step", context_settings={"ignore_unknown_options": True})(step_command)
 app.command("why", context_settings={"ignore_unknown_options": True})(why_command)
 app.command("doctor", context_settings={"ignore_unknown_options": True})(doctor_command)
+app.command("studio", context_settings={"ignore_unknown_options": True})(studio_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("plot")(plot_command)

@@ -68,7 +68,7 @@ def computed(text: str, values: Sequence[str]) -> Any:
         FormulaError, ArgumentError: it is none, or has no variable, or a value is missing or none.
     """
     read = formula(text)
-    result = read(**_numbers(values))
+    result = read(**numbers(values))
     if not read.variables:
         raise ArgumentError(
             f"{cut(text, 60)} is constant: nothing can change", fix="put a variable in it, as in 2*x"
@@ -76,8 +76,12 @@ def computed(text: str, values: Sequence[str]) -> Any:
     return result
 
 
-def _numbers(arguments: Sequence[str]) -> dict[str, float]:
+def numbers(arguments: Sequence[str], options: Sequence[str] = ("--wrt", *_FORMS)) -> dict[str, float]:
     """``["a=-1", "b=3"]`` as numbers by name.
+
+    Args:
+        arguments: as they were written.
+        options: of the command, one of which may be meant by what begins with ``--``.
 
     Raises:
         ArgumentError: no name, no number, or a name twice.
@@ -86,7 +90,9 @@ def _numbers(arguments: Sequence[str]) -> dict[str, float]:
     for argument in arguments:
         name, sign, written = (part.strip() for part in argument.partition("="))
         if not sign or not name:
-            raise ArgumentError(f'expected name=value, got "{cut(argument, 60)}"', fix=_fix_for(argument))
+            raise ArgumentError(
+                f'expected name=value, got "{cut(argument, 60)}"', fix=_fix_for(argument, options)
+            )
         if name in values:
             raise ArgumentError(f"{cut(name, 60)} has two values", fix="give each variable one value")
         values[name] = _number(cut(name, 60), written)
@@ -110,8 +116,8 @@ def _number(name: str, written: str) -> float:
     return float(read())
 
 
-def _fix_for(argument: str) -> str:
+def _fix_for(argument: str, options: Sequence[str]) -> str:
     if argument.startswith("--"):
-        meant = closest(argument, ("--wrt", *_FORMS, "--help"))
-        return f"did you mean {meant}?" if meant else f"the options are --wrt, {', '.join(_FORMS)} and --help"
+        meant = closest(argument, (*options, "--help"))
+        return f"did you mean {meant}?" if meant else f"the options are {', '.join(options)} and --help"
     return "put the whole formula in one pair of quotes, then write a=-1 b=3"

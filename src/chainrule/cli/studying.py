@@ -1,0 +1,256 @@
+"""``chainrule studio``."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from urllib.parse import quote, urlencode
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chainrule.cli.explaining import numbers
+from chainrule.cli.printing import cut
+from chainrule.errors import ArgumentError
+from chainrule.formula import formula
+from chainrule.formula.mistakes import closest
+
+if TYPE_CHECKING:
+    from chainrule.studio.serving import Server
+
+_OPTIONS = ("--port", "--no-browser", "--export", "--step", "--theme", "--overwrite", "--json")
+_ENDS_LIKE_A_FILE = re.compile(r"\.(py|ipynb|json|csv|npz|html|txt|safetensors)$", re.IGNORECASE)
+_OFTEN = 0.1
+"""Seconds between two looks at how far a model is."""
+_BEGINS_LIKE_A_WORD = re.compile(r"[^\W\d_]{2}")
+_BEGINS_LIKE_A_PATH = re.compile(r"~|\.{0,2}[/\\]|[A-Za-z]:\\|runs/")
+
+
+def studio_command(
+    given: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FORMULA|RUN|SCRIPT.py",
+            help='Such as "(a+b)*(b+c)"; the folder of a run; a program that trains.',
+            show_default=False,
+        ),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE...", help="Of a formula's variables; or arguments of the script."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Where it is served; default: one that is free.", show_default=False)
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address, and open nothing.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Serve nothing: write a page that works without a server (.html), the trace (.json), or, of a "
+            "formula, a figure (.svg, .tex).",
+            show_default=False,
+        ),
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option(help="With --export: the moment after this event; default: the last.")
+    ] = None,
+    theme: Annotated[str, typer.Option(help="With --export FILE.svg: light or dark.")] = "light",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --export: replace a file of something else.")
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print address, token and port, or what was written, as one line of JSON."
+        ),
+    ] = False,
+) -> None:
+    """Open a page in the browser on which values flow forward and gradients flow back.
+
+    It is served to this machine and this user alone, until Ctrl-C.
+
+    For example: chainrule studio "(a+b)*(b+c)" a=-1 b=3 c=4;
+    chainrule studio --export out.html "1/(1+e^(-x))" x=1; chainrule studio --export out.html runs/latest
+    """
+    if export is not None:
+        options = {"step": step, "theme": theme, "overwrite": overwrite}
+        written = _exported(given, values or (), export, options, as_json)
+        print(json.dumps(written) if as_json else f"Wrote {written['path']}, {written['bytes']:,} bytes.")
+        return
+    # What serves takes as long to load as all the rest.
+    from chainrule.studio.models import Opened
+    from chainrule.studio.serving import SHARED, Server, endpoints
+
+    printed = sys.stdout  # what a script prints goes to stderr, also where others print meanwhile
+    opened = Opened()
+    kind = None if given is None else kind_of(given)
+    page = "#/model"
+    if given is None or kind is None:
+        page = ""
+    elif kind == "formula":
+        page = formula_page(given, values or ())
+        if not (as_json or values) and _is_word(given):
+            print(
+                f"There is no file or folder {cut(given, 60)}: it is read as a formula of one variable.",
+                file=sys.stderr,
+            )
+    elif kind == "run":
+        _check_run_alone(values)
+    try:
+        if given is not None and kind == "run":
+            opened.run(Path(given).expanduser())
+        server = Server(endpoints(opened), shared=SHARED, port=port, page=page)
+        if given is not None and kind == "script":
+            opened.script(str(Path(given).expanduser()), values or ())
+        server.run(partial(_tell, server, printed, as_json, not no_browser))
+    finally:
+        opened.close()
+
+
+def _exported(
+    given: str | None, values: Sequence[str], file: Path, options: Mapping[str, Any], silent: bool
+) -> dict[str, Any]:
+    """Write what is given to a file; says what was written."""
+    # What draws takes as long to load as all the rest.
+    from chainrule.studio.exporting.writing import described, export
+    from chainrule.studio.exporting.writing import kind_of as kind_of_file
+
+    if given is None:
+        raise ArgumentError(
+            "--export needs a formula, a run or a program",
+            fix='chainrule studio --export out.html "x*x" x=3',
+        )
+    if (kind := kind_of(given)) == "formula":
+        path = export(given, file, values_of(given, values), **options)
+    else:
+        if options["step"] is not None or options["theme"] != "light":
+            raise ArgumentError("--step and --theme are for formulas", fix="leave them out")
+        path = _exported_model(given, kind, values, file, options["overwrite"], silent)
+    return described(path, kind_of_file(path))
+
+
+def _exported_model(
+    given: str, kind: str, values: Sequence[str], file: Path, overwrite: bool, silent: bool
+) -> Path:
+    from chainrule.studio.exporting.opened import checked_model_path, export_model
+    from chainrule.studio.models import Opened
+
+    checked_model_path(file, overwrite)
+    if kind == "run":
+        _check_run_alone(values)
+    opened, console = Opened(), Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    off = silent or not console.is_terminal
+    try:
+        with Progress(*columns, console=console, transient=True, disable=off) as progress:
+            task = progress.add_task("opening", total=None)
+
+            def tell(doing: str, share: float) -> None:
+                progress.update(task, description=doing, completed=share, total=1 if share else None)
+
+            path = Path(given).expanduser()
+            opening = opened.run(path) if kind == "run" else opened.script(str(path), values)
+            while not opening.wait(_OFTEN):
+                status = opening.status()
+                tell(status["doing"], status["share"])
+            command = shlex.join(("chainrule", "studio", given, *values))
+            return export_model(opening, file, command=command, overwrite=overwrite, progress=tell)
+    finally:
+        opened.close()
+
+
+def _check_run_alone(values: Sequence[str] | None) -> None:
+    if values:
+        raise ArgumentError(f'expected no more than a run, got "{cut(values[0], 60)}"', fix="leave it out")
+
+
+def _tell(server: Server, out: TextIO, as_json: bool, in_browser: bool) -> None:
+    told = {"url": server.url, "token": server.token, "port": server.port}
+    said = json.dumps(told) if as_json else f"The studio is at {server.url}\nCtrl-C stops it."
+    print(said, file=out, flush=True)
+    if in_browser:
+        server.open_browser()
+
+
+def formula_page(text: str, values: Sequence[str]) -> str:
+    """The part of an address, from ``#`` on, that shows a formula with values such as ``["a=-1"]``.
+
+    Raises:
+        ArgumentError, FormulaError: it is none, or a value is wrong.
+    """
+    at = values_of(text, values)
+    state = {"f": text}
+    if at:
+        state["at"] = ",".join(f"{name}={repr(value).removesuffix('.0')}" for name, value in at.items())
+    return f"#/formula?{urlencode(state, quote_via=quote)}"
+
+
+def _is_word(text: str) -> bool:
+    """Whether a formula may well be the mistyped name of a file: one word that is no customary variable."""
+    word = text.strip()
+    if not _BEGINS_LIKE_A_WORD.match(word) or formula(word).variables != (word,):
+        return False
+    try:
+        unicodedata.lookup(f"GREEK SMALL LETTER {'lamda' if word.lower() == 'lambda' else word}")
+    except KeyError:
+        return True
+    return False
+
+
+def values_of(text: str, values: Sequence[str]) -> dict[str, float]:
+    """Values such as ``["a=-1"]`` of a formula's variables.
+
+    Raises:
+        ArgumentError, FormulaError: it is no formula, or a value is wrong.
+    """
+    known = formula(text).variables
+    at = numbers(values, _OPTIONS)
+    for name in at:
+        if name not in known:
+            meant = closest(name, known)
+            raise ArgumentError(
+                f"the formula has no variable {cut(name, 60)}",
+                fix=f"did you mean {meant}?" if meant else f"it has {', '.join(known) or 'none'}",
+            )
+    return at
+
+
+def kind_of(given: str) -> Literal["formula", "run", "script"]:
+    """What an argument is: a folder that exists is a run, a file a program, anything else a formula.
+
+    Raises:
+        ArgumentError: it looks like a path, but nothing is there, or something else.
+    """
+    try:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            return "run"
+        is_file = path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long for a path, or with NUL, or no such user
+        path, is_file = Path(), False
+    if is_file:
+        if path.suffix == ".py":
+            return "script"
+        raise ArgumentError(
+            f"{cut(given, 60)} is a file, but no Python program",
+            fix="pass a formula, the folder of a run, or a .py file",
+        )
+    inside = "/" in given and Path(given.partition("/")[0]).is_dir()
+    if _ENDS_LIKE_A_FILE.search(given) or _BEGINS_LIKE_A_PATH.match(given) or inside:
+        raise ArgumentError(
+            f"there is no file or folder {cut(given, 60)}",
+            fix="look for its name with ls; or, if it is a formula, put it in parentheses: "
+            f"({cut(given, 60)})",
+        )
+    return "formula"
