@@ -48,6 +48,7 @@ _FUNCTIONS = {
 _SPACES = {",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "quad": "1em", "qquad": "2em"}
 _STYLED = {"mathbf": 0x1D400, "mathcal": 0x1D4D0, "mathsf": 0x1D5A0}
 """Where the capitals of an alphabet begin among the mathematical letters; small ones follow."""
+_TOKEN = re.compile(r"\s*(\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|\S|$)")
 _RAW = re.compile(r"\s*\{((?:[^{}\\]|\\.)*)\}")
 _FENCES = {"cases": ("{", ""), "bmatrix": ("[", "]")}
 _STRETCHY = ' stretchy="true"'
@@ -138,7 +139,7 @@ class _Reader:
             parts.append(part)
 
     def _token(self) -> str:
-        match = re.compile(r"\s*(\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|\S|$)").match(self.latex, self.at)
+        match = _TOKEN.match(self.latex, self.at)
         assert match is not None
         self.at = match.end()
         return match[1]

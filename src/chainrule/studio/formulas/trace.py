@@ -39,6 +39,8 @@ MOST_FORWARD_EVENTS = 5_000
 MOST_REUSES = 20
 MOST_TYPESET = 120
 """A line with more parts is not typeset: it would fill the page, and a browser nests elements only so deep."""
+MOST_PLUGGED = 8
+"""With more operations a formula with its numbers would be a second line as long as the first."""
 _COUNTED = 10**300
 _USUAL = (1.0, 2.0, 0.5, 1.5, 3.0, 2.5)
 """What variables are where nobody says: unlike each other, positive and near 1, so that every function is defined."""
@@ -150,6 +152,11 @@ class FormulaTrace:
         return "variable" if node in set(self.formula.graph.inputs) else "constant"
 
     # Pieces of the trace.
+
+    @cached_property
+    def operations(self) -> list[int]:
+        """What is computed, in order."""
+        return [i for i in range(len(self.nodes)) if self.kind(i) in ("operation", "result")]
 
     @cached_property
     def links(self) -> list[tuple[int, int]]:
@@ -309,17 +316,19 @@ class FormulaTrace:
             return of_node(number[node], letters.get(name, latex) if latex == name_latex(name) else latex)
 
         in_letters = self.formula.latex_lines(mark)
-        with_numbers = self.formula.latex_lines(
-            lambda node, latex: of_node(number[node], latex), lambda node: _placeholder(number[node])
-        )
         named = {name_latex(self.name(i)): i for i in range(len(self.nodes)) if self.name(i)}
         lines: list[dict[str, Any]] = []
-        for (left, right), (_, plugged) in zip(in_letters, with_numbers, strict=True):
+        for left, right in in_letters:
             node = named.get(left.partition(r"\left(")[0], self.result)
             found: dict[str, Any] = {"node": node, "left": tree(self.letters[node])}
             if right.count(r"\class") <= MOST_TYPESET:
-                found |= {"letters": tree(right), "numbers": tree(_filled(plugged, self.value))}
+                found["letters"] = tree(right)
             lines.append(found)
+        if len(lines) == 1 and len(self.operations) <= MOST_PLUGGED:
+            ((_, plugged),) = self.formula.latex_lines(
+                lambda node, latex: of_node(number[node], latex), lambda node: _placeholder(number[node])
+            )
+            lines[0]["numbers"] = tree(_filled(plugged, self.value))
         return {"lines": lines, "latex": self.formula.latex}
 
     def ledger(self) -> dict[str, Any]:
@@ -334,7 +343,7 @@ class FormulaTrace:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole trace, JSON-ready."""
-        operations = [i for i in range(len(self.nodes)) if self.kind(i) in ("operation", "result")]
+        operations = self.operations
         variables = [i for i in range(len(self.nodes)) if self.kind(i) == "variable"]
         modes = count_modes(self._sweep)
         uses = [_Use(self._place[e.node], self._place[e.input]) for e in self.edges]

@@ -55,6 +55,9 @@ export function paintRange(range, zero = Number(range.min)) {
   range.style.setProperty('--zero', part(zero));
 }
 
+// Calls f when what is changed now has been drawn, and nothing else waits.
+export const afterFrame = f => requestAnimationFrame(() => (window.requestIdleCallback ? requestIdleCallback(f, { timeout: 200 }) : setTimeout(f)));
+
 // Calls f at most once a frame, however often it is asked for.
 export function framed(f) {
   let waiting = 0;

@@ -4,7 +4,7 @@
 // which may come at every frame), 'view' when step, mode, selection, path or an option is, 'error' when the text is no
 // formula, 'hover' when the pointer is over another node. A panel listens to what it shows.
 
-import { clamp } from '../dom.js';
+import { afterFrame, clamp } from '../dom.js';
 import { fromJson } from '../numbers.js';
 import { eventsOf, snapshotAt } from './snapshot.js';
 import { makeNumbers } from './sweep.js';
@@ -19,16 +19,14 @@ export function makeSession({ load, history, examples }) {
   const tell = kind => listeners[kind].forEach(listener => listener(self));
   let asked = 0, writing = 0, taken = null;
   const followers = [];
-  let behind = 0;
+  let behind = null; // the trace that they have not been told of
   const catchUp = () => {
-    cancelAnimationFrame(behind);
-    behind = requestAnimationFrame(() =>
-      setTimeout(() => {
-        if (!behind) return;
-        behind = 0;
-        followers.forEach(listener => listener(self));
-      }),
-    );
+    const trace = (behind = self.trace);
+    afterFrame(() => {
+      if (behind !== trace) return;
+      behind = null;
+      followers.forEach(listener => listener(self));
+    });
   };
   const changed = () => (taken = null); // what happened so far has to be found anew
   const self = {

@@ -18,6 +18,7 @@ import { stageViewport } from './viewport.js';
 
 const MOST_RAISED = 6;
 const MOST_ELEMENTS = 150; // of larger graphs only what is near has elements
+const MOST_MOVED = 60;
 const NEAR = 500; // pixels
 const MANY = 500;
 
@@ -67,8 +68,10 @@ export function stagePanel(session, { announce, notify = () => {} }) {
     settle();
     look();
   }
-  // Elements move to new places in 200 ms; after a resize or a scroll nothing is to lag behind.
+  // Elements move to new places in 200 ms; after a resize or a scroll nothing is to lag behind. Of many nobody follows
+  // each, and they would keep the browser busy while one types.
   function settle() {
+    if (session.trace.nodes.length > MOST_MOVED) return;
     nodes.element.classList.add('moving');
     clearTimeout(moving);
     moving = setTimeout(() => nodes.element.classList.remove('moving'), 260);

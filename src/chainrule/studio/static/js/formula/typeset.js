@@ -4,7 +4,6 @@ import { h, m } from '../dom.js';
 import { mathOf, paintMath } from '../mathtree.js';
 
 const LONG = 2500; // characters of JSON
-const MOST_PLUGGED = 8; // operations: with more, the numbers would be a second line of the same length
 
 export function typesetHead(session) {
   const lines = h('div', { class: 'typeset' });
@@ -38,13 +37,13 @@ export function typesetHead(session) {
   function chunk(...kids) {
     return h('span', { class: 'chunk' }, m('math', { displaystyle: 'true' }, m('mrow', {}, ...kids)));
   }
-  function lineOf(line, plugged) {
+  function lineOf(line) {
     const { trace } = session, isConstant = trace.nodes[line.node].kind === 'constant';
     const equals = () => m('mo', {}, '=');
     const part = m('mrow', { class: 'of-node', 'data-node': line.node }, mathOf(line.left, live));
     const row = [chunk(part)];
     if (line.letters && !isConstant) row.push(chunk(equals(), mathOf(line.letters, live)));
-    if (line.numbers && plugged) row.push(chunk(equals(), mathOf(line.numbers, live)));
+    if (line.numbers) row.push(chunk(equals(), mathOf(line.numbers, live)));
     row.push(chunk(equals(), m('mrow', { class: 'result' }, mathOf(['num', `v${line.node}`], live))));
     return h('div', { class: 'line' }, row);
   }
@@ -59,12 +58,9 @@ export function typesetHead(session) {
       else self.typeset();
     },
     typeset() {
-      const { trace } = session;
-      const { lines: found } = trace.math;
-      const operations = trace.nodes.filter(node => node.kind === 'operation' || node.kind === 'result').length;
-      const plugged = found.length === 1 && operations <= MOST_PLUGGED;
+      const { lines: found } = session.trace.math;
       live = [];
-      lines.replaceChildren(...(all ? found : found.slice(-1)).map(line => lineOf(line, plugged)));
+      lines.replaceChildren(...(all ? found : found.slice(-1)).map(lineOf));
       more.hidden = found.length === 1;
       more.textContent = all ? 'last line' : `all ${found.length} lines`;
       more.setAttribute('aria-expanded', String(all));
