@@ -139,7 +139,9 @@ class Level(enum.IntEnum):
         (WithArray([[1.0, 2.0]]), "float64", (1, 2)),
         (np.ones((4, 6), np.float32)[::2, ::-3], "float32", (2, 2)),
     ],
-    ids=repr,
+    ids=lambda x: (
+        type(x).__name__ if callable(getattr(x, "__array__", None)) or isinstance(x, memoryview) else repr(x)
+    ),
 )
 def test_numbers_of_every_origin(given: Any, dtype: str, shape: tuple[int, ...]):
     for made in (cr.tensor(given), cr.stack([given])[0]):

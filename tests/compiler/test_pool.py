@@ -446,7 +446,7 @@ def test_workers_move_away_when_the_caller_comes(programs):
     on = pool.Pool(2)
     before = set(os.listdir("/proc/self/task"))
     on.start()
-    assert programs.helped(on)
+    wait_until(lambda: programs.helped(on))
     (worker,) = {int(n) for n in set(os.listdir("/proc/self/task")) - before}
     try:
         for here in (first, second, first):
