@@ -181,6 +181,12 @@ def test_steps_tell_what_happens_and_go_back(abc: Any):
     expect(abc.locator(".factor .say")).to_contain_text("so it waits for 1 more contribution")
 
 
+def test_a_link_whose_values_are_no_numbers_says_so(open_page: Open):
+    page = open_page(address("(a+b)*(b+c)", at="a=-1,b=<b>3,c="))
+    expect(page.locator(".notice")).to_have_text("The link has no number for b, c: a usual one is shown.")
+    assert registers(page, "a")[0] == "−1"
+
+
 def test_the_step_is_in_the_address(open_page: Open):
     page = open_page(f"{ABC}&step=10")
     expect(page.locator(".factor .kicker")).to_contain_text("step 10 of 12")

@@ -17,7 +17,7 @@ export function formulaPage({ client, history, announce, notify, theme }) {
   const load = (text, inputs) => client.post('/api/formula', { text, values: Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, toJson(x)])) });
   async function start() {
     const examples = await client.get('/api/formula/examples');
-    session = makeSession({ load, history, examples });
+    session = makeSession({ load, history, examples, notify });
     stage = stagePanel(session, { announce, notify });
     exports = client.served && exportDialog(session, { client, notify, theme });
     element.append(

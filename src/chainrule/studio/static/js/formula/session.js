@@ -14,7 +14,7 @@ const DEFAULTS = { mode: 'reverse', constants: true, speed: 1, rate: 0.1, zoom: 
 const ADDRESS_MS = 250;
 export const SCALES = [0.1, 32];
 
-export function makeSession({ load, history, examples }) {
+export function makeSession({ load, history, examples, notify = () => {} }) {
   const listeners = { trace: [], numbers: [], view: [], error: [], hover: [] };
   const tell = kind => listeners[kind].forEach(listener => listener(self));
   let asked = 0, writing = 0, taken = null;
@@ -211,7 +211,9 @@ export function makeSession({ load, history, examples }) {
       writing = 0;
       const text = state.f ?? examples[0].text;
       const example = examples.find(one => one.text === text);
-      const inputs = state.at === undefined ? (state.f === undefined || example ? { ...example?.values } : {}) : readInputs(state.at);
+      const given = state.at === undefined ? null : readInputs(state.at);
+      const inputs = given ? given.inputs : state.f === undefined || example ? { ...example?.values } : {};
+      if (given?.wrong.length) notify(`The link has no number for ${given.wrong.join(', ')}: a usual one is shown.`, 8000);
       self.mode = state.mode === 'forward' ? 'forward' : 'reverse';
       self.constants = state.constants !== 'no';
       self.speed = stateNumber(state.speed, DEFAULTS.speed);
@@ -229,12 +231,15 @@ export function makeSession({ load, history, examples }) {
 
 const stateNumber = (text, otherwise) => (text === undefined || text === '' || Number.isNaN(Number(text)) ? otherwise : Number(text));
 
+// Values by name, and the names of those that are no numbers.
 function readInputs(text) {
-  const inputs = {};
+  const inputs = {}, wrong = [];
   for (const part of text.split(',')) {
     const [name, value] = part.split('=');
-    if (name && value !== undefined && value !== '' && !Number.isNaN(Number(value))) inputs[name.trim()] = Number(value);
-    else if (name && value?.trim() === 'NaN') inputs[name.trim()] = 'NaN';
+    if (!name.trim()) continue;
+    if (value?.trim() && !Number.isNaN(Number(value))) inputs[name.trim()] = Number(value);
+    else if (value?.trim() === 'NaN') inputs[name.trim()] = 'NaN';
+    else wrong.push(name.trim());
   }
-  return inputs;
+  return { inputs, wrong };
 }
