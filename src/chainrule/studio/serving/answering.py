@@ -26,7 +26,7 @@ Answering: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 LOG = logging.getLogger("chainrule.studio")
 _LARGE = 512 * 1024
-"""Answers of more bytes are compressed, for who accepts that: within a machine smaller ones arrive sooner as they are."""
+"""Answers of more bytes are compressed, for who accepts that: within a machine smaller ones arrive sooner as is."""
 
 _DISCARDED = 8
 """A body up to so many times too large is read to its end: most clients listen to the answer only then."""

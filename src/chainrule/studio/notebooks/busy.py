@@ -1,0 +1,43 @@
+"""Whether the kernel runs a cell: meanwhile it does not hear what a page says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class _Cells:
+    """Follows the cells of one kernel."""
+
+    def __init__(self) -> None:
+        self.shell: Any = None
+        self.runs = False
+
+    def follow(self, shell: Any) -> None:
+        if shell is None or self.shell is shell:
+            return
+        self.shell, self.runs = shell, True  # it is a cell that asks for this
+        shell.events.register("pre_run_cell", self._begins)
+        shell.events.register("post_run_cell", self._ends)
+
+    def _begins(self, *about: object) -> None:
+        self.runs = True
+
+    def _ends(self, *about: object) -> None:
+        self.runs = False
+
+
+_CELLS = _Cells()
+
+
+def follow_cells() -> None:
+    """From now on know whether a cell runs. Outside of IPython none ever does."""
+    try:
+        from IPython.core.getipython import get_ipython
+    except ImportError:
+        return
+    _CELLS.follow(get_ipython())
+
+
+def is_busy() -> bool:
+    """Whether a cell runs now."""
+    return _CELLS.runs
