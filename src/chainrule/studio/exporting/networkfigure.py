@@ -34,16 +34,17 @@ def network_svg(frame: Mapping[str, Any], options: Mapping[str, Any], theme: The
     sizes = " – ".join(map(str, frame["sizes"]))
     title = f"{options['data']}: {sizes} units, {options['activation']}, {options['optimizer']}"
     said = f"After update {status['update']:,}: {_loss_text(status['now'])}."
+    drawn = len(frame["losses"]["updates"]) > 1
     shapes = [
         label(title, 24.0, 30.0, 15.0, colours["ink"], "start"),
         label(said, 24.0, 50.0, 12.5, colours["ink-2"], "start", 400),
         *_network(frame, colours),
-        *_losses(frame["losses"], status["update"], colours),
+        *(_losses(frame["losses"], status["update"], colours) if drawn else ()),
     ]
     described = (
         f"A network in training. {said} Blue lanes are weights, thicker ones larger, dashed ones negative."
     )
-    return drawing((_WIDTH, _HEIGHT), title, described, shapes, colours)
+    return drawing((_WIDTH, _HEIGHT if drawn else _LOSS[2]), title, described, shapes, colours)
 
 
 def _loss_text(now: Mapping[str, Any]) -> str:

@@ -392,7 +392,14 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     if (next && parts) enter(next.id);
   };
 
-  window.addEventListener('resize', () => parts && trace && !element.hidden && (cancelAnimationFrame(parts.frame), (parts.frame = requestAnimationFrame(paintCurves))));
+  // The width of a cell in a notebook changes without that of the window.
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    if (entry.contentRect.width === width || !parts || !trace || element.hidden) return;
+    width = entry.contentRect.width;
+    cancelAnimationFrame(parts.frame);
+    parts.frame = requestAnimationFrame(() => parts && paintCurves());
+  }).observe(element);
   return {
     help: [
       ['← →', 'along columns and cards'],

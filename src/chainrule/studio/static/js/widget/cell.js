@@ -7,11 +7,13 @@ import { makeShell } from '../shell.js';
 import { kernelClient } from './kernel.js';
 
 // Light or dark as the notebook is: JupyterLab, Notebook and VS Code say so at the body.
-function followNotebook(root) {
+function followNotebook(root, shell) {
   const { body } = document;
   const follow = () => {
     const light = body.dataset.jpThemeLight ?? { 'vscode-dark': 'false', 'vscode-light': 'true' }[body.dataset.vscodeThemeKind];
-    if (light !== undefined) root.dataset.theme = light === 'true' ? 'light' : 'dark';
+    if (light === undefined) return;
+    root.dataset.theme = light === 'true' ? 'light' : 'dark';
+    shell.themed();
   };
   const observer = new MutationObserver(follow);
   observer.observe(body, { attributeFilter: ['data-jp-theme-light', 'data-vscode-theme-kind'] });
@@ -62,7 +64,7 @@ export async function showInCell({ model, el }, wanted) {
     planned = true;
   };
   for (const one of traits) model.on(`change:${one}`, onChange);
-  const unfollow = followNotebook(root);
+  const unfollow = followNotebook(root, shell);
   fromKernel();
   return () => {
     for (const one of traits) model.off(`change:${one}`, onChange);

@@ -3,13 +3,12 @@
 
 import { clientOver } from '../client.js';
 
-// As a WebSocket, as far as the client needs one.
+// As a WebSocket, as far as the client needs one; gone() once it is closed.
 class KernelSocket extends EventTarget {
-  constructor(send, name, path) {
+  constructor(tell, name, path, gone) {
     super();
-    Object.assign(this, { readyState: 0, name });
-    this.tell = send;
-    send({ open: name, path });
+    Object.assign(this, { readyState: 0, tell, name, gone });
+    tell({ open: name, path });
   }
   send(text) {
     this.tell({ say: this.name, text });
@@ -17,6 +16,7 @@ class KernelSocket extends EventTarget {
   close() {
     if (this.readyState > 1) return;
     this.readyState = 3;
+    this.gone();
     this.tell({ shut: this.name });
   }
   // What the kernel says of it. What was seen is told at once: the kernel sends no more than is seen.
@@ -34,6 +34,7 @@ class KernelSocket extends EventTarget {
   shut(code) {
     if (this.readyState > 1) return;
     this.readyState = 3;
+    this.gone();
     this.dispatchEvent(new CloseEvent('close', { code }));
   }
 }
@@ -56,9 +57,7 @@ export function kernelClient(model) {
     }
     sockets.get(message.opened)?.opened();
     sockets.get(message.told)?.told(text(buffers));
-    const shut = sockets.get(message.shut);
-    sockets.delete(message.shut);
-    shut?.shut(message.code);
+    sockets.get(message.shut)?.shut(message.code);
   };
   const fetched = (address, { method, body = '' }) =>
     new Promise(resolve => {
@@ -67,9 +66,9 @@ export function kernelClient(model) {
       send({ ask: id, method, path, query, body });
     });
   const connected = path => {
-    const name = fresh(), socket = new KernelSocket(send, name, path);
-    sockets.set(name, socket);
-    return socket;
+    const name = fresh();
+    sockets.set(name, new KernelSocket(send, name, path, () => sockets.delete(name)));
+    return sockets.get(name);
   };
   model.on('msg:custom', onMessage);
   const leave = () => {

@@ -18,7 +18,8 @@ export const networkInCell = place =>
       traits: ['options', 'table', 'point', 'selected', 'shows'],
       traitsOf: state => ({
         options: optionsOf(choices, state),
-        table: plainTable(tableOf(state)),
+        // With other data it is kept for when it is wanted again.
+        table: state.data === 'own' ? plainTable(tableOf(state)) : place.model.get('table'),
         point: Number(state.pt ?? 0),
         selected: (state.sel ?? '2.1').split('.').map(Number),
         shows: state.show ?? 'both',
