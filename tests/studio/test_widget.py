@@ -392,6 +392,20 @@ def test_a_network_that_is_not_there_is_closed(network: Any):
 
 
 @needs_anywidget
+def test_who_sends_too_much_is_hung_up_on(network: Any, monkeypatch: pytest.MonkeyPatch):
+    page = Page(network)
+    session = page.asked("POST", "/api/network", options=network.options)["session"]
+    long, many = page.live(session), page.live(session)
+    page.tell({"say": long, "text": " " * (2**20 + 1)})
+    monkeypatch.setattr("chainrule.studio.notebooks.messages.MOST_WAITING", 0)
+    page.tell({"say": many, "text": '{"do": "pause"}'})
+    for live, code in ((long, 1009), (many, 1008)):
+        while "shut" not in (message := page.hear(live)[0]):
+            pass
+        assert message["code"] == code
+
+
+@needs_anywidget
 def test_a_slow_page_gets_fewer_frames_and_the_newest(network: Any):
     page = Page(network)
     live = page.live(page.asked("POST", "/api/network", options=network.options)["session"])

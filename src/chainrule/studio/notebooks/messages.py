@@ -34,8 +34,8 @@ SILENCE = 20.0
 """Seconds after which a page that does not say that it has seen a frame is gone, as when its tab was closed."""
 MOST_WAITING = 1000
 """Commands of a page that wait for their turn."""
-LEFT, TOO_MUCH = 1001, 1008
-"""Codes with which a socket is closed: the page has been silent; it sends faster than it is obeyed."""
+LEFT, TOO_MANY, TOO_LONG = 1001, 1008, 1009
+"""Codes with which a socket is closed: the page is gone; it sends faster than it is obeyed; a message is too long."""
 
 
 class Messages:
@@ -44,10 +44,11 @@ class Messages:
     Args:
         application: answers as a server's would.
         send: brings messages to the pages; called in a thread of its own.
+        longest: characters of a command; what questions may have the application knows.
     """
 
-    def __init__(self, application: ASGIApp, send: Send) -> None:
-        self._application, self._send = application, send
+    def __init__(self, application: ASGIApp, send: Send, longest: int) -> None:
+        self._application, self._send, self._longest = application, send, longest
         self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -126,7 +127,7 @@ class Messages:
             if what != "shut":
                 self._send({"shut": name, "code": LEFT}, [])
         elif what == "say":
-            line.say(text)
+            line.say(text) if len(text) <= self._longest else line.hang_up(TOO_LONG)
         elif what == "seen":
             line.seen()
         else:
@@ -148,7 +149,7 @@ class _Line:
 
     def say(self, text: str) -> None:
         if self._arrived.qsize() >= MOST_WAITING:
-            self.hang_up(TOO_MUCH)
+            self.hang_up(TOO_MANY)
         else:
             self._arrived.put_nowait({"type": "websocket.receive", "text": text})
 

@@ -28,7 +28,7 @@ class StudioWidget(anywidget.AnyWidget):
 
     def __init__(self, endpoints: Iterable[Endpoint | Live], state: Mapping[str, Any]) -> None:
         follow_cells()
-        self._messages = Messages(answering(tuple(endpoints), LIMITS), self._tell)
+        self._messages = Messages(answering(tuple(endpoints), LIMITS), self._tell, LIMITS.message)
         super().__init__(**state)
         cast(Any, self).on_msg(self._asked)  # ipywidgets, where this is from, has no annotations
 
