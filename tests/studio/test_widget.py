@@ -307,6 +307,7 @@ def test_options_that_were_left_bring_their_training_back(network: Any):
         ("point", 60, "point must be"),
         ("update", -1, "update must be"),
         ("table", {"text": 3}, "expected text"),
+        ("table", 3, "expected text"),
         ("table", "a\nb\n", "column"),
         ("table", "no-such-file.csv", "cannot be read"),
     ],

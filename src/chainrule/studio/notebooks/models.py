@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,8 @@ def opened_of(model: Any, loss_and_batch: Sequence[Any], optimizer: Optimizer | 
             raise ArgumentError("a run or an opening has its loss and its data already", fix="pass it alone")
         if isinstance(model, Opening):
             opened.hold(model)
-        elif Path(fspath(model)).suffix == ".py":
-            raise ArgumentError(
-                f"{fspath(model)} is a program",
-                fix=f"look at it in the studio: chainrule studio {fspath(model)}",
-            )
         else:
-            opened.run(model)
+            opened.run(_folder(Path(model).expanduser()))
     elif len(loss_and_batch) == 3:
         loss, x, y = loss_and_batch
         opened.model(model, loss, (x, y), optimizer, key=key)
@@ -51,6 +46,12 @@ def opened_of(model: Any, loss_and_batch: Sequence[Any], optimizer: Optimizer | 
             fix="model_widget(model, loss, x, y)",
         )
     return opened
+
+
+def _folder(path: Path) -> Path:
+    if path.suffix == ".py":
+        raise ArgumentError(f"{path} is a program", fix=f"look at it in the studio: chainrule studio {path}")
+    return path
 
 
 class ModelWidget(StudioWidget):

@@ -207,8 +207,9 @@ class NetworkWidget(StudioWidget):
     @traitlets.validate("point", "selected")
     def _is_there(self, proposal: Any) -> Any:
         value = proposal["value"]
-        chosen = {"point": self.point, "selected": self.selected, proposal["trait"].name: value}
-        select(self._networks.training, chosen["point"], chosen["selected"])
+        of_point = proposal["trait"].name == "point"
+        point, selected = (value, self.selected) if of_point else (self.point, value)
+        select(self._networks.training, point, selected)
         return value
 
     @traitlets.observe("options", "table")

@@ -31,19 +31,23 @@ def table_of(given: str | PathLike[str] | Table | None) -> dict[str, Any] | None
         return {"text": given}
     if isinstance(given, (str, PathLike)):
         return {"text": _text_of(Path(given).expanduser())}
-    if given is not None and (not isinstance(given.get("text"), str) or set(given) - set(_NAMES)):
+    if given is not None and not _is_table(given):
         raise ArgumentError(
-            f"table: expected text, inputs and label, got {shown(dict(given))}",
+            f"table: expected text, inputs and label, got {shown(given)}",
             fix="pass the path of a CSV file, or {'text': 'x1,x2,label\\n...'}",
         )
     return plain_table(given)
 
 
+def _is_table(given: Any) -> bool:
+    return isinstance(given, Mapping) and isinstance(given.get("text"), str) and set(given) <= set(_NAMES)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
 def plain_table(given: Table | None) -> dict[str, Any] | None:
     """The same without what says nothing."""
-    return given and {
-        name: one for name, one in given.items() if one is not None and one not in ([], "", False)
-    }
+    if given is None:
+        return None
+    return {name: one for name, one in given.items() if one is not None and one not in ([], "", False)}
 
 
 def _text_of(path: Path) -> str:
