@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import traitlets
 
@@ -36,7 +36,7 @@ def opened_of(model: Any, loss_and_batch: Sequence[Any], optimizer: Optimizer | 
         if isinstance(model, Opening):
             opened.hold(model)
         else:
-            opened.run(_folder(Path(model).expanduser()))
+            opened.run(_folder(Path(cast(str, model)).expanduser()))
     elif len(loss_and_batch) == 3:
         loss, x, y = loss_and_batch
         opened.model(model, loss, (x, y), optimizer, key=key)
