@@ -34,7 +34,8 @@ _NETWORK = (
     "import chainrule as cr\nw = cr.studio.network_widget('circles', (4,), rate=0.01)\nw",
     "print('READ', w.update, w.running, w.options['layers'], w.selected)",
     "w.options = {'rate': 0.1}\nw.selected = (2, 2)\nw.update = 30\nw.wait(120)",
-    "w.close()\nprint('CLOSED')",
+    "w.close()",
+    "import time\ntime.sleep(12)",
 )
 _MODEL = (
     "import chainrule as cr\nmodel, data, loss, optimizer, _ = cr.models.digits_classifier()\n"
@@ -228,9 +229,17 @@ def test_a_network_in_a_notebook(open_notebook: Notebook):
     told = printed(page, 1, "READ").split()
     assert int(told[1]) > 5 and told[2] == "True"
 
+    # Frames come while a cell runs too.
+    run_cell(page, 4)
+    page.wait_for_function(
+        """before => Number(document.querySelector('.chainrule .transport').dataset.update) > before
+          && document.querySelectorAll('.jp-CodeCell')[4].querySelector('.jp-InputPrompt').textContent.includes('*')""",
+        arg=int(transport.get_attribute("data-update") or 0) + 5,
+    )
+
     # It is paused and rewound, another unit is chosen, another layer added; and Python sees all that.
     shown.get_by_role("button", name="❚❚ Pause").click()
-    expect(shown.get_by_role("button", name="▶ Train")).to_be_visible()
+    expect(shown.get_by_role("button", name="▶ Train")).to_be_visible(timeout=30_000)  # after the cell
     shown.get_by_role("button", name="Start over").click()
     expect(transport).to_have_attribute("data-update", "0")
     shown.get_by_role("button", name="One step on").click()

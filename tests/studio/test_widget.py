@@ -9,9 +9,11 @@ import math
 import queue
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +23,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ArgumentError, ChainruleError, DataError, FormulaError
 from chainrule.studio.models import examine
+from chainrule.studio.notebooks.busy import Cells
 from chainrule.train.plan import Plan
 from chainrule.train.starting import begin
 
@@ -203,6 +206,14 @@ def test_the_view_is_exported(widget: Any, tmp_path: Path):
 def test_where_no_widget_can_be_there_is_a_figure(kind: str, request: pytest.FixtureRequest):
     data, *_ = request.getfixturevalue(kind)._repr_mimebundle_()
     assert data["image/svg+xml"].startswith("<svg") and "application/vnd.jupyter.widget-view+json" in data
+    assert (
+        data["text/plain"]
+        == {
+            "widget": "<FormulaWidget: (a+b)*(b+c), a=-1, b=3, c=4>",
+            "network": "<NetworkWidget: circles, hidden layers [4]>",
+            "model": "<ModelWidget: Sequential, ready>",
+        }[kind]
+    )
 
 
 @needs_anywidget
@@ -230,6 +241,19 @@ def test_nothing_but_its_own_is_reachable(kind: str, request: pytest.FixtureRequ
     assert "Not Found" in page.asked("GET", "/api")["error"]["message"]
     told = page.asked("POST", "/api/models", example="digits")["error"]["message"]
     assert "Not Found" in told or "Method Not Allowed" in told
+
+
+@needs_anywidget
+def test_it_is_known_whether_a_cell_runs():
+    from IPython.core.events import EventManager, available_events
+
+    shell, cells = SimpleNamespace(events=EventManager(None, available_events)), Cells()
+    cells.follow(shell)
+    cells.follow(shell)
+    assert cells.runs  # it is a cell that makes a widget
+    for event, runs in (("post_run_cell", False), ("pre_run_cell", True), ("post_run_cell", False)):
+        shell.events.trigger(event, None)
+        assert cells.runs == runs
 
 
 def test_without_anywidget_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
@@ -561,6 +585,22 @@ def test_a_model_that_fails_says_so(tmp_path: Path):
 
 
 @needs_anywidget
+def test_work_that_a_widget_began_ends_with_it():
+    began = threading.Event()
+
+    def endless(model: Any, x: Any, y: Any) -> Any:
+        began.set()
+        while True:
+            time.sleep(0.01)
+
+    widget: Any = cr.studio.model_widget({"w": np.ones(2)}, endless, np.ones((2, 2)), np.ones(2))
+    assert began.wait(30) and widget.opening.state == "opening"
+    assert widget._repr_mimebundle_()[0]["text/plain"] == "<ModelWidget: dict, opening>"
+    widget.close()
+    assert widget.wait(30) and widget.opening.state == "stopped"
+
+
+@needs_anywidget
 def test_a_run_is_opened_alone_and_once_more(tmp_path: Path):
     for _ in begin(Plan("digits", epochs=1), tmp_path / "runs" / "first"):
         pass
@@ -573,5 +613,5 @@ def test_a_run_is_opened_alone_and_once_more(tmp_path: Path):
     assert "loss" in widget.trace["curves"]["series"]
     again = page.asked("POST", f"/api/models/{widget.opening.key}/again")
     assert widget.opening.key == again["id"] != listing["models"][0]["id"]
+    assert widget.wait(120)
     widget.close()
-    assert widget.wait(60)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 
-class _Cells:
-    """Follows the cells of one kernel."""
+class Cells:
+    """Follows the cells of one kernel.
+
+    Attributes:
+        runs: whether one runs now.
+    """
 
     def __init__(self) -> None:
         self.shell: Any = None
         self.runs = False
 
     def follow(self, shell: Any) -> None:
+        """Know from now on, of IPython's shell; called within a cell."""
         if shell is None or self.shell is shell:
             return
-        self.shell, self.runs = shell, True  # it is a cell that asks for this
+        self.shell, self.runs = shell, True
         shell.events.register("pre_run_cell", self._begins)
         shell.events.register("post_run_cell", self._ends)
 
@@ -26,7 +31,7 @@ class _Cells:
         self.runs = False
 
 
-_CELLS = _Cells()
+_CELLS = Cells()
 
 
 def follow_cells() -> None:

@@ -87,6 +87,10 @@ class FormulaWidget(StudioWidget):
         """The figure of this moment, as SVG."""
         return svg(self.trace.to_dict(), self.step, cast(Mode, self.mode))
 
+    def said(self) -> str:
+        """The formula, and the values of its variables."""
+        return ", ".join([self.text, *(f"{name}={value:g}" for name, value in self.values.items())])
+
     @traitlets.validate("text")
     def _is_formula(self, proposal: Any) -> str:
         trace_of(proposal["value"], {})

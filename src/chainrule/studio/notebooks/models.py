@@ -122,6 +122,10 @@ class ModelWidget(StudioWidget):
         """The columns and what was found, as far as they are known, as a figure in SVG."""
         return model_svg(self.trace)
 
+    def said(self) -> str:
+        """Its name, and how far it is opened."""
+        return f"{self.opening.name}, {self.opening.state}"
+
     @traitlets.validate("at", "selected")
     def _is_there(self, proposal: Any) -> str:
         """As soon as that is known; the page tells it otherwise."""

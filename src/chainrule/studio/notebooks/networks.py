@@ -188,6 +188,10 @@ class NetworkWidget(StudioWidget):
         """The network and its losses, as a figure in SVG."""
         return network_svg(self.frame, self.options)
 
+    def said(self) -> str:
+        """Its data and its hidden layers."""
+        return f"{self.options.get('data')}, hidden layers {self.options.get('layers')}"
+
     # Its state.
 
     @traitlets.validate("options")

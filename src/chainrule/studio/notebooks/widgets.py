@@ -36,6 +36,13 @@ class StudioWidget(anywidget.AnyWidget):
         """What is shown now, as a figure in SVG."""
         raise NotImplementedError
 
+    def said(self) -> str:
+        """What is shown now, in a line."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.said()}>"
+
     def close(self) -> None:
         """Remove the widget wherever it is shown; what it does in the background ends."""
         messages = getattr(self, "_messages", None)  # ipywidgets closes what failed to be made too
