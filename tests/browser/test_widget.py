@@ -1,31 +1,47 @@
-"""The widget in a real Jupyter: JupyterLab and Notebook 7, a kernel, cells that are run, a slider that is dragged."""
+"""The widgets in a real Jupyter: JupyterLab and Notebook 7, a kernel, cells that are run, pages in their outputs."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 import chainrule
 
 _TOKEN = "for-this-test"
 _NEEDED = {"lab": "jupyterlab", "notebook": "notebook"}
-_CELLS = (
+_FORMULA = (
     "import chainrule as cr\nw = cr.studio.widget('(a+b)*(b+c)', a=-1, b=3, c=4)\nw",
     "print('READ', w.values, w.step, w.trace.gradient(0))",
     "w.values = {'b': 1}\nw.step = 5",
     "v = cr.studio.widget('x*x', x=3)\nv",
     "print('BOTH', w.text, v.text, w.values, v.values)",
+)
+_NETWORK = (
+    "import chainrule as cr\nw = cr.studio.network_widget('circles', (4,), rate=0.01)\nw",
+    "print('READ', w.update, w.running, w.options['layers'], w.selected)",
+    "w.options = {'rate': 0.1}\nw.selected = (2, 2)\nw.update = 30\nw.wait(120)",
+    "w.close()",
+    "import time\ntime.sleep(12)",
+)
+_MODEL = (
+    "import chainrule as cr\nmodel, data, loss, optimizer, _ = cr.models.digits_classifier()\n"
+    "w = cr.studio.model_widget(model, loss, data.train_x[:64], data.train_y[:64])\nw",
+    "print('READ', w.at, w.opened, w.selected, w.asked)",
+    "w.selected, w.asked = '', ''\nw.at = 'layers.0'",
 )
 
 
@@ -40,15 +56,14 @@ def a_free_port() -> int:
         return one.getsockname()[1]
 
 
-@pytest.fixture(params=list(_NEEDED))
-def jupyter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a notebook in a Jupyter of its own."""
-    app: str = request.param
+@contextmanager
+def running_jupyter(app: str, cells: Sequence[str], tmp_path: Path) -> Iterator[str]:
+    """The address of a notebook with these cells, in a Jupyter of its own."""
     if why := missing(app):
         if os.environ.get("CHAINRULE_REQUIRE_BROWSER") == "1":
             pytest.fail(why)
         pytest.skip(why)
-    cells = [
+    written = [
         {
             "cell_type": "code",
             "id": f"c{k}",
@@ -57,10 +72,10 @@ def jupyter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             "outputs": [],
             "source": text,
         }
-        for k, text in enumerate(_CELLS)
+        for k, text in enumerate(cells)
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {"cells": written, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     folder = tmp_path / "notebooks"
     folder.mkdir()
     (folder / "studio.ipynb").write_text(json.dumps(notebook))
@@ -116,21 +131,45 @@ def run_cell(page: Any, k: int) -> None:
     pytest.fail(f"cell {k} does not run")
 
 
+def output(page: Any, k: int) -> Any:
+    return page.locator(".jp-CodeCell").nth(k).locator(".jp-OutputArea-output pre")
+
+
 def printed(page: Any, k: int, word: str) -> str:
-    output = page.locator(".jp-CodeCell").nth(k).locator(".jp-OutputArea-output pre", has_text=word)
-    output.wait_for(timeout=30_000)
-    return output.inner_text().strip()
+    told = output(page, k).filter(has_text=word)
+    told.wait_for(timeout=30_000)
+    return told.inner_text().strip()
 
 
-def test_the_widget_in_jupyter(browser: Any, jupyter: str):
-    context = browser.new_context(viewport={"width": 1280, "height": 1400})
-    page = context.new_page()
+Notebook = Callable[[str, Sequence[str]], Any]
+
+
+@pytest.fixture
+def open_notebook(browser: Any, tmp_path: Path) -> Iterator[Notebook]:
+    """``open_notebook("lab", cells)``: a page with a notebook, whose kernel listens."""
     problems: list[str] = []
-    # Jupyter has errors of its own; the widget's script is at a blob: address.
-    page.on("pageerror", lambda error: "blob:" in (error.stack or "") and problems.append(str(error)))
-    page.goto(jupyter)
-    page.locator(".jp-CodeCell").first.wait_for(timeout=90_000)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(timeout=90_000)
+    with ExitStack() as opened:
+
+        def open_one(app: str, cells: Sequence[str]) -> Any:
+            url = opened.enter_context(running_jupyter(app, cells, tmp_path))
+            context = browser.new_context(viewport={"width": 1280, "height": 1400})
+            opened.callback(context.close)
+            page = context.new_page()
+            # Jupyter has errors of its own; the widget's script is at a blob: address.
+            page.on("pageerror", lambda error: "blob:" in (error.stack or "") and problems.append(str(error)))
+            page.goto(url)
+            page.locator(".jp-CodeCell").first.wait_for(timeout=90_000)
+            idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+            idle.first.wait_for(timeout=90_000)
+            return page
+
+        yield open_one
+    assert not problems
+
+
+@pytest.mark.parametrize("app", list(_NEEDED))
+def test_a_formula_in_a_notebook(open_notebook: Notebook, app: str):
+    page = open_notebook(app, _FORMULA)
     run_cell(page, 0)
     first = page.locator(".jp-CodeCell").nth(0).locator(".chainrule")
     slider = first.locator('.var-row[data-name="b"] input[type=range]')
@@ -145,7 +184,7 @@ def test_the_widget_in_jupyter(browser: Any, jupyter: str):
     slider.focus()
     for key in "dmdd":
         page.keyboard.press(key)
-    assert page.locator(".jp-CodeCell").count() == len(_CELLS)
+    assert page.locator(".jp-CodeCell").count() == len(_FORMULA)
 
     # What Python sets is shown.
     run_cell(page, 2)
@@ -172,5 +211,76 @@ def test_the_widget_in_jupyter(browser: Any, jupyter: str):
     told = printed(page, 4, "BOTH")
     assert told.startswith("BOTH a*b*b x*x {'a'") and told.endswith("{'x': 4.0}")
     assert "studio.ipynb" in page.url and "#/" not in page.url
-    assert not problems
-    context.close()
+
+
+def test_a_network_in_a_notebook(open_notebook: Notebook):
+    page = open_notebook("lab", _NETWORK)
+    run_cell(page, 0)
+    shown = page.locator(".jp-CodeCell").nth(0).locator(".chainrule .network")
+    transport = shown.locator(".transport")
+    expect(transport).to_have_attribute("data-update", "0", timeout=90_000)
+
+    # It trains in the background: frames come, and the kernel runs cells meanwhile.
+    shown.get_by_role("button", name="▶ Train").click()
+    page.wait_for_function(
+        "() => Number(document.querySelector('.chainrule .transport')?.dataset.update) > 5"
+    )
+    run_cell(page, 1)
+    told = printed(page, 1, "READ").split()
+    assert int(told[1]) > 5 and told[2] == "True"
+
+    # Frames come while a cell runs too.
+    run_cell(page, 4)
+    page.wait_for_function(
+        """before => Number(document.querySelector('.chainrule .transport').dataset.update) > before
+          && document.querySelectorAll('.jp-CodeCell')[4].querySelector('.jp-InputPrompt').textContent.includes('*')""",
+        arg=int(transport.get_attribute("data-update") or 0) + 5,
+    )
+
+    # It is paused and rewound, another unit is chosen, another layer added; and Python sees all that.
+    shown.get_by_role("button", name="❚❚ Pause").click()
+    expect(shown.get_by_role("button", name="▶ Train")).to_be_visible(timeout=30_000)  # after the cell
+    shown.get_by_role("button", name="Start over").click()
+    expect(transport).to_have_attribute("data-update", "0")
+    shown.get_by_role("button", name="One step on").click()
+    expect(transport).to_have_attribute("data-update", "1")
+    shown.locator(".unit").nth(4).click()
+    run_cell(page, 1)
+    expect(output(page, 1)).to_have_text("READ 1 False [4] [2, 3]", timeout=30_000)
+    shown.get_by_role("button", name="One hidden layer more").click()
+    expect(shown.locator(".unit")).to_have_count(11)
+    expect(transport).to_have_attribute("data-update", "0")
+    run_cell(page, 1)
+    expect(output(page, 1)).to_have_text("READ 0 False [4, 4] [2, 3]", timeout=30_000)
+
+    # What Python sets is shown.
+    run_cell(page, 2)
+    expect(transport).to_have_attribute("data-update", "30", timeout=60_000)
+    expect(shown.locator(".knob-rate select")).to_have_value("0.1")
+    expect(shown.locator(".unit").nth(3)).to_have_class(re.compile("sel"))
+    assert "#/" not in page.url
+    run_cell(page, 3)
+    expect(shown).to_have_count(0)
+
+
+def test_a_model_in_a_notebook(open_notebook: Notebook):
+    page = open_notebook("lab", _MODEL)
+    run_cell(page, 0)
+    shown = page.locator(".jp-CodeCell").nth(0).locator(".chainrule .model-page")
+    expect(shown.get_by_role("heading", level=1)).to_have_text("Sequential", timeout=90_000)
+    expect(shown.get_by_role("button", name="Open …")).to_have_count(0)
+
+    # A block is looked into, opened down to its operations, and asked why.
+    shown.get_by_role("button", name="all blocks").click()
+    shown.locator('.node-card[data-id="layers.2"]').click()
+    shown.get_by_role("button", name="Open layers.2").click()
+    expect(shown.get_by_role("button", name="Close layers.2")).to_be_visible()
+    shown.get_by_role("radio", name="Why?").click()
+    expect(shown.locator(".answer h3")).to_contain_text("layers.2", timeout=30_000)
+    run_cell(page, 1)
+    expect(output(page, 1)).to_have_text("READ * ['layers.2'] layers.2 why", timeout=30_000)
+
+    # What Python sets is shown.
+    run_cell(page, 2)
+    expect(shown.locator(".trail h2")).to_have_text("layers.0", timeout=30_000)
+    assert "#/" not in page.url

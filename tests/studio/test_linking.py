@@ -21,7 +21,7 @@ from chainrule.studio.exporting.source import code_only
 
 SCRIPTS = STATIC / "js"
 PATHS = sorted(path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*.js"))
-ENTRIES = ("main.js", "offline.js", "widget.js")
+ENTRIES = ("main.js", "offline.js", "widget/formula.js", "widget/network.js", "widget/model.js")
 
 
 def of(**files: str) -> str:

@@ -12,7 +12,8 @@ from chainrule.studio.drawing.mathtree import plain
 from chainrule.studio.exporting.figure import Card, Figure, Pill, Road, figure_of
 from chainrule.studio.exporting.moments import Mode
 from chainrule.studio.exporting.places import Cubic, Point
-from chainrule.studio.exporting.svg import palette, title_of
+from chainrule.studio.exporting.shapes import palette
+from chainrule.studio.exporting.svg import title_of
 from chainrule.studio.formulas import FormulaTrace
 
 _CM = 2.54 / 96

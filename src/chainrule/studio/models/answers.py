@@ -27,22 +27,62 @@ _KEY = {"type": "string", "maxLength": 40}
 
 
 def endpoints(opened: Opened) -> Sequence[Endpoint]:
-    """The questions about models.
+    """The questions about models, and what opens others.
 
     Args:
         opened: the models of this studio.
     """
 
-    def listing(_: Mapping[str, Any]) -> Any:
-        return {
-            "models": [opening.status() for opening in opened.openings],
-            "runs": opened.runs(),
-            "examples": [{"name": name, "about": about} for name, (about, _) in EXAMPLES.items()],
-        }
-
     def opening(given: Mapping[str, Any]) -> Any:
         made = opened.run_called(given["run"]) if "run" in given else opened.example(given["example"])
         return made.status()
+
+    return (
+        listing_endpoint(opened),
+        Endpoint(
+            "POST",
+            "/api/models",
+            "Open a run of the runs folder, or an example.",
+            opening,
+            {
+                "type": "object",
+                "properties": {"run": _NAME, "example": {"enum": list(EXAMPLES)}},
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+            STATUS,
+        ),
+        *about_opened(opened),
+    )
+
+
+def listing_endpoint(opened: Opened, alone: bool = False) -> Endpoint:
+    """The question what there is.
+
+    Args:
+        opened: the models of this studio.
+        alone: there are only those that are open.
+    """
+
+    def listing(_: Mapping[str, Any]) -> Any:
+        examples = () if alone else EXAMPLES.items()
+        return {
+            "models": [opening.status() for opening in opened.openings],
+            "runs": [] if alone else opened.runs(),
+            "examples": [{"name": name, "about": about} for name, (about, _) in examples],
+        }
+
+    said = "What is open, and what can be opened."
+    return Endpoint("GET", "/api/models", said, listing, _takes(), LISTING)
+
+
+def about_opened(opened: Opened) -> Sequence[Endpoint]:
+    """The questions about models that are open.
+
+    Args:
+        opened: these models.
+    """
 
     def of(answer: Callable[[Opening, Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
         return lambda given: answer(opened.get(given["model"]), given)
@@ -59,21 +99,6 @@ def endpoints(opened: Opened) -> Sequence[Endpoint]:
         return model.view.graph(given.get("root", ""), _listed(given.get("open", "")))
 
     return (
-        Endpoint("GET", "/api/models", "What is open, and what can be opened.", listing, _takes(), LISTING),
-        Endpoint(
-            "POST",
-            "/api/models",
-            "Open a run of the runs folder, or an example.",
-            opening,
-            {
-                "type": "object",
-                "properties": {"run": _NAME, "example": {"enum": list(EXAMPLES)}},
-                "additionalProperties": False,
-                "minProperties": 1,
-                "maxProperties": 1,
-            },
-            STATUS,
-        ),
         _about(
             "GET",
             "",

@@ -72,6 +72,12 @@ class Opened:
         path = run.path.resolve()
         return self._open(path.name, {"kind": "run", "path": str(run.path)}, run_task(run.path))
 
+    def hold(self, opening: Opening) -> Opening:
+        """Keep a model that was opened elsewhere among these."""
+        with self._lock:
+            self._openings[opening.key] = opening
+        return opening
+
     def run_called(self, name: str) -> Opening:
         """Open a run by its name in the folder with runs.
 
@@ -156,7 +162,8 @@ class Opened:
 
     def _open(self, name: str, source: dict[str, Any], task: Task) -> Opening:
         with self._lock:
-            opening = Opening(f"m{next(self._numbers)}", name, source, task)
+            key = next(key for n in self._numbers if (key := f"m{n}") not in self._openings)
+            opening = Opening(key, name, source, task)
             self._openings[opening.key] = opening
             gone = list(self._openings.values())[:-MOST_OPEN]
             for old in gone:

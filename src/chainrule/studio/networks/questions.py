@@ -127,12 +127,7 @@ class _Asked:
     def make(self, given: Mapping[str, Any]) -> dict[str, Any]:
         setting = setting_of(given.get("options", {}), given.get("table"))
         training = Training(setting, frame_of)
-        return {
-            "session": self.sessions.add(training),
-            "options": setting.options.to_dict(),
-            "data": points(setting.examples),
-            "frame": training.frame(),
-        }
+        return opened(self.sessions.add(training), training)
 
     def frame(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return self.sessions.get(given["session"]).frame()
@@ -191,6 +186,16 @@ class _Asked:
     def close(self, given: Mapping[str, Any]) -> dict[str, Any]:
         self.sessions.close(given["session"])
         return {"closed": given["session"]}
+
+
+def opened(session: str, training: Training) -> dict[str, Any]:
+    """What a page first gets of a network."""
+    return {
+        "session": session,
+        "options": training.setting.options.to_dict(),
+        "data": points(training.setting.examples),
+        "frame": training.frame(),
+    }
 
 
 def looked_at(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class Training:
         with self._changed:
             return self._changed.wait_for(lambda: self.version > version, timeout)
 
-    def rest(self, timeout: float) -> bool:
+    def rest(self, timeout: float | None) -> bool:
         """Wait until nothing is left to do: all messages are done, and training paused or never began."""
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None and not self._work, timeout)

@@ -58,16 +58,34 @@ def application(
     Raises:
         ArgumentError: two endpoints are the same, or one has a path or a schema that cannot be.
     """
+    described = to_json(describe(endpoints, chainrule.__version__, shared))
+    listed = json.dumps(_listed(endpoints), indent=2, ensure_ascii=False).encode()
+    more = [
+        Route("/api", partial(_fixed, listed)),
+        Route("/api/openapi.json", partial(_fixed, described)),
+        Route("/{path:path}", Files(folder).__call__),
+    ]
+    return Guard(answering(endpoints, limits, more), port, keys)
+
+
+def answering(
+    endpoints: Sequence[Endpoint | Live], limits: Limits | None = None, more: Sequence[BaseRoute] = ()
+) -> ASGIApp:
+    """What answers questions, without a guard: for whom they come from is known to who calls it.
+
+    Args:
+        endpoints: questions, and what is live.
+        limits: of what is done for one client.
+        more: that is served beside them.
+
+    Raises:
+        ArgumentError: two endpoints are the same, or one has a path or a schema that cannot be.
+    """
     limits = limits or Limits()
     _check(endpoints)
     workers = Workers(limits.answers, limits.seconds)
     seats = threading.Semaphore(limits.sockets)
-    described = to_json(describe(endpoints, chainrule.__version__, shared))
-    listed = json.dumps(_listed(endpoints), indent=2, ensure_ascii=False).encode()
-    routes: list[BaseRoute] = [
-        Route("/api", partial(_fixed, listed)),
-        Route("/api/openapi.json", partial(_fixed, described)),
-    ]
+    routes: list[BaseRoute] = [*more]
     by_path: dict[str, dict[str, Answering]] = {}
     for one in endpoints:
         if isinstance(one, Live):
@@ -76,9 +94,8 @@ def application(
             by_path.setdefault(one.path, {})[one.method] = handler(one, workers, limits)
     for path, ways in by_path.items():
         routes.append(Route(path, partial(_by_method, ways), methods=list(ways)))
-    routes.append(Route("/{path:path}", Files(folder).__call__))
     handlers = {HTTPException: _refused, Exception: _failed}
-    return Guard(Starlette(routes=_most_particular_first(routes), exception_handlers=handlers), port, keys)
+    return Starlette(routes=_most_particular_first(routes), exception_handlers=handlers)
 
 
 async def _fixed(body: bytes, request: Request) -> Response:

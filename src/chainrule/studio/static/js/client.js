@@ -1,10 +1,13 @@
-// Questions to the server, and a socket that comes back after a lost connection.
+// Questions, and sockets that come back after a lost connection; over the network here, over a kernel's messages in a
+// notebook.
 
-async function ask(method, path, body, query) {
+const OPEN = 1, CONNECTING = 0; // states of a socket
+
+async function ask(fetched, method, path, body, query) {
   const address = query ? `${path}?${new URLSearchParams(query)}` : path;
   let answer;
   try {
-    answer = await fetch(address, {
+    answer = await fetched(address, {
       method,
       headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -19,13 +22,11 @@ async function ask(method, path, body, query) {
 }
 
 // Calls `onFrame` with each message and `onState` with 'open', 'lost' or 'closed'; tries again until it is closed.
-function live(path, { onFrame, onState = () => {} }) {
+function live(connected, path, { onFrame, onState = () => {} }) {
   let socket, closed, timer, wait = 250;
   const unsent = [];
   const connect = () => {
-    const address = new URL(path, location.href);
-    address.protocol = address.protocol.replace('http', 'ws');
-    socket = new WebSocket(address);
+    socket = connected(path);
     socket.addEventListener('open', () => {
       wait = 250;
       onState('open');
@@ -48,22 +49,31 @@ function live(path, { onFrame, onState = () => {} }) {
   return {
     send(message) {
       const text = JSON.stringify(message);
-      if (socket.readyState === WebSocket.OPEN) socket.send(text);
+      if (socket.readyState === OPEN) socket.send(text);
       else unsent.push(text);
     },
     close() {
       closed = true;
       clearTimeout(timer);
       // A socket that is closed before it is open is an error in the browser's console.
-      if (socket.readyState === WebSocket.CONNECTING) socket.addEventListener('open', () => socket.close());
+      if (socket.readyState === CONNECTING) socket.addEventListener('open', () => socket.close());
       else socket.close();
     },
   };
 }
 
-export const serverClient = {
-  served: true, // what it asks is at an address, which can be opened too
-  get: (path, query) => ask('GET', path, undefined, query),
-  post: (path, body) => ask('POST', path, body),
-  live,
-};
+// A client over whatever answers as `fetch` does, and makes what behaves as a WebSocket.
+export const clientOver = (fetched, connected) => ({
+  get: (path, query) => ask(fetched, 'GET', path, undefined, query),
+  post: (path, body) => ask(fetched, 'POST', path, body),
+  live: (path, handlers) => live(connected, path, handlers),
+});
+
+function webSocket(path) {
+  const address = new URL(path, location.href);
+  address.protocol = address.protocol.replace('http', 'ws');
+  return new WebSocket(address);
+}
+
+// Of the live page: `served` says that what it asks is at an address, which can be opened too.
+export const serverClient = { served: true, ...clientOver((address, options) => fetch(address, options), webSocket) };

@@ -116,7 +116,7 @@ export function makeShell(root, { client, pages, history: historyOf, start = 'fo
   const keys = { t: theme, '?': help.open };
   studio.addEventListener('keydown', event => onKey(event, keys, made[current]?.keys ?? {}, history));
   if (ours) document.addEventListener('keydown', event => event.target === document.body && onKey(event, keys, made[current]?.keys ?? {}, history));
-  return { show, announce, leave: () => made[current]?.leave() };
+  return { show, announce, themed: () => made[current]?.themed?.(), leave: () => made[current]?.leave() };
 }
 
 function onKey(event, keys, pageKeys, history) {

@@ -38,7 +38,7 @@ export function progressView(status, { onStop, onAgain, onOther }) {
           'div',
           { class: 'row' },
           status.source.kind !== 'python' && h('button', { class: 'btn', type: 'button', onclick: onAgain }, status.state === 'stopped' ? 'Start again' : 'Try again'),
-          h('button', { class: 'btn quiet', type: 'button', onclick: onOther }, 'Open …'),
+          onOther && h('button', { class: 'btn quiet', type: 'button', onclick: onOther }, 'Open …'),
         ),
     );
   const bar = h('progress', { max: 1, 'aria-label': 'How far it is' });

@@ -23,6 +23,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
   const element = h('div', { class: 'page model-page' });
   let state = {}, model = null, trace = null, says = null, graph = null, place = null, shown = 0, timer = 0, turn = 0;
   let answer = null, busy = false, parts = null, curvesVersion = -1;
+  const isAlone = Boolean(client.recorded || client.alone); // no other model can be opened here
   const api = (end = '') => `/api/models/${model.id}${end}`;
 
   function commit(change) {
@@ -70,7 +71,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     }
     if (!current(mine)) return;
     const [kind, name] = [state.of?.slice(0, state.of.indexOf(':')), state.of?.slice((state.of?.indexOf(':') ?? 0) + 1)];
-    const found = state.of && !client.recorded ? listing.models.filter(m => modelAddress(m) === state.of).at(-1) : listing.models.at(-1);
+    const found = state.of && !isAlone ? listing.models.filter(m => modelAddress(m) === state.of).at(-1) : listing.models.at(-1);
     if (found) follow(found, mine);
     else if (kind === 'example' && listing.examples.some(e => e.name === name)) open({ example: name });
     else if (kind === 'run' && listing.runs.some(r => r.name === name)) open({ run: name });
@@ -136,7 +137,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
       await readCurves(mine);
       if (status.running || trace.curves.state === 'going on') wait(() => poll(mine), status.running ? POLL_SLOW : POLL_CURVES);
     } else {
-      element.replaceChildren(h('div', { class: 'wide' }, progressView(status, { onStop: stop, onAgain: again, onOther: toList })));
+      element.replaceChildren(h('div', { class: 'wide' }, progressView(status, { onStop: stop, onAgain: again, onOther: isAlone ? null : toList })));
       wait(() => poll(mine), POLL_QUICK);
     }
   }
@@ -162,7 +163,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     const curves = h('div', { class: 'plots' });
     parts = null;
     element.replaceChildren(
-      h('div', { class: 'wide' }, progressView(model, { onStop: stop, onAgain: client.recorded ? null : again, onOther: toList }), client.recorded && h('p', { class: 'small' }, client.recorded)),
+      h('div', { class: 'wide' }, progressView(model, { onStop: stop, onAgain: client.recorded ? null : again, onOther: isAlone ? null : toList }), client.recorded && h('p', { class: 'small' }, client.recorded)),
       ...(Object.keys(trace.curves.series).length ? [h('section', { class: 'card pad wide' }, h('h2', {}, `Training of ${model.name}`), curves)] : []),
     );
     if (curves.isConnected) curvePictures(curves, trace.curves, null);
@@ -226,7 +227,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
       h('span', { class: 'dim work' }, `${shortCount(head.flops)}FLOPs, ${bytesText(head.bytes)}`),
       says.findings.length ? h('b', { class: 'f' }, `▲ ${plural(says.findings.length, 'finding')}`) : '',
       !client.recorded && (model.source.kind === 'run' || model.source.kind === 'example') ? h('button', { class: 'btn quiet', type: 'button', onclick: again, title: 'Open it once more, with its newest weights', 'aria-label': 'Open it once more' }, '↻') : '',
-      client.recorded ? '' : h('button', { class: 'btn quiet', type: 'button', onclick: toList }, 'Open …'),
+      isAlone ? '' : h('button', { class: 'btn quiet', type: 'button', onclick: toList }, 'Open …'),
       client.recorded ? h('span', { class: 'note-line recorded' }, client.recorded) : '',
       ...notes.map(note => h('span', { class: 'note-line' }, note)),
     );
@@ -391,7 +392,14 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     if (next && parts) enter(next.id);
   };
 
-  window.addEventListener('resize', () => parts && trace && !element.hidden && (cancelAnimationFrame(parts.frame), (parts.frame = requestAnimationFrame(paintCurves))));
+  // The width of a cell in a notebook changes without that of the window.
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    if (entry.contentRect.width === width || !parts || !trace || element.hidden) return;
+    width = entry.contentRect.width;
+    cancelAnimationFrame(parts.frame);
+    parts.frame = requestAnimationFrame(() => parts && paintCurves());
+  }).observe(element);
   return {
     help: [
       ['← →', 'along columns and cards'],

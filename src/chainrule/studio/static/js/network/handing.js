@@ -7,8 +7,8 @@ import { saveText } from '../saving.js';
 
 const LONGEST_FORMULA = 6000;
 
-// ask(part) gives what the server says of the network that is shown now.
-export function networkHanding({ ask, notify }) {
+// ask(part) gives what the server says of the network that is shown now; hasFormulas where a Formula page is beside this.
+export function networkHanding({ ask, notify, hasFormulas }) {
   const shown = h('div', { class: 'whole' });
   const stale = h('p', { class: 'small' });
   const details = h('details', {}, h('summary', {}, 'Formula of the whole network, with its weights plugged in'), stale, shown);
@@ -22,10 +22,10 @@ export function networkHanding({ ask, notify }) {
   };
   const save = (name, text) => saveText(name, 'text/plain', text);
   const button = (text, title, action) => h('button', { class: 'btn', title, onclick: () => told(action) }, text);
-  element.children[1].append(
+  const offers = [
     button('Copy formula', 'As text', async () => copyNetworkText((await ask('formula')).text, 'The formula', notify)),
     button('Copy LaTeX', 'For papers', async () => copyNetworkText((await ask('formula')).latex, 'The LaTeX', notify)),
-    button('Open as a formula', 'On the Formula page, where values and gradients flow through every node', async () => openAsFormula(await ask('formula'), notify)),
+    hasFormulas && button('Open as a formula', 'On the Formula page, where values and gradients flow through every node', async () => openAsFormula(await ask('formula'), notify)),
     button('Python program', 'The network in chainrule, and how it was trained', async () => {
       const found = await ask('program');
       save(found.program.name, found.program.text);
@@ -35,7 +35,8 @@ export function networkHanding({ ask, notify }) {
       const found = await ask('program');
       save(found.table.name, found.table.text);
     }),
-  );
+  ];
+  element.children[1].append(...offers.filter(Boolean));
   let at = null;
   const load = () =>
     told(async () => {

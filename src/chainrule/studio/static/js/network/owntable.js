@@ -178,7 +178,8 @@ export function takeTables(element, { open, openFile }) {
   return event => {
     const target = event.target;
     const pasted = event.clipboardData?.getData('text/plain') ?? '';
-    if (!element.isConnected || element.hidden || target.closest?.('input, textarea, dialog') || !/\S[^\n]*\n[^\n]*\S/.test(pasted)) return;
+    // In a notebook other cells take what is pasted there.
+    if (!element.isConnected || element.hidden || !element.closest('.chainrule').contains(target) || target.closest?.('input, textarea, dialog') || !/\S[^\n]*\n[^\n]*\S/.test(pasted)) return;
     event.preventDefault();
     open(pasted);
   };

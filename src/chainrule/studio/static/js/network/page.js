@@ -11,10 +11,12 @@ import { ownTableDialog, takeTables } from './owntable.js';
 import { sampleBar } from './sample.js';
 import { openNetwork } from './session.js';
 import { networkSurface } from './surface.js';
+import { tableOf, tableState } from './tablestate.js';
 import { networkTransport } from './transport.js';
 
 const SHOWS = { both: 'Both', weights: 'Forward', gradients: 'Backward' };
-const LONGEST_TABLE_IN_LINK = 4000;
+// In place of an update: the one that the network is at.
+export const AS_IT_IS = 'now';
 
 export function networkPage({ client, history, announce, notify = announce }) {
   const element = h('div', { class: 'page network' }, h('p', { class: 'small wide', role: 'status' }, 'Making a network …'));
@@ -93,7 +95,7 @@ function buildNetworkPage(page) {
   const transport = networkTransport(choices, { send, onSeek: update => seekNetwork(page, update), onStepOf: value => commitNetwork(page, { stepOf: value }) });
   const inspector = networkInspector({ onSelect, notify });
   const digits = networkDigits({ onPick, onSelect });
-  const handing = networkHanding({ ask: part => client.get(`/api/network/${page.session.id}/${part}`), notify });
+  const handing = networkHanding({ ask: part => client.get(`/api/network/${page.session.id}/${part}`), notify, hasFormulas: client.served });
   const shows = h('div', { class: 'seg', role: 'radiogroup', 'aria-label': 'What the lanes show', onkeydown: event => turnShows(event, page) }, Object.entries(SHOWS).map(([key, title]) => h('button', { class: 'btn', role: 'radio', 'data-shows': key, onclick: () => parts.show(key) }, title)));
   const legend = h('div', { class: 'legend small' }, h('span', { class: 'key key-w' }, 'weight'), h('span', { class: 'key key-g' }, 'gradient'), h('span', { class: 'key key-neg' }, 'negative'));
   const own2 = h('button', { class: 'btn', onclick: () => own.open(page.table) }, 'Own table…');
@@ -147,14 +149,15 @@ async function restoreNetwork(page, state) {
   const mine = ++page.asked;
   page.state = state;
   const options = optionsOf(page.choices, state);
-  const table = state.table ? { text: state.table, inputs: (state.inputs ?? '').split('|').filter(Boolean), label: state.label, titled: { yes: true, no: false }[state.titled] ?? null, skip: state.skip === 'yes' } : rememberedTable(page, state);
+  const table = tableOf(state, page.table);
   const [layer, unit, into] = (state.sel ?? '').split('.').filter(Boolean).map(Number);
   page.selection = { point: Number(state.pt ?? 0) || 0, layer: layer || 2, unit: unit || 1, into: into ?? null };
   page.show = state.show in SHOWS ? state.show : 'both';
   page.stepOf = state.step === 'epoch' ? 'epoch' : 'update';
-  const at = Number(state.at ?? 0) || 0;
+  const at = state.at === AS_IT_IS ? null : Number(state.at ?? 0) || 0;
   try {
     await openHere(page, mine, options, table, at);
+    if (at === null && mine === page.asked) commitNetwork(page, {});
   } catch (problem) {
     if (mine === page.asked) await openPossible(page, mine, options, table, at, problem);
   }
@@ -210,7 +213,7 @@ async function openHere(page, mine, options, table, at) {
   page.selection = clean;
   showFrame(page, session.frame);
   session.send({ do: 'select', ...clean });
-  if (session.frame.status.update !== at || session.frame.status.goal !== null) session.send({ do: 'seek', update: at });
+  if (at !== null && (session.frame.status.update !== at || session.frame.status.goal !== null)) session.send({ do: 'seek', update: at });
   page.history.onChange?.();
 }
 
@@ -288,25 +291,4 @@ function networkState(page) {
   if (page.show !== 'both') state.show = page.show;
   if (page.stepOf !== 'update') state.step = page.stepOf;
   return state;
-}
-
-// Small tables travel in the link; larger ones stay in this tab.
-const rememberedTables = new Map();
-
-function tableState(table) {
-  const state = {};
-  if (table.text.length <= LONGEST_TABLE_IN_LINK) state.table = table.text;
-  else {
-    state.own = String(table.text.length);
-    rememberedTables.set(state.own, table);
-  }
-  if (table.inputs) state.inputs = table.inputs.join('|');
-  if (table.label) state.label = table.label;
-  if (table.titled != null) state.titled = table.titled ? 'yes' : 'no';
-  if (table.skip) state.skip = 'yes';
-  return state;
-}
-
-function rememberedTable(page, state) {
-  return state.own ? (rememberedTables.get(state.own) ?? page.table) : null;
 }

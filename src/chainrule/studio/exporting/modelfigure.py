@@ -1,0 +1,108 @@
+"""A still picture of a model, as SVG: the columns of its page and what the doctor says, for where no page can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chainrule.explain.numbers import number_text
+from chainrule.studio.exporting.shapes import Palette, Theme, drawing, element, label, palette, point
+
+_WIDTH = 760.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76.0, 736.0, 92.0, 252.0
+"""Of the marks."""
+_MOST_NAMED = 16
+"""Columns whose names have room."""
+_MOST_FINDINGS, _LONGEST = 6, 110
+_ROW = 18.0
+
+
+def model_svg(trace: Mapping[str, Any], theme: Theme = "light") -> str:
+    """The sizes of values and gradients in each block, and the findings.
+
+    Args:
+        trace: of a model, as ``docs/trace.md`` describes it.
+        theme: ``"light"`` or ``"dark"``.
+    """
+    colours = palette(theme)
+    said = _said(trace)
+    shapes = [
+        label(trace["name"][:60], 24.0, 30.0, 15.0, colours["ink"], "start"),
+        label(said, 24.0, 50.0, 12.5, colours["ink-2"], "start", 400),
+    ]
+    height = 68.0
+    if trace["overview"]:
+        shapes += _columns(trace["overview"]["columns"], colours)
+        height = _BOTTOM + 40
+    findings = trace["doctor_says"]["findings"]
+    for finding in findings[:_MOST_FINDINGS]:
+        told = f"▲ {finding['title']} in {finding['where']}: {finding['cause']}"
+        shapes.append(label(_cut(told), 24.0, height + 4, 12.0, colours["find"], "start", 400))
+        height += _ROW
+    if len(findings) > _MOST_FINDINGS:
+        more = f"and {len(findings) - _MOST_FINDINGS} more"
+        shapes.append(label(more, 24.0, height + 4, 12.0, colours["find"], "start", 400))
+        height += _ROW
+    described = f"{said} Sizes of values and of gradients by block, in decades."
+    return drawing((_WIDTH, height + 8), trace["name"][:200], described, shapes, colours)
+
+
+def _said(trace: Mapping[str, Any]) -> str:
+    head = trace["head"]
+    if not head:
+        return f"{trace['state']}: {trace['error']['message'] if trace['error'] else trace['doing']}"[
+            :_LONGEST
+        ]
+    findings = trace["doctor_says"]
+    doctor = {"done": f"{len(findings['findings'])} findings", "none": ""}.get(findings["state"], "")
+    told = [
+        f"{head['parameters']:,} parameters",
+        f"{head['blocks']} blocks",
+        f"loss {number_text(float(head['loss']))}",
+    ]
+    return ", ".join([*told, doctor] if doctor else told)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _columns(columns: Sequence[Mapping[str, Any]], colours: Palette) -> list[str]:
+    rows = {name: [_decade(column[name]) for column in columns] for name in ("value", "gradient")}
+    known = [y for row in rows.values() for y in row if y is not None]
+    low, high = math.floor(min(known, default=0.0)), math.ceil(max(known, default=1.0))
+    high = max(high, low + 1)
+    apart = (_RIGHT - _LEFT) / max(1, len(columns))
+
+    def place(i: int, y: float) -> tuple[float, float]:
+        return _LEFT + apart * (i + 0.5), _BOTTOM - (_BOTTOM - _TOP) * (y - low) / (high - low)
+
+    shapes = [*_scale(low, high, colours)]
+    for (name, row), hue, x in zip(rows.items(), ("val", "grad"), (_LEFT, _LEFT + 110), strict=True):
+        shapes.append(label(f"● {name}", x, _TOP - 16, 12.0, colours[hue], "start"))
+        marks = [place(i, y) for i, y in enumerate(row) if y is not None]
+        if len(marks) > 1:
+            line = f"M{'L'.join(point(*mark) for mark in marks)}"
+            shapes.append(
+                element("path", d=line, fill="none", stroke=colours[f"{hue}-line"], stroke_width=1.25)
+            )
+        shapes += [element("circle", cx=x, cy=y, r=3.5, fill=colours[f"{hue}-line"]) for x, y in marks]
+    if len(columns) <= _MOST_NAMED:
+        names = ((place(i, low)[0], column["name"][-12:]) for i, column in enumerate(columns))
+        shapes += [label(name, x, _BOTTOM + 18, 10.5, colours["ink-2"], weight=400) for x, name in names]
+    return shapes
+
+
+def _scale(low: int, high: int, colours: Palette) -> Iterator[str]:
+    step = -(-(high - low) // 6)
+    for decade in range(low, high + 1, step):
+        y = _BOTTOM - (_BOTTOM - _TOP) * (decade - low) / (high - low)
+        yield element("path", d=f"M{point(_LEFT, y)}H{_RIGHT}", stroke=colours["line"], stroke_width=1.0)
+        yield label(number_text(10.0**decade), _LEFT - 8, y + 4, 10.5, colours["ink-3"], "end", 400)
+
+
+def _decade(size: Mapping[str, Any] | None) -> float | None:
+    """Where a size is on the scale; nowhere if it is 0 or no number."""
+    rms = float(size["rms"]) if size else 0.0
+    return math.log10(rms) if math.isfinite(rms) and rms > 0 else None
