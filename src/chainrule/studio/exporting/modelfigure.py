@@ -89,7 +89,8 @@ def _columns(columns: Sequence[Mapping[str, Any]], colours: Palette) -> list[str
         shapes += _row(marks, colours[f"{hue}-line"])
         for middle, rms in zip(middles, row, strict=True):
             if rms == 0:
-                shapes.append(label("×", middle, _BOTTOM + 5, 16.0, colours["find-line"]))
+                aside = -6.0 if hue == "val" else 6.0
+                shapes.append(label("×", middle + aside, _BOTTOM + 5, 16.0, colours[f"{hue}-line"]))
             elif rms is not None and not math.isfinite(rms):
                 shapes.append(label("▲", middle, _TOP, 12.0, colours["find-line"]))
     if len(columns) <= _MOST_NAMED:
