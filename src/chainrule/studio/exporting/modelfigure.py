@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
-from chainrule.explain.numbers import number_text
+from chainrule.explain.numbers import counted, number_text
 from chainrule.studio.exporting.shapes import Palette, Theme, drawing, element, label, palette, point
 
 _WIDTH = 760.0
@@ -16,6 +17,8 @@ _MOST_NAMED = 16
 """Columns whose names have room."""
 _MOST_FINDINGS, _LONGEST = 6, 110
 _ROW = 18.0
+
+Place: TypeAlias = tuple[float, float]
 
 
 def model_svg(trace: Mapping[str, Any], theme: Theme = "light") -> str:
@@ -44,7 +47,7 @@ def model_svg(trace: Mapping[str, Any], theme: Theme = "light") -> str:
         more = f"and {len(findings) - _MOST_FINDINGS} more"
         shapes.append(label(more, 24.0, height + 4, 12.0, colours["find"], "start", 400))
         height += _ROW
-    described = f"{said} Sizes of values and of gradients by block, in decades."
+    described = f"{said}. Sizes of values and of gradients by block, in decades; a cross is all zeros."
     return drawing((_WIDTH, height + 8), trace["name"][:200], described, shapes, colours)
 
 
@@ -55,10 +58,10 @@ def _said(trace: Mapping[str, Any]) -> str:
             :_LONGEST
         ]
     findings = trace["doctor_says"]
-    doctor = {"done": f"{len(findings['findings'])} findings", "none": ""}.get(findings["state"], "")
+    doctor = {"done": counted(len(findings["findings"]), "finding"), "none": ""}.get(findings["state"], "")
     told = [
-        f"{head['parameters']:,} parameters",
-        f"{head['blocks']} blocks",
+        counted(head["parameters"], "parameter"),
+        counted(head["blocks"], "block"),
         f"loss {number_text(float(head['loss']))}",
     ]
     return ", ".join([*told, doctor] if doctor else told)
@@ -69,29 +72,42 @@ def _cut(text: str) -> str:
 
 
 def _columns(columns: Sequence[Mapping[str, Any]], colours: Palette) -> list[str]:
-    rows = {name: [_decade(column[name]) for column in columns] for name in ("value", "gradient")}
-    known = [y for row in rows.values() for y in row if y is not None]
+    rows = {name: [_rms(column[name]) for column in columns] for name in ("value", "gradient")}
+    known = [math.log10(x) for row in rows.values() for x in row if _has_place(x)]
     low, high = math.floor(min(known, default=0.0)), math.ceil(max(known, default=1.0))
     high = max(high, low + 1)
     apart = (_RIGHT - _LEFT) / max(1, len(columns))
+    middles = [_LEFT + apart * (i + 0.5) for i in range(len(columns))]
 
-    def place(i: int, y: float) -> tuple[float, float]:
-        return _LEFT + apart * (i + 0.5), _BOTTOM - (_BOTTOM - _TOP) * (y - low) / (high - low)
+    def place(x: float, rms: float) -> Place:
+        return x, _BOTTOM - (_BOTTOM - _TOP) * (math.log10(rms) - low) / (high - low)
 
     shapes = [*_scale(low, high, colours)]
     for (name, row), hue, x in zip(rows.items(), ("val", "grad"), (_LEFT, _LEFT + 110), strict=True):
         shapes.append(label(f"● {name}", x, _TOP - 16, 12.0, colours[hue], "start"))
-        marks = [place(i, y) for i, y in enumerate(row) if y is not None]
-        if len(marks) > 1:
-            line = f"M{'L'.join(point(*mark) for mark in marks)}"
-            shapes.append(
-                element("path", d=line, fill="none", stroke=colours[f"{hue}-line"], stroke_width=1.25)
-            )
-        shapes += [element("circle", cx=x, cy=y, r=3.5, fill=colours[f"{hue}-line"]) for x, y in marks]
+        marks = [place(m, y) if _has_place(y) else None for m, y in zip(middles, row, strict=True)]
+        shapes += _row(marks, colours[f"{hue}-line"])
+        for middle, rms in zip(middles, row, strict=True):
+            if rms == 0:
+                aside = -6.0 if hue == "val" else 6.0
+                shapes.append(label("×", middle + aside, _BOTTOM + 5, 16.0, colours[f"{hue}-line"]))
+            elif rms is not None and not math.isfinite(rms):
+                shapes.append(label("▲", middle, _TOP, 12.0, colours["find-line"]))
     if len(columns) <= _MOST_NAMED:
-        names = ((place(i, low)[0], column["name"][-12:]) for i, column in enumerate(columns))
-        shapes += [label(name, x, _BOTTOM + 18, 10.5, colours["ink-2"], weight=400) for x, name in names]
+        names = zip(middles, (column["name"][-12:] for column in columns), strict=True)
+        shapes += [label(name, x, _BOTTOM + 22, 10.5, colours["ink-2"], weight=400) for x, name in names]
     return shapes
+
+
+def _row(marks: Sequence[Place | None], colour: str) -> Iterator[str]:
+    """Marks, joined where they are neighbours."""
+    for before, here in itertools.pairwise(marks):
+        if before and here:
+            line = f"M{point(*before)}L{point(*here)}"
+            yield element("path", d=line, fill="none", stroke=colour, stroke_width=1.25)
+    for mark in marks:
+        if mark:
+            yield element("circle", cx=mark[0], cy=mark[1], r=3.5, fill=colour)
 
 
 def _scale(low: int, high: int, colours: Palette) -> Iterator[str]:
@@ -102,7 +118,10 @@ def _scale(low: int, high: int, colours: Palette) -> Iterator[str]:
         yield label(number_text(10.0**decade), _LEFT - 8, y + 4, 10.5, colours["ink-3"], "end", 400)
 
 
-def _decade(size: Mapping[str, Any] | None) -> float | None:
-    """Where a size is on the scale; nowhere if it is 0 or no number."""
-    rms = float(size["rms"]) if size else 0.0
-    return math.log10(rms) if math.isfinite(rms) and rms > 0 else None
+def _rms(size: Mapping[str, Any] | None) -> float | None:
+    return float(size["rms"]) if size else None
+
+
+def _has_place(rms: float | None) -> TypeGuard[float]:
+    """On the scale, which has neither 0 nor infinity."""
+    return rms is not None and math.isfinite(rms) and rms > 0

@@ -60,7 +60,7 @@ def _network(frame: Mapping[str, Any], colours: Palette) -> list[str]:
     for i, (column, size) in enumerate(zip(places, frame["sizes"], strict=True)):
         line = colours["val-line" if i == 0 else "ink" if i == len(places) - 1 else "edge"]
         for x, y in column or [_middle(i, len(places))]:
-            shape = {"cx": x, "cy": y, "r": _RADIUS}
+            shape = {"cx": x, "cy": y, "r": min(_RADIUS, 0.42 * _apart(size))}
             shapes.append(element("circle", **shape, fill=colours["val-tint"], stroke=line, stroke_width=1.5))
         if not column:
             x, y = _middle(i, len(places))
@@ -80,8 +80,12 @@ def _column(i: int, layers: int, size: int) -> list[Place]:
     if size > _MOST_DRAWN:
         return []
     x, middle = _middle(i, layers)
-    apart = min(40.0, (_NET[3] - _NET[2]) / size)
-    return [(x, middle + (k - (size - 1) / 2) * apart) for k in range(size)]
+    return [(x, middle + (k - (size - 1) / 2) * _apart(size)) for k in range(size)]
+
+
+def _apart(size: int) -> float:
+    """From unit to unit; those that are not drawn are one."""
+    return min(40.0, (_NET[3] - _NET[2]) / size) if size <= _MOST_DRAWN else 40.0
 
 
 def _lanes(
