@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chainrule.studio.exporting.notebook import widget as widget
     from chainrule.studio.exporting.opened import export_model as export_model
+    from chainrule.studio.exporting.trained import export_network as export_network
     from chainrule.studio.exporting.writing import export as export
 
-__all__ = ["export", "export_model", "widget"]
-_HOMES = {"export": "writing", "export_model": "opened", "widget": "notebook"}
+__all__ = ["export", "export_model", "export_network", "widget"]
+_HOMES = {"export": "writing", "export_model": "opened", "export_network": "trained", "widget": "notebook"}
 
 
 def __getattr__(name: str) -> object:

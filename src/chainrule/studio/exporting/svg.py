@@ -5,43 +5,21 @@ Inkscape, LaTeX (through Inkscape or rsvg), Word and browsers show the same. Tex
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from functools import cache
-from html import escape
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
-from chainrule.errors import ArgumentError
 from chainrule.studio.exporting import figure as figures
+from chainrule.studio.exporting.colours import Palette, Theme, palette
 from chainrule.studio.exporting.figure import Card, Figure, Pill, Road, figure_of
 from chainrule.studio.exporting.letters import Run, width_of
-from chainrule.studio.exporting.linking import STATIC
 from chainrule.studio.exporting.moments import Mode, Trace
 from chainrule.studio.exporting.places import Cubic
+from chainrule.studio.exporting.shapes import SERIF, document, element, label, number, path, point, text_of
 
-Theme: TypeAlias = Literal["light", "dark"]
-Palette: TypeAlias = Mapping[str, str]
-
-_SANS = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-_SERIF = "'STIX Two Text', 'Times New Roman', 'TeX Gyre Termes', 'Liberation Serif', Times, serif"
 _ROUND, _ROUND_VARIABLE = 9.0, 17.0
 _ARROW = 8.0
 """Length of an arrowhead, before which its lane ends."""
 _LANE = 3.0
-
-
-@cache
-def palette(theme: Theme) -> Palette:
-    """The colours of a theme by name, as the page's ``tokens.css`` has them.
-
-    Raises:
-        ArgumentError: there is no such theme.
-    """
-    if theme not in ("light", "dark"):
-        raise ArgumentError(f"there is no theme {theme!r}", fix="themes are 'light' and 'dark'")
-    text = (STATIC / "css" / "tokens.css").read_text(encoding="utf-8")
-    pairs = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", text)
-    return {name: light if theme == "light" else dark for name, light, dark in pairs}
 
 
 def svg(
@@ -90,22 +68,13 @@ class _Writer:
         self.figure, self.colours = found, colours
 
     def document(self, title: str, description: str) -> str:
-        width, height = _number(self.figure.width), _number(self.figure.height)
-        parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" role="img" aria-labelledby="title desc">',
-            "<!-- drawn by chainrule studio -->",
-            f'<title id="title">{_text(title)}</title>',
-            f'<desc id="desc">{_text(description)}</desc>',
-            _element(
-                "rect", width=self.figure.width, height=self.figure.height, fill=self.colours["surface"]
-            ),
-            *(self._road(road) for road in self.figure.roads),
-            *(self._card(card) for card in self.figure.cards),
-            *(self._pill(pill) for pill in self.figure.pills),
-            "</svg>",
+        found = self.figure
+        shapes = [
+            *(self._road(road) for road in found.roads),
+            *(self._card(card) for card in found.cards),
+            *(self._pill(pill) for pill in found.pills),
         ]
-        return "\n".join(parts) + "\n"
+        return document(found.width, found.height, title, description, self.colours["surface"], shapes)
 
     # Roads.
 
@@ -113,15 +82,15 @@ class _Writer:
         colours, curve = self.colours, road.curve
         if not road.active:
             dotted = {"stroke_dasharray": "1.5 4", "stroke_linecap": "round", "stroke_width": 1.25}
-            return _path(curve.lane(0.0), stroke=colours["edge"], **dotted)
+            return path(curve.lane(0.0), stroke=colours["edge"], **dotted)
         shapes = [
-            _path(curve.lane(0.0), stroke=colours["grad-tint" if road.lit else "track"], stroke_width=12)
+            path(curve.lane(0.0), stroke=colours["grad-tint" if road.lit else "track"], stroke_width=12)
         ]
         forward = curve.lane(-_LANE)
         if road.valued:
             shapes += self._lane(forward, colours["val-line"], 2.0)
         else:
-            shapes.append(_path(forward, stroke=colours["edge"], stroke_width=1.25, opacity=0.65))
+            shapes.append(path(forward, stroke=colours["edge"], stroke_width=1.25, opacity=0.65))
         if road.passed:
             towards = curve.lane(_LANE, back=not self.figure.forward)
             shapes += self._lane(towards, colours["grad-line"], road.width, road.negative)
@@ -133,15 +102,15 @@ class _Writer:
         ahead = 1.0 if end[0] > a[0] else -1.0
         base = end[0] - ahead * _ARROW
         half = max(3.8, width / 2 + 2)
-        line = _path(
+        line = path(
             [*rest, (a, b, (c[0], c[1]), (base + ahead, end[1]))],
             stroke=colour,
             stroke_width=round(width, 2),
             **({"stroke_dasharray": "7 3.5"} if dashed else {}),
         )
         tip = end[0] + ahead * 0.5
-        head = f"M{_point(base, end[1] - half)}L{_point(tip, end[1])}L{_point(base, end[1] + half)}Z"
-        return [line, _element("path", d=head, fill=colour)]
+        head = f"M{point(base, end[1] - half)}L{point(tip, end[1])}L{point(base, end[1] + half)}Z"
+        return [line, element("path", d=head, fill=colour)]
 
     # Cards.
 
@@ -195,7 +164,7 @@ class _Writer:
 
     def _rectangle(self, card: Card, corner: float, grown: float = 0.0, **attributes: Any) -> str:
         box = card.box
-        return _element(
+        return element(
             "rect",
             x=box.x - box.width / 2 - grown,
             y=box.y - box.height / 2 - grown,
@@ -220,18 +189,18 @@ class _Writer:
         left, right = (card.box.x + side * half for side in sides)
         a, b = (corner if sides[0] < 0 else 0.0), (corner if sides[1] > 0 else 0.0)
         outline = (
-            f"M{_point(left, top)}H{_number(right)}V{_number(bottom - b)}"
-            + (f"A{_number(b)} {_number(b)} 0 0 1 {_point(right - b, bottom)}" if b else "")
-            + f"H{_number(left + a)}"
-            + (f"A{_number(a)} {_number(a)} 0 0 1 {_point(left, bottom - a)}" if a else "")
+            f"M{point(left, top)}H{number(right)}V{number(bottom - b)}"
+            + (f"A{number(b)} {number(b)} 0 0 1 {point(right - b, bottom)}" if b else "")
+            + f"H{number(left + a)}"
+            + (f"A{number(a)} {number(a)} 0 0 1 {point(left, bottom - a)}" if a else "")
             + "Z"
         )
         size = figures.SMALL_REGISTER if self.figure.small else figures.REGISTER
         inset = (a - b) * 0.1
         colour = self.colours[hue if text else "ink-3"]
         return [
-            _element("path", d=outline, fill=self.colours[f"{hue}-tint" if text else "sunken"]),
-            _label(text or "·", (left + right) / 2 + inset, (top + bottom) / 2 + size * 0.36, size, colour),
+            element("path", d=outline, fill=self.colours[f"{hue}-tint" if text else "sunken"]),
+            label(text or "·", (left + right) / 2 + inset, (top + bottom) / 2 + size * 0.36, size, colour),
         ]
 
     def _letters(self, pieces: Sequence[tuple[Sequence[Run], float, str]], x: float, y: float) -> str:
@@ -243,9 +212,9 @@ class _Writer:
                 drop = -run.rise * size
                 aside = 10.0 if k and not j else -run.back * size
                 spans.append(
-                    _element(
+                    element(
                         "tspan",
-                        _text(run.text),
+                        text_of(run.text),
                         dx=aside or None,
                         dy=(drop - low) or None,
                         font_size=size * run.scale,
@@ -254,7 +223,7 @@ class _Writer:
                     )
                 )
                 low = drop
-        return _element("text", "".join(spans), x=x, y=y, text_anchor="middle", font_family=_SERIF)
+        return element("text", "".join(spans), x=x, y=y, text_anchor="middle", font_family=SERIF)
 
     # Pills.
 
@@ -264,72 +233,28 @@ class _Writer:
         left, radius = x - pill.width / 2, height / 2
         size = figures.SMALL_PILL if self.figure.small else figures.PILL
         outline = {"x": left, "y": y - radius, "width": pill.width, "height": height, "rx": radius}
-        shapes = [_element("rect", fill=colours["surface"], **outline)]
+        shapes = [element("rect", fill=colours["surface"], **outline)]
         fills = {"local": "surface", "gradient": "grad-tint", "result": "grad-fill"}
         inks = {"local": "ink", "gradient": "grad", "result": "on-grad"}
         for k, cell in enumerate(pill.cells):
             first, last = k == 0, k == len(pill.cells) - 1
             if cell.hue != "local":
                 shape = _cell_outline(left, y, cell.width, radius, first, last)
-                shapes.append(_element("path", d=shape, fill=colours[fills[cell.hue]]))
+                shapes.append(element("path", d=shape, fill=colours[fills[cell.hue]]))
             middle = left + cell.width / 2
-            shapes.append(_label(cell.text, middle, y + size * 0.36, size, colours[inks[cell.hue]]))
+            shapes.append(label(cell.text, middle, y + size * 0.36, size, colours[inks[cell.hue]]))
             left += cell.width
-        shapes.append(_element("rect", **outline, fill="none", stroke=colours["edge"], stroke_width=1))
+        shapes.append(element("rect", **outline, fill="none", stroke=colours["edge"], stroke_width=1))
         return f"<g>{''.join(shapes)}</g>"
 
 
 def _cell_outline(left: float, y: float, width: float, radius: float, first: bool, last: bool) -> str:
     a, b = (radius if first else 0.0), (radius if last else 0.0)
-    arc = f"A{_number(radius)} {_number(radius)} 0 0 1 "
+    arc = f"A{number(radius)} {number(radius)} 0 0 1 "
     return (
-        f"M{_point(left + a, y - radius)}H{_number(left + width - b)}"
-        + (f"{arc}{_point(left + width - b, y + radius)}" if last else f"V{_number(y + radius)}")
-        + f"H{_number(left + a)}"
-        + (f"{arc}{_point(left + a, y - radius)}" if first else "")
+        f"M{point(left + a, y - radius)}H{number(left + width - b)}"
+        + (f"{arc}{point(left + width - b, y + radius)}" if last else f"V{number(y + radius)}")
+        + f"H{number(left + a)}"
+        + (f"{arc}{point(left + a, y - radius)}" if first else "")
         + "Z"
     )
-
-
-def _label(text: str, x: float, y: float, size: float, colour: str) -> str:
-    return _element(
-        "text",
-        _text(text),
-        x=x,
-        y=y,
-        text_anchor="middle",
-        font_family=_SANS,
-        font_size=size,
-        font_weight=600,
-        fill=colour,
-    )
-
-
-def _path(cubics: Sequence[Cubic], **attributes: Any) -> str:
-    (start, *_), *_ = cubics
-    curves = "".join(f"C{_point(*b)} {_point(*c)} {_point(*d)}" for _, b, c, d in cubics)
-    return _element("path", d=f"M{_point(*start)}{curves}", fill="none", **attributes)
-
-
-def _element(tag: str, content: str = "", /, **attributes: Any) -> str:
-    written = "".join(
-        f' {name.replace("_", "-")}="{_number(value) if isinstance(value, float) else escape(str(value))}"'
-        for name, value in attributes.items()
-        if value is not None
-    )
-    return f"<{tag}{written}>{content}</{tag}>" if content else f"<{tag}{written}/>"
-
-
-def _text(text: str) -> str:
-    """A user's text, without the characters that XML does not have."""
-    return escape(
-        "".join(c if c in "\t\n" or (c >= " " and not "\ud800" <= c <= "\udfff") else "\ufffd" for c in text)
-    )
-
-
-def _number(x: float) -> str:
-    return f"{x:.2f}".rstrip("0").rstrip(".")
-
-
-def _point(x: float, y: float) -> str:
-    return f"{_number(x)} {_number(y)}"

@@ -25,6 +25,7 @@ _VIEW = ("at", "pt", "sel", "show", "step")
 _TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
 _LONGEST_TABLE = 4000
 """Characters of a table that an address may hold, as on the page."""
+_OWN_TABLE = "table=FILE.csv"
 _PLACE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?")
 
 
@@ -57,7 +58,7 @@ class Address:
         if _ELSEWHERE in self.state and self.table is None:
             raise ArgumentError(
                 "this address is of a table that only its page has: it is too long for an address",
-                fix="export it on the page, or pass table=FILE.csv and the words of the address",
+                fix="export it on the page, or pass table=FILE.csv and the other words of the address",
             )
 
     @property
@@ -69,9 +70,11 @@ class Address:
     @property
     def command(self) -> str:
         """What shows the same in the live studio; instead of a table there is the name of a file."""
-        words = [f"{name}={value}" for name, value in self.state.items() if name not in ("table", _ELSEWHERE)]
-        if self.table is not None:
-            words.insert(0, "table=FILE.csv")
+        long = {short: name for name, short in _LONG.items()}
+        kept = {name: text for name, text in self.state.items() if name not in ("table", "data", _ELSEWHERE)}
+        words = [f"{long.get(name, name)}={text}" for name, text in kept.items()]
+        data = self.state.get("data", OWN if self.table is not None else "")
+        words[:0] = [_OWN_TABLE] if data == OWN else [f"data={data}"] if data else []
         return shlex.join(("chainrule", "studio", "network", *words))
 
 
@@ -84,7 +87,9 @@ def is_address(text: str) -> bool:
     """
     head, sign, rest = text.strip().partition("#")
     page = rest.partition("?")[0].strip("/")
-    return bool(sign) and page == "network" and (not head or head.startswith(("http://", "https://", "file:")))
+    return (
+        bool(sign) and page == "network" and (not head or head.startswith(("http://", "https://", "file:")))
+    )
 
 
 def read_address(text: str) -> Address:
@@ -161,7 +166,9 @@ def _require_known(name: str) -> None:
         close = difflib.get_close_matches(name, known, 1)
         raise ArgumentError(
             f"a network has no {shown(name)}",
-            fix=f"did you mean {close[0]}?" if close else f"there are {', '.join((*FIELDS, *_LONG, *_TABLE))}",
+            fix=f"did you mean {close[0]}?"
+            if close
+            else f"there are {', '.join((*FIELDS, *_LONG, *_TABLE))}",
         )
 
 

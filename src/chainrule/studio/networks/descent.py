@@ -72,8 +72,8 @@ class Descent:
 
     Args:
         setting: what is trained on what.
-        known: of another descent of the same setting: what it kept, measured, and how far it went. This one goes on from
-            there, and changes nothing of it.
+        known: of another descent of the same setting: what it kept, measured, and how far it went. This one uses it,
+            and changes nothing of it.
 
     Attributes:
         update: how many updates were made.

@@ -1,0 +1,86 @@
+"""Shapes and texts of SVG with attributes alone: no styles, scripts or foreign elements. Every program reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from chainrule.studio.exporting.places import Cubic
+
+SANS = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
+SERIF = "'STIX Two Text', 'Times New Roman', 'TeX Gyre Termes', 'Liberation Serif', Times, serif"
+
+
+def document(
+    width: float, height: float, title: str, description: str, paper: str, shapes: Iterable[str]
+) -> str:
+    """A picture of its own.
+
+    Args:
+        width, height: in pixels.
+        title, description: in words, for who cannot see it.
+        paper: the colour behind everything.
+        shapes: what is on it.
+    """
+    w, h = number(width), number(height)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" '
+        f'viewBox="0 0 {w} {h}" role="img" aria-labelledby="title desc">',
+        "<!-- drawn by chainrule studio -->",
+        f'<title id="title">{text_of(title)}</title>',
+        f'<desc id="desc">{text_of(description)}</desc>',
+        element("rect", width=width, height=height, fill=paper),
+        *shapes,
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def label(text: str, x: float, y: float, size: float, colour: str, weight: int = 600) -> str:
+    """A text around ``x``, with its line at ``y``."""
+    return element(
+        "text",
+        text_of(text),
+        x=x,
+        y=y,
+        text_anchor="middle",
+        font_family=SANS,
+        font_size=size,
+        font_weight=weight,
+        fill=colour,
+    )
+
+
+def path(cubics: Sequence[Cubic], **attributes: Any) -> str:
+    """Curves, one after another."""
+    (start, *_), *_ = cubics
+    curves = "".join(f"C{point(*b)} {point(*c)} {point(*d)}" for _, b, c, d in cubics)
+    return element("path", d=f"M{point(*start)}{curves}", fill="none", **attributes)
+
+
+def element(tag: str, content: str = "", /, **attributes: Any) -> str:
+    """An element; attributes that are None are left out, ``_`` in their names is ``-``."""
+    written = "".join(
+        f' {name.replace("_", "-")}="{number(value) if isinstance(value, float) else escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return f"<{tag}{written}>{content}</{tag}>" if content else f"<{tag}{written}/>"
+
+
+def text_of(text: str) -> str:
+    """A user's text, without the characters that XML does not have."""
+    return escape(
+        "".join(c if c in "\t\n" or (c >= " " and not "\ud800" <= c <= "\udfff") else "\ufffd" for c in text)
+    )
+
+
+def number(x: float) -> str:
+    """A length, to a hundredth of a pixel."""
+    return f"{x:.2f}".rstrip("0").rstrip(".")
+
+
+def point(x: float, y: float) -> str:
+    """A place, as paths have it."""
+    return f"{number(x)} {number(y)}"
