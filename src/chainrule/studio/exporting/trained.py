@@ -35,7 +35,7 @@ def _silent(doing: str, share: float) -> None:
 
 
 def export_network(
-    network: str | Mapping[str, Any],
+    network: str | Mapping[str, Any] | Address,
     path: str | PathLike[str],
     *,
     theme: Theme = "light",
@@ -74,7 +74,7 @@ def export_network(
         'net.html'
     """
     goal = checked_path(path, overwrite)
-    address = read_address(network) if isinstance(network, str) else address_of(network)
+    address = network if isinstance(network, Address) else _address(network)
     address.require_table()
     setting = setting_of(address.options, address.table)
     view = _trained(setting, address, progress)
@@ -84,6 +84,10 @@ def export_network(
 
     text = exported_network(setting, view, address, kind_of(goal), theme=theme, width=width, tell=tell)
     return write(goal, text, overwrite)
+
+
+def _address(network: str | Mapping[str, Any]) -> Address:
+    return read_address(network) if isinstance(network, str) else address_of(network)
 
 
 def _trained(setting: Setting, address: Address, progress: Progress) -> View:

@@ -7,8 +7,8 @@ import { saveText } from '../saving.js';
 
 const LONGEST_FORMULA = 6000;
 
-// ask(part) gives what the server says of the network that is shown now.
-export function networkHanding({ ask, notify }) {
+// ask(part) gives what the server says of the network that is shown now; `toFormula` says whether there is a Formula page.
+export function networkHanding({ ask, notify, toFormula }) {
   const shown = h('div', { class: 'whole' });
   const stale = h('p', { class: 'small' });
   const details = h('details', {}, h('summary', {}, 'Formula of the whole network, with its weights plugged in'), stale, shown);
@@ -17,7 +17,7 @@ export function networkHanding({ ask, notify }) {
     try {
       await action();
     } catch (problem) {
-      notify(problem.message ?? String(problem), 6000);
+      notify([problem.message ?? String(problem), problem.fix].filter(Boolean).join('. '), 6000);
     }
   };
   const save = (name, text) => saveText(name, 'text/plain', text);
@@ -25,15 +25,15 @@ export function networkHanding({ ask, notify }) {
   element.children[1].append(
     button('Copy formula', 'As text', async () => copyNetworkText((await ask('formula')).text, 'The formula', notify)),
     button('Copy LaTeX', 'For papers', async () => copyNetworkText((await ask('formula')).latex, 'The LaTeX', notify)),
-    button('Open as a formula', 'On the Formula page, where values and gradients flow through every node', async () => openAsFormula(await ask('formula'), notify)),
+    ...(toFormula ? [button('Open as a formula', 'On the Formula page, where values and gradients flow through every node', async () => openAsFormula(await ask('formula'), notify))] : []),
     button('Python program', 'The network in chainrule, and how it was trained', async () => {
       const found = await ask('program');
       save(found.program.name, found.program.text);
       notify('The program reads its data from network.csv beside it.', 5000);
     }),
     button('Data as CSV', 'All points, with what they are for', async () => {
-      const found = await ask('program');
-      save(found.table.name, found.table.text);
+      const found = await ask('table');
+      save(found.name, found.text);
     }),
   );
   let at = null;
