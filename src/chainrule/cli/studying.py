@@ -42,7 +42,7 @@ def studio_command(
         str | None,
         typer.Argument(
             metavar="FORMULA|network|RUN|SCRIPT.py",
-            help='Such as "(a+b)*(b+c)"; network, or the address of its page; the folder of a run; a program that trains.',
+            help='Such as "(a+b)*(b+c)"; network, or its page\'s address; the folder of a run; a program that trains.',
             show_default=False,
         ),
     ] = None,
@@ -113,7 +113,7 @@ def studio_command(
                 file=sys.stderr,
             )
     elif kind == "network":
-        page = _network(given, values or ()).fragment
+        page = _network(given, values or ()).page
     elif kind == "run":
         _check_run_alone(values)
     try:
@@ -196,6 +196,7 @@ def _network(given: str, values: Sequence[str]) -> Address:
     """
     from chainrule.studio.networks.addresses import address_of, is_address, read_address
     from chainrule.studio.networks.questions import setting_of
+    from chainrule.studio.networks.tables import text_of_file
 
     words: dict[str, Any] = dict(read_address(given).state) if is_address(given) else {}
     for word in values:
@@ -205,29 +206,11 @@ def _network(given: str, values: Sequence[str]) -> Address:
                 f'expected name=value, got "{cut(word, 60)}"',
                 fix=f"did you mean {meant}?" if (meant := closest(word, _OPTIONS)) else "such as data=moons",
             )
-        words[name.strip()] = table_text(value) if name.strip() == "table" else value.strip()
+        words[name.strip()] = text_of_file(value) if name.strip() == "table" else value.strip()
     found = address_of(words)
     found.require_table()
     setting_of(found.options, found.table)  # what is not possible is told before anything is opened
     return found
-
-
-def table_text(name: str) -> str:
-    """The text of a table in a file.
-
-    Raises:
-        ArgumentError: there is no such file, or it holds no text.
-    """
-    path = Path(name).expanduser()
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        return path.read_text(encoding="cp1252", errors="replace")
-    except OSError as error:
-        raise ArgumentError(
-            f"table: {cut(name, 60)} cannot be read: {error.strerror or error}",
-            fix="pass the name of a CSV file, such as table=flowers.csv",
-        ) from None
 
 
 @contextmanager
@@ -313,8 +296,8 @@ def values_of(text: str, values: Sequence[str]) -> dict[str, float]:
 
 
 def kind_of(given: str) -> Literal["formula", "network", "run", "script"]:
-    """What an argument is: a folder that exists is a run, a file a program, the word ``network`` or an address of its page
-    a network, anything else a formula.
+    """What an argument is: a folder that exists is a run, a file a program, the word ``network`` or the address of its
+    page a network, anything else a formula.
 
     Raises:
         ArgumentError: it looks like a path, but nothing is there, or something else.

@@ -29,7 +29,7 @@ _ROOM = {"card": 8, "small": 6, "tiny": 6}
 """Characters of a number."""
 _COLUMN, _LEAST, _MOST = 150.0, 120.0, 4000.0
 """How wide a layer is where no width is given; and how wide a figure can be."""
-_APART, _THIN, _MANY = 2.3, 0.6, 260
+_APART, _THIN, MANY = 2.3, 0.6, 260
 """How far a lane is from the middle of its road; what many roads are made thinner by."""
 _RAISED = re.compile("[⁻⁰¹²³⁴-⁹]")
 STATES = {
@@ -194,7 +194,7 @@ def network_figure(frame: Mapping[str, Any], show: str = "both", width: float | 
         (min(places.width - 36, max(36.0, places.x(layer))), _head(layer, sizes))
         for layer in range(len(sizes))
     ]
-    pale = 0.3 if len(roads) > _MANY else 0.62
+    pale = 0.3 if len(roads) > MANY else 0.62
     return NetworkFigure(places.width, places.height, places.level, picture, line, heads, roads, units, pale)
 
 
@@ -332,7 +332,7 @@ def _roads(frame: Mapping[str, Any], places: Places, show: str) -> list[Road]:
     most = [
         max([1e-12, *(abs(pair[i]) for pair in numbers.values() if math.isfinite(pair[i]))]) for i in (0, 1)
     ]
-    thin = _THIN if len(numbers) > _MANY else 1.0
+    thin = _THIN if len(numbers) > MANY else 1.0
     wanted = [
         (i, hue)
         for i, hue, other in ((0, "val-line", "gradients"), (1, "grad-line", "weights"))

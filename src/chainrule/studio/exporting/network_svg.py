@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chainrule.studio.exporting.colours import Palette, Theme, palette
-from chainrule.studio.exporting.network_figure import STEPS, Lane, NetworkFigure, Patch, Road, Unit
+from chainrule.studio.exporting.network_figure import MANY, STEPS, Lane, NetworkFigure, Patch, Road, Unit
 from chainrule.studio.exporting.shapes import document, element, label, number, path, point, text_of
 
 _ROUND = {"card": 8.0, "small": 8.0, "tiny": 6.0}
@@ -41,7 +41,8 @@ def described(figure: NetworkFigure) -> str:
 
 def _road(road: Road, figure: NetworkFigure, colours: Palette) -> str:
     lanes = "".join(_lane(lane, colours) for lane in road.lanes)
-    title = element("title", text_of(road.said))
+    # Of very many, nobody points at one.
+    title = element("title", text_of(road.said)) if len(figure.roads) <= MANY else ""
     return element("g", f"{title}{lanes}", opacity=figure.pale) if lanes else ""
 
 

@@ -21,12 +21,12 @@ from chainrule.studio.networks.schema import FORMAT, VERSION
 from chainrule.studio.networks.training import Selection, View
 from chainrule.studio.networks.training_schema import KIND
 
-MOST_ANSWERS = 3000
+MOST_ANSWERS = 4000
 """However small they are: each takes some milliseconds to make, and people wait for the file."""
 _FRAMES, _ENDS = 0.5, 3
 """The part of the room that all updates with the shown example may take; and how many there are in any case."""
-_FIRST_POINTS = 240
-"""Examples that can be sent through at the update that is shown, before other things are asked."""
+_FIRST_POINTS, _NEAR = 240, 12
+"""Examples that can be sent through at the update that is shown, and at all updates, before other things are asked."""
 
 Place = tuple[int, int, "int | None"]
 """Layer, unit, and the unit that a weight comes from; 0 for a bias, None for the unit itself."""
@@ -53,7 +53,7 @@ def training_trace(
         answers: how many there may be.
         tell: called with the number of answers so far, and the part of the room that they take.
     """
-    selection, here = view.selection, with_view(address, view.shot.update, view.selection)
+    selection, here = view.selection, with_view(address, setting.options, view.shot.update, view.selection)
     found: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -77,8 +77,8 @@ def training_trace(
         },
     }
     recorder = Recorder(most - len(json.dumps(found)), tell, packs, answers)
-    views = dict(Replay(setting, view).views())
     with np.errstate(all="ignore"):  # what overflows is shown
+        views = dict(Replay(setting, view).views())
         updates = _record(setting, view, _Asking(setting, views, recorder), list(views))
     recording = recorder.recording()
     return {**found, "updates": updates, "recorded": recording.packed if packs else recording.pairs}
@@ -119,6 +119,9 @@ def _record_around(setting: Setting, asking: _Asking, updates: list[int], point:
             asking.selected(update, point, one)
     for update in updates:
         asking.handed(update)
+    for other in near[:_NEAR]:
+        for update in updates:
+            asking.frame(update, other, place)
     for one in weights:
         for update in updates:
             asking.selected(update, point, one)

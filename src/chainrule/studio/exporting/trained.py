@@ -10,14 +10,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from chainrule.errors import ArgumentError, shown
 from chainrule.explain.numbers import counted, number_text
 from chainrule.studio.exporting.colours import Theme
-from chainrule.studio.exporting.network_figure import network_figure
+from chainrule.studio.exporting.network_figure import NetworkFigure, network_figure
 from chainrule.studio.exporting.network_svg import network_svg
 from chainrule.studio.exporting.network_tikz import network_tikz
 from chainrule.studio.exporting.page import page_html
 from chainrule.studio.exporting.recorded_networks import MOST_ANSWERS, training_trace
+from chainrule.studio.exporting.recording import MOST_BYTES
 from chainrule.studio.exporting.writing import KINDS, checked_path, kind_of, write
 from chainrule.studio.networks.addresses import Address, address_of, read_address
 from chainrule.studio.networks.building import Setting
@@ -131,16 +134,22 @@ def exported_network(
         raise ArgumentError(f"there is no export of kind {shown(kind)}", fix=f"kinds are {', '.join(KINDS)}")
     # A file is of one moment: a training that goes on does not go on in it.
     still = replace(view, status=replace(view.status, running=False, goal=None))
-    if kind in ("html", "json"):
-        trace = training_trace(
-            setting, still, address, packs=kind == "html", answers=answers, tell=tell
-        )  # fmt: skip
-        if kind == "json":
-            return json.dumps(trace, ensure_ascii=False, allow_nan=False) + "\n"
-        return page_html(trace, f"{title_of(setting, still)} · chainrule studio", _still(setting, still))
-    figure = network_figure(frame_of(setting, still), address.show, width)
     title = title_of(setting, still)
+    if kind == "json":
+        trace = training_trace(setting, still, address, packs=False, answers=answers, tell=tell)
+        return json.dumps(trace, ensure_ascii=False, allow_nan=False) + "\n"
+    if kind == "html":
+        words = _still(setting, still)
+        room = MOST_BYTES - len(words)
+        trace = training_trace(setting, still, address, packs=True, most=room, answers=answers, tell=tell)
+        return page_html(trace, f"{title} · chainrule studio", words)
+    figure = _figure(setting, still, address.show, width)
     return network_tikz(figure, title) if kind == "tex" else network_svg(figure, title, theme)
+
+
+def _figure(setting: Setting, view: View, show: str, width: float | None) -> NetworkFigure:
+    with np.errstate(all="ignore"):  # what overflows is shown
+        return network_figure(frame_of(setting, view), show, width)
 
 
 def title_of(setting: Setting, view: View) -> str:
@@ -152,8 +161,6 @@ def title_of(setting: Setting, view: View) -> str:
 def _still(setting: Setting, view: View) -> str:
     """What is known, in words and as a figure, for browsers without scripts."""
     loss = f"The loss is {number_text(view.now.train)}."
-    figure = network_svg(
-        network_figure(frame_of(setting, view), "both", None), title_of(setting, view), "light"
-    )
+    figure = network_svg(_figure(setting, view, "both", None), title_of(setting, view), "light")
     said = f"{title_of(setting, view)}. {loss}"
     return f"<p>{escape(said)}</p>{figure}<p>Rewinding the training needs JavaScript, which is off.</p>"

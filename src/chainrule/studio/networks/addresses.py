@@ -11,7 +11,8 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
 from chainrule.errors import ArgumentError, shown
-from chainrule.studio.networks.choices import FIELDS, OWN
+from chainrule.studio.networks.choices import FIELDS, OWN, Options
+from chainrule.studio.networks.examples import KITS
 from chainrule.studio.networks.training import MOST_UPDATES, Selection
 
 PAGE = "#/network"
@@ -23,7 +24,7 @@ _ELSEWHERE = "own"
 """The name under which an address says that its table is too long for it."""
 _VIEW = ("at", "pt", "sel", "show", "step")
 _TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
-_LONGEST_TABLE = 4000
+LONGEST_TABLE = 4000
 """Characters of a table that an address may hold, as on the page."""
 _OWN_TABLE = "table=FILE.csv"
 _PLACE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?")
@@ -66,6 +67,21 @@ class Address:
         """The part of an address from ``#`` on."""
         query = urlencode(self.state, quote_via=quote)
         return f"{PAGE}?{query}" if query else PAGE
+
+    @property
+    def page(self) -> str:
+        """The same, for a browser that is opened there.
+
+        Raises:
+            ArgumentError: its table is too long for an address.
+        """
+        size = len(self.state.get("table", ""))
+        if size > LONGEST_TABLE:
+            raise ArgumentError(
+                f"the table has {size:,} characters, more than the {LONGEST_TABLE:,} that an address may hold",
+                fix="start chainrule studio network, and drop the file on the page; or --export it",
+            )
+        return self.fragment
 
     @property
     def command(self) -> str:
@@ -130,6 +146,8 @@ def address_of(given: Mapping[str, Any]) -> Address:
     for name in state:
         _require_known(name)
     state = {name: text for name, text in state.items() if text}
+    if "table" in state:
+        state.setdefault("data", OWN)
     show = state.get("show", SHOWS[0])
     if show not in SHOWS:
         raise ArgumentError(f"show: there is no {shown(show)}", fix=f"choose one of {', '.join(SHOWS)}")
@@ -138,16 +156,26 @@ def address_of(given: Mapping[str, Any]) -> Address:
     return Address(options, _table(state), update, _selection(state), show, state)
 
 
-def with_view(address: Address, update: int, selection: Selection) -> Address:
-    """The same network where something else of it is looked at."""
+def with_view(address: Address, options: Options, update: int, selection: Selection) -> Address:
+    """The same network with the options that it has, where something else of it is looked at.
+
+    Args:
+        address: of the network; its table and what its lanes show stay.
+        options: all of them. What suits the data is left out, as the page leaves it out.
+        update, selection: what is looked at.
+    """
+    kit = KITS.get(options.data)
+    usual_options = {**Options().to_dict(), **(dict(kit.defaults) if kit else {}), "data": Options.data}
+    chosen = {name: _text(value) for name, value in options.to_dict().items()}
+    differing = {name: text for name, text in chosen.items() if text != _text(usual_options[name])}
     layer, unit, into = selection.layer, selection.unit, selection.into
     place = ".".join(map(str, (layer, unit) if into is None else (layer, unit, into)))
     view = {"at": str(update), "pt": str(selection.point), "sel": place}
     usual = {"at": "0", "pt": "0", "sel": "2.1"}
-    kept = {name: text for name, text in address.state.items() if name not in usual}
-    if len(kept.get("table", "")) > _LONGEST_TABLE:
+    kept = {name: text for name, text in address.state.items() if name not in (*usual, *FIELDS)}
+    if len(kept.get("table", "")) > LONGEST_TABLE:
         del kept["table"]
-    state = {**kept, **{name: text for name, text in view.items() if text != usual[name]}}
+    state = {**differing, **kept, **{name: text for name, text in view.items() if text != usual[name]}}
     return Address(address.options, address.table, update, selection, address.show, state)
 
 
@@ -217,6 +245,10 @@ def _table(state: Mapping[str, str]) -> Mapping[str, Any] | None:
         if stray := [name for name in _TABLE if name in state and state.get("data") != OWN]:
             raise ArgumentError(f"{stray[0]}: there is no table", fix="pass table=FILE.csv")
         return None
+    if state.get("data", OWN) != OWN:
+        raise ArgumentError(
+            f"table: the data is {shown(state['data'])}, which needs none", fix="leave out data, or table"
+        )
     inputs = [name for name in state.get("inputs", "").split("|") if name]
     found: dict[str, Any] = {"text": state["table"], "skip": _TRUTHS.get(state.get("skip", "no"), False)}
     if inputs:

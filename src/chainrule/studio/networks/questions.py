@@ -229,7 +229,9 @@ def setting_of(options: Mapping[str, Any], table: Mapping[str, Any] | None = Non
         DataError: the table cannot be used; with the line and what to do.
     """
     if table is None and options.get("data") == OWN:
-        raise ArgumentError("own data needs a table", fix="drop a CSV file on the page, or pass table=FILE.csv")
+        raise ArgumentError(
+            "own data needs a table", fix="drop a CSV file on the page, or pass table=FILE.csv"
+        )
     if table is None:
         chosen = options_of(options)
         return Setting.of(
