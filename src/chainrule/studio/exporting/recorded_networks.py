@@ -25,8 +25,9 @@ MOST_ANSWERS = 4000
 """However small they are: each takes some milliseconds to make, and people wait for the file."""
 _FRAMES, _ENDS = 0.5, 3
 """The part of the room that all updates with the shown example may take; and how many there are in any case."""
-_FIRST_POINTS, _NEAR = 240, 12
-"""Examples that can be sent through at the update that is shown, and at all updates, before other things are asked."""
+_NEAREST, _FIRST_POINTS, _NEAR = 36, 240, 12
+"""Examples that can be sent through at the update that is shown before weights are asked there, and before other updates
+are; and those that can be sent through at all updates before weights are asked there."""
 
 Place = tuple[int, int, "int | None"]
 """Layer, unit, and the unit that a weight comes from; 0 for a bias, None for the unit itself."""
@@ -109,9 +110,13 @@ def _record_around(setting: Setting, asking: _Asking, updates: list[int], point:
     """All that can be looked at beside what is shown, at the first of some updates and then at all."""
     here, near = updates[0], _nearest(setting, asking, updates[0], point)
     units, weights = list(_units(setting)), list(_weights(setting))
-    for one in (*units, *weights):
+    for one in units:
         asking.selected(here, point, one)
     asking.handed(here)
+    for other in near[:_NEAREST]:
+        asking.frame(here, other, place)
+    for one in weights:
+        asking.selected(here, point, one)
     for other in near[:_FIRST_POINTS]:
         asking.frame(here, other, place)
     for one in units:

@@ -165,7 +165,7 @@ def with_view(address: Address, options: Options, update: int, selection: Select
         update, selection: what is looked at.
     """
     kit = KITS.get(options.data)
-    usual_options = {**Options().to_dict(), **(dict(kit.defaults) if kit else {}), "data": Options.data}
+    usual_options = {**Options().to_dict(), **(dict(kit.defaults) if kit else {}), "data": Options().data}
     chosen = {name: _text(value) for name, value in options.to_dict().items()}
     differing = {name: text for name, text in chosen.items() if text != _text(usual_options[name])}
     layer, unit, into = selection.layer, selection.unit, selection.into

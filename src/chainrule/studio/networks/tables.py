@@ -96,15 +96,15 @@ def text_of_file(name: str) -> str:
         DataError: there is no such file, or it is too large for a table.
     """
     path = Path(name).expanduser()
+    if not path.is_file():
+        raise DataError(
+            f"table: there is no file {shown(name)}",
+            fix="pass the name of a CSV file, such as table=flowers.csv",
+        )
     try:
-        if not path.is_file():
-            raise DataError(
-                f"table: there is no file {shown(name)}",
-                fix="pass the name of a CSV file, such as table=flowers.csv",
-            )
         with open(path, "rb") as file:
             found = file.read(2 * MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError(
             f"table: {shown(name)} cannot be read: {error}", fix="see whether it opens elsewhere"
         ) from None
