@@ -134,8 +134,6 @@ function recordedTraining(trace, answers) {
     go(count > 0 ? (updates.find(update => update >= wanted) ?? last) : (updates.filter(update => update <= wanted).at(-1) ?? 0));
   }
   function seek({ update }) {
-    const by = update - now.update;
-    if (Math.abs(by) === 1 && !updates.includes(update)) return step({ of: 'update', count: by });
     go(nearestOf(updates, update));
     if (update > last) refuse();
   }

@@ -47,6 +47,14 @@ export function networkTransport(choices, { send, onSeek, onStepOf, recorded, he
     send({ do: 'seek', update: Number(slider.value) });
   });
   slider.addEventListener('change', () => onSeek(Number(slider.value)));
+  // From one recorded update to the next: the slider's own step of 1 would come back to where it was.
+  if (held)
+    slider.addEventListener('keydown', event => {
+      const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      send({ do: 'step', of: 'update', count: by });
+    });
   self.toggle = () => send({ do: self.running ? 'pause' : 'train' });
   // On narrow pages the buttons stay in reach at the bottom of the screen.
   self.dock = place => {
