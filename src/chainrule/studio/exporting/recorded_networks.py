@@ -25,9 +25,8 @@ MOST_ANSWERS = 4000
 """However small they are: each takes some milliseconds to make, and people wait for the file."""
 _FRAMES, _ENDS = 0.5, 3
 """The part of the room that all updates with the shown example may take; and how many there are in any case."""
-_NEAREST, _FIRST_POINTS, _NEAR = 36, 240, 12
-"""Examples that can be sent through at the update that is shown before weights are asked there, and before other updates
-are; and those that can be sent through at all updates before weights are asked there."""
+_NEAREST, _FIRST, _FEW = 36, 240, 12
+"""How many examples come first: with all units at the update that is shown; at this update; and at all updates."""
 
 Place = tuple[int, int, "int | None"]
 """Layer, unit, and the unit that a weight comes from; 0 for a bias, None for the unit itself."""
@@ -110,29 +109,20 @@ def _record_around(setting: Setting, asking: _Asking, updates: list[int], point:
     """All that can be looked at beside what is shown, at the first of some updates and then at all."""
     here, near = updates[0], _nearest(setting, asking, updates[0], point)
     units, weights = list(_units(setting)), list(_weights(setting))
-    for one in units:
-        asking.selected(here, point, one)
+    asking.places([here], [point], units)
     asking.handed(here)
-    for other in near[:_NEAREST]:
-        asking.frame(here, other, place)
-    for one in weights:
-        asking.selected(here, point, one)
-    for other in near[:_FIRST_POINTS]:
-        asking.frame(here, other, place)
-    for one in units:
-        for update in updates:
-            asking.selected(update, point, one)
+    asking.frames([here], near[:_NEAREST], place)
+    asking.places([here], [point], weights)
+    asking.places([here], near[:_NEAREST], units)
+    asking.frames([here], near[:_FIRST], place)
+    asking.places(updates, [point], units)
     for update in updates:
         asking.handed(update)
-    for other in near[:_NEAR]:
-        for update in updates:
-            asking.frame(update, other, place)
-    for one in weights:
-        for update in updates:
-            asking.selected(update, point, one)
-    for other in near:
-        for update in updates:
-            asking.frame(update, other, place)
+    asking.frames(updates, near[:_FEW], place)
+    asking.places(updates, [point], weights)
+    asking.frames(updates, near, place)
+    asking.places([here], near, [*units, *weights])
+    asking.places(updates, near, [*units, *weights])
 
 
 class _Asking:
@@ -157,6 +147,19 @@ class _Asking:
         ask(("update", update), lambda: of_update(self.setting, view))
         ask(("point", update, point), lambda: of_point(self.setting, self.sample(update, point)))
         self.selected(update, point, place)
+
+    def frames(self, updates: Sequence[int], points: Sequence[int], place: Place) -> None:
+        """All that frames have, of some examples at some updates."""
+        for point in points:
+            for update in updates:
+                self.frame(update, point, place)
+
+    def places(self, updates: Sequence[int], points: Sequence[int], places: Sequence[Place]) -> None:
+        """What the page says of units and weights, for some examples at some updates."""
+        for point in points:
+            for place in places:
+                for update in updates:
+                    self.selected(update, point, place)
 
     def selected(self, update: int, point: int, place: Place) -> None:
         """What the page says of a unit or a weight."""

@@ -41,12 +41,14 @@ export function networkTransport(choices, { send, onSeek, onStepOf, recorded, he
   );
   const step = count => send({ do: 'step', of: of.value, count });
   const self = { element, furthest: 0, running: false, step, losses: null };
+  let wanted = 0; // a frame that comes between input and change sets the slider back
   slider.addEventListener('input', () => {
+    wanted = Number(slider.value);
     setAttr(slider, 'aria-valuetext', `update ${slider.value}`);
     paintRange(slider);
-    send({ do: 'seek', update: Number(slider.value) });
+    send({ do: 'seek', update: wanted });
   });
-  slider.addEventListener('change', () => onSeek(Number(slider.value)));
+  slider.addEventListener('change', () => onSeek(wanted));
   // From one recorded update to the next: the slider's own step of 1 would come back to where it was.
   if (held)
     slider.addEventListener('keydown', event => {
