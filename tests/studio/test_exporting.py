@@ -150,7 +150,7 @@ def test_the_command_writes_and_tells(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--export", "out.html"], "--export needs a formula, a run or a program"),
+        (["--export", "out.html"], "--export needs a formula, a network, a run or a program"),
         (["--export", "out.html", "x*x", "y=1"], "the formula has no variable y"),
         (["--export", "out.png", "x*x"], "out.png does not say what to write"),
         (["--export", "out.svg", "."], "out.svg: a model is no figure"),

@@ -182,7 +182,7 @@ def spread(updates: Sequence[int], first: int) -> list[int]:
 
     Example:
         >>> spread([0, 1, 2, 3, 4, 8, 16], 3)
-        [3, 16, 0, 1, 8, 2, 4]
+        [3, 16, 0, 1, 4, 2, 8]
     """
     found = [first, updates[-1], updates[0]]
     gaps = [(0, len(updates) - 1)]
