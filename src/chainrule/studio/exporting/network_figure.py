@@ -231,36 +231,45 @@ def _wide(text: str) -> float:
 
 
 def _unit(frame: Mapping[str, Any], places: Places, layer: int, k: int) -> Unit:
-    sample, last = frame["sample"], len(places.sizes) - 1
-    row = sample["layers"][layer - 1] if layer else None
+    last = len(places.sizes) - 1
     whole = not layer and _is_picture(frame)
-    values = sample["x"] if not layer else sample["output"]["values"] if layer == last else row["a"]
-    a = math.nan if whole else float(values[k])
-    room, lines = _ROOM[places.level], SIZES[places.level][2]
-    state = frame["states"][layer - 1][k] if 0 < layer < last else ""
-    name = f"unit {k + 1} of layer {layer + 1}"
-    if layer == 0:
-        name = "inputs: the pixels of the image" if whole else f"input {k + 1}"
-    elif layer == last:
-        name = f"output {k + 1}" if places.sizes[last] > 1 else "output"
-    said = [name if math.isnan(a) else f"{name}: value {number_text(a)}"]
-    said += [f"delta {number_text(float(row['delta'][k]))}"] if row else []
-    said += [STATES[state]] if state else []
-    picture, hue = _picture(frame, layer, k)
-    wide, high, _, line = SIZES[places.level]
-    shown_lines = min(lines, 2 if layer else 1)
-    value = f"{len(sample['x'])} pixels" if whole else short_text(a, room)
-    return Unit(
-        layer + 1,
-        k + 1,
-        Box(places.x(layer), places.y(layer, k), wide, high + shown_lines * line),
-        picture,
-        hue,
-        value if lines else None,
-        f"δ\u2009{short_text(float(row['delta'][k]), room - 2)}" if row and lines else None,
-        state,
-        ", ".join(said),
+    delta = float(frame["sample"]["layers"][layer - 1]["delta"][k]) if layer else None
+    value = math.nan if whole else _value(frame, layer, k, layer == last)
+    state: str = frame["states"][layer - 1][k] if 0 < layer < last else ""
+    said = [_name(places, layer, k, whole)]
+    if not math.isnan(value):
+        said[0] += f": value {number_text(value)}"
+    if delta is not None:
+        said.append(f"delta {number_text(delta)}")
+    if state:
+        said.append(STATES[state])
+    wide, high, lines, line = SIZES[places.level]
+    room = _ROOM[places.level]
+    texts: list[str | None] = [None, None]
+    if lines:
+        texts[0] = f"{len(frame['sample']['x'])} pixels" if whole else short_text(value, room)
+        texts[1] = None if delta is None else f"δ\u2009{short_text(delta, room - 2)}"
+    box = Box(
+        places.x(layer), places.y(layer, k), wide, high + sum(text is not None for text in texts) * line
     )
+    picture, hue = _picture(frame, layer, k)
+    return Unit(layer + 1, k + 1, box, picture, hue, texts[0], texts[1], state, ", ".join(said))
+
+
+def _value(frame: Mapping[str, Any], layer: int, k: int, last: bool) -> float:
+    """What an input is, a unit gives, or the network says."""
+    sample = frame["sample"]
+    if not layer:
+        return float(sample["x"][k])
+    return float(sample["output"]["values"][k] if last else sample["layers"][layer - 1]["a"][k])
+
+
+def _name(places: Places, layer: int, k: int, whole: bool) -> str:
+    if layer == 0:
+        return "inputs: the pixels of the image" if whole else f"input {k + 1}"
+    if layer < len(places.sizes) - 1:
+        return f"unit {k + 1} of layer {layer + 1}"
+    return f"output {k + 1}" if places.sizes[layer] > 1 else "output"
 
 
 def _picture(frame: Mapping[str, Any], layer: int, k: int) -> tuple[Sequence[Patch], str]:
@@ -333,24 +342,30 @@ def _roads(frame: Mapping[str, Any], places: Places, show: str) -> list[Road]:
         max([1e-12, *(abs(pair[i]) for pair in numbers.values() if math.isfinite(pair[i]))]) for i in (0, 1)
     ]
     thin = _THIN if len(numbers) > MANY else 1.0
-    wanted = [
-        (i, hue)
-        for i, hue, other in ((0, "val-line", "gradients"), (1, "grad-line", "weights"))
-        if show != other
+    hues = {"weights": ["val-line"], "gradients": ["grad-line"]}.get(show, ["val-line", "grad-line"])
+    return [
+        Road(*at, _lanes(places.road(*at), pair, most, hues, thin), _said(frame, *at, pair))
+        for at, pair in numbers.items()
     ]
-    found: list[Road] = []
-    for at, pair in numbers.items():
-        x0, y0, x1, y1 = places.road(*at)
-        lanes: list[Lane] = []
-        for i, hue in wanted:
-            if not pair[i] or not math.isfinite(pair[i]):
-                continue
-            aside = 0.0 if len(wanted) == 1 else (-_APART, _APART)[i]
-            middle = (x0 + x1) / 2
-            cubic = (x0, y0 + aside), (middle, y0 + aside), (middle, y1 + aside), (x1, y1 + aside)
-            width = thin * (0.5 + 4.2 * math.sqrt(abs(pair[i]) / most[i]))
-            lanes.append(Lane(cubic, hue, width, pair[i] < 0))
-        found.append(Road(*at, lanes, _said(frame, *at, pair)))
+
+
+def _lanes(
+    ends: tuple[float, float, float, float],
+    pair: tuple[float, float],
+    most: Sequence[float],
+    hues: Sequence[str],
+    thin: float,
+) -> list[Lane]:
+    """Of a weight and its gradient those that are shown and not 0."""
+    x0, y0, x1, y1 = ends
+    middle = (x0 + x1) / 2
+    found: list[Lane] = []
+    for x, largest, hue, aside in zip(pair, most, ("val-line", "grad-line"), (-_APART, _APART), strict=True):
+        if hue not in hues or not x or not math.isfinite(x):
+            continue
+        by = aside if len(hues) > 1 else 0.0
+        cubic = (x0, y0 + by), (middle, y0 + by), (middle, y1 + by), (x1, y1 + by)
+        found.append(Lane(cubic, hue, thin * (0.5 + 4.2 * math.sqrt(abs(x) / largest)), x < 0))
     return found
 
 

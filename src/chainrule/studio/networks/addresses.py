@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote, urlencode
@@ -183,7 +183,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        parts = cast("tuple[Any, ...]", tuple(value))
+        parts = tuple(cast("Sequence[Any]", value))
         return ("|" if parts and isinstance(parts[0], str) else "-").join(map(str, parts)) or "none"
     return "" if value is None else str(value)
 
