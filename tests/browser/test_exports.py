@@ -65,3 +65,35 @@ def test_a_saved_page_shows_the_same_without_a_server(
     expect(other.get_by_role("button", name=said)).to_be_visible()
     assert not other.get_by_role("button", name="Export").is_visible()
     context.close()
+
+
+def test_a_network_is_saved_as_it_is_trained_now(open_page: Callable[..., Any], browser: Any, tmp_path: Path):
+    page = open_page("#/network?points=40&layers=3&at=25&sel=2.2&show=weights")
+    expect(page.locator(".network .transport")).to_have_attribute("data-update", "25", timeout=20_000)
+    expect(page.locator(".network .play")).to_have_text("▶ Train")
+    trace = json.loads(saved(page, "JSON", tmp_path).read_text(encoding="utf-8"))
+    assert trace["kind"] == "training" and trace["updates"][-1] == 25
+    assert trace["shown"] == {
+        "update": 25,
+        "point": 0,
+        "layer": 2,
+        "unit": 2,
+        "into": None,
+        "show": "weights",
+    }
+    figure = saved(page, "SVG figure", tmp_path)
+    width = page.locator(".net-scroll").evaluate("e => e.clientWidth")
+    assert figure.name == "2-3-1-on-moons-after-25-updates.svg"
+    assert f'width="{width}"' in figure.read_text(encoding="utf-8")
+    assert "\\draw[weight=" in saved(page, "TikZ figure", tmp_path).read_text(encoding="utf-8")
+    labels = "els => els.map(e => e.getAttribute('aria-label'))"
+    here = page.eval_on_selector_all(".unit", labels)
+    file = saved(page, "Page", tmp_path)
+    context = browser.new_context(offline=True)
+    other = context.new_page()
+    other.goto(file.as_uri())
+    expect(other.locator(".network .transport")).to_have_attribute("data-update", "25")
+    assert other.eval_on_selector_all(".unit", labels) == here
+    expect(other.locator("button[data-shows=weights]")).to_have_attribute("aria-checked", "true")
+    expect(other.get_by_role("button", name="Export")).to_be_hidden()
+    context.close()

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from chainrule.studio.exporting.figure import figure_of
 from chainrule.studio.exporting.moments import moment_at
+from chainrule.studio.exporting.network_figure import Places, network_figure, short_text
 from studio_formulas import FORMULAS
 
 OF_THE_PAGE = """async trace => {
@@ -78,3 +80,52 @@ def test_roads_and_pills_run_as_on_the_page(open_page: Callable[..., Any], name:
             assert [x for point in cubic for x in point] == pytest.approx(piece, abs=0.05)
     for pill, at in zip(figure.pills, page["pills"], strict=True):
         assert pill.at == pytest.approx((at["x"], at["y"]), abs=0.05)
+
+
+PLACES_OF_THE_PAGE = """async ({ sizes, room }) => {
+  const { diagramPlaces } = await import('/js/network/places.js');
+  const { level, width, height, x, y, roads } = diagramPlaces(sizes, room, 1);
+  const units = sizes.flatMap((n, l) => Array.from({ length: n }, (_, k) => [x(l), y(l, k)]));
+  return { level, width, height, units, roads: roads.map(r => [r.layer, r.from, r.to, r.x0, r.y0, r.x1, r.y1]) };
+}"""
+SHORT_ON_THE_PAGE = """async ({ numbers, room }) => {
+  const { shortNumber } = await import('/js/network/short.js');
+  return numbers.map(x => shortNumber(x, room));
+}"""
+
+
+@pytest.mark.parametrize("room", [300, 471, 815, 2000])
+@pytest.mark.parametrize("sizes", [[2, 1], [2, 5, 3, 1], [1, 8, 8, 1], [2, 16, 16, 3], [1, 10]])
+def test_networks_are_laid_out_as_on_the_page(open_page: Callable[..., Any], sizes: list[int], room: int):
+    page = open_page().evaluate(PLACES_OF_THE_PAGE, {"sizes": sizes, "room": room})
+    places = Places.of(sizes, room)
+    assert (places.level, places.width, places.height) == (page["level"], page["width"], page["height"])
+    units = [(places.x(layer), places.y(layer, k)) for layer, n in enumerate(sizes) for k in range(n)]
+    assert units == [pytest.approx(at) for at in page["units"]]
+    for layer, start, end, *ends in page["roads"]:
+        assert places.road(layer, start, end) == pytest.approx(ends)
+
+
+def test_numbers_of_units_are_short_as_on_the_page(open_page: Callable[..., Any]):
+    numbers = [0.0, 1.0, -1.0, 0.154, -0.00287, 12345.678, -98765.4, 9.25e-4, -6.8e-5, 3.1e-7, 1e9, -0.99996]
+    for room in (4, 6, 8):
+        found = open_page().evaluate(SHORT_ON_THE_PAGE, {"numbers": numbers, "room": room})
+        assert found == [short_text(x, room) for x in numbers]
+
+
+def test_a_figure_of_a_network_is_the_network_on_the_page(open_page: Callable[..., Any]):
+    page = open_page("#/network?at=30")
+    expect(page.locator(".transport[data-update='30']")).to_be_visible(timeout=20_000)
+    expect(page.locator(".network .play")).to_have_text("▶ Train")
+    session = page.locator("a:has-text('{ } JSON')").get_attribute("href").split("/")[3]
+    frame = page.evaluate("id => fetch(`/api/network/${id}/frame`).then(a => a.json())", session)
+    figure = network_figure(frame, "both", page.locator(".net-scroll").evaluate("e => e.clientWidth"))
+    net = page.locator(".net").bounding_box()
+    for unit, drawn in zip(figure.units, page.locator(".unit").all(), strict=True):
+        box = drawn.bounding_box()
+        assert box["x"] + box["width"] / 2 - net["x"] == pytest.approx(unit.box.x, abs=0.1)
+        assert box["y"] + box["height"] / 2 - net["y"] == pytest.approx(unit.box.y, abs=0.1)
+        assert box["width"] == pytest.approx(unit.box.width, abs=0.1)
+        assert unit.said == drawn.get_attribute("aria-label")
+        texts = [text for text in (unit.value, unit.delta) if text]
+        assert drawn.locator(".reg").all_inner_texts() == texts

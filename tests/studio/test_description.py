@@ -51,6 +51,8 @@ USED: dict[str, dict[str, Any]] = {
     "GET /api/network/{session}/unit": {"layer": 1, "unit": 1},
     "GET /api/network/{session}/formula": {},
     "GET /api/network/{session}/program": {},
+    "GET /api/network/{session}/table": {},
+    "GET /api/network/{session}/export": {"as": "svg", "address": "#/network?show=weights", "width": 500},
     "DELETE /api/network/{session}": {},
     "GET /api/models": {},
     "POST /api/models": {"example": "digits"},

@@ -15,7 +15,8 @@ import pytest
 import chainrule as cr
 from chainrule import studio
 from chainrule.errors import ArgumentError, ProcessError
-from chainrule.studio.exporting.recording import Recording, recorded
+from chainrule.studio.exporting.recorded_models import recorded
+from chainrule.studio.exporting.recording import Recording
 from chainrule.studio.models import Opening, examine
 from chainrule.studio.models.schema import GRAPH, PLACE, REASON, TRACE
 from chainrule.train.plan import Plan
@@ -46,9 +47,9 @@ def answers(recording: Recording) -> dict[tuple[str, ...], Any]:
 
 
 def test_all_that_opens_is_recorded_as_it_is_answered_live(opening: Opening):
-    found = recorded(opening)
+    found, whole = recorded(opening)
     held = answers(found)
-    assert found.whole and found.answers == len(held)
+    assert whole and found.answers == len(held)
     for (kind, *asked), answer in held.items():
         jsonschema.validate(answer, SCHEMAS[kind])
         if kind == "graph":
@@ -68,16 +69,16 @@ def test_all_that_opens_is_recorded_as_it_is_answered_live(opening: Opening):
 def test_where_the_doctor_points_it_is_said_why(opening: Opening):
     findings = opening.says()["findings"]
     assert findings
-    held = answers(recorded(opening))
+    held = answers(recorded(opening)[0])
     for finding in findings:
         assert ("why", [*finding["nodes"], *finding["groups"]][0], "why") in held
 
 
 def test_answers_end_where_the_room_does(opening: Opening):
     told: list[float] = []
-    whole = recorded(opening)
-    some = recorded(opening, len(whole.packed) // 2, lambda count, part: told.append(part))
-    assert not some.whole and some.answers < whole.answers
+    whole, _ = recorded(opening)
+    some, down = recorded(opening, len(whole.packed) // 2, lambda count, part: told.append(part))
+    assert not down and some.answers < whole.answers
     assert max(told[:-1]) <= 1 < told[-1]
     first = next(iter(answers(some)))
     assert first == ("graph", opening.to_dict()["overview"]["columns"][0]["id"], "")
@@ -85,7 +86,7 @@ def test_answers_end_where_the_room_does(opening: Opening):
 
 def test_recording_changes_nothing(opening: Opening):
     before = opening.to_dict()
-    assert recorded(opening).packed == recorded(opening).packed
+    assert recorded(opening) == recorded(opening)
     assert opening.to_dict() == before
 
 

@@ -98,7 +98,7 @@ def test_steps_of_updates_and_epochs():
     for of, count, update in wanted:
         training.command({"do": "step", "of": of, "count": count})
         assert training.rest(PATIENCE) and training.view().shot.update == update
-    assert training.view().furthest == 15
+    assert training.view().known.furthest == 15
 
 
 def test_training_goes_on_until_it_is_paused_and_losses_fall():
@@ -133,7 +133,8 @@ def test_training_stops_when_nobody_looks(monkeypatch):
 def test_what_is_kept_is_bounded():
     training = trained(9000)
     view = training.view()
-    assert len(view.moments) <= 48 and len(view.measured) <= 240 and view.moments[0] == 0
+    moments, measured = list(view.known.moments), view.known.measured
+    assert len(moments) <= 48 and len(measured) <= 240 and moments[0] == 0
     assert training._thread is None
 
 

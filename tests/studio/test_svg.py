@@ -9,10 +9,10 @@ import pytest
 
 from chainrule.errors import ArgumentError
 from chainrule.studio.drawing.mathtree import tree
+from chainrule.studio.exporting.colours import palette
 from chainrule.studio.exporting.figure import figure_of
 from chainrule.studio.exporting.letters import runs_of
 from chainrule.studio.exporting.moments import moment_at
-from chainrule.studio.exporting.shapes import palette
 from chainrule.studio.exporting.svg import svg
 from chainrule.studio.formulas import FormulaTrace
 from studio_formulas import FORMULAS

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chainrule.studio.exporting.figure import figure_of
-from chainrule.studio.exporting.tikz import number_of, tikz
+from chainrule.studio.exporting.latex import number_of
+from chainrule.studio.exporting.tikz import tikz
 from chainrule.studio.formulas import FormulaTrace
 from studio_formulas import FORMULAS
 

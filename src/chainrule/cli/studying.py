@@ -7,7 +7,8 @@ import re
 import shlex
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
@@ -24,12 +25,14 @@ from chainrule.formula import formula
 from chainrule.formula.mistakes import closest
 
 if TYPE_CHECKING:
+    from chainrule.studio.networks.addresses import Address
     from chainrule.studio.serving import Server
 
 _OPTIONS = ("--port", "--no-browser", "--export", "--step", "--theme", "--overwrite", "--json")
 _ENDS_LIKE_A_FILE = re.compile(r"\.(py|ipynb|json|csv|npz|html|txt|safetensors)$", re.IGNORECASE)
 _OFTEN = 0.1
 """Seconds between two looks at how far a model is."""
+_ADDRESS = re.compile(r"#/|(?:https?|file)://")
 _BEGINS_LIKE_A_WORD = re.compile(r"[^\W\d_]{2}")
 _BEGINS_LIKE_A_PATH = re.compile(r"~|\.{0,2}[/\\]|[A-Za-z]:\\|runs/")
 
@@ -38,14 +41,17 @@ def studio_command(
     given: Annotated[
         str | None,
         typer.Argument(
-            metavar="FORMULA|RUN|SCRIPT.py",
-            help='Such as "(a+b)*(b+c)"; the folder of a run; a program that trains.',
+            metavar="FORMULA|network|RUN|SCRIPT.py",
+            help='Such as "(a+b)*(b+c)"; network, or its page\'s address; the folder of a run; a program that trains.',
             show_default=False,
         ),
     ] = None,
     values: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=VALUE...", help="Of a formula's variables; or arguments of the script."),
+        typer.Argument(
+            metavar="NAME=VALUE...",
+            help="Of a formula's variables; of a network's options, update=300 among them; or arguments of the script.",
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(help="Where it is served; default: one that is free.", show_default=False)
@@ -58,7 +64,7 @@ def studio_command(
         typer.Option(
             metavar="FILE",
             help="Serve nothing: write a page that works without a server (.html), the trace (.json), or, of a "
-            "formula, a figure (.svg, .tex).",
+            "formula or a network, a figure (.svg, .tex).",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +87,8 @@ def studio_command(
     It is served to this machine and this user alone, until Ctrl-C.
 
     For example: chainrule studio "(a+b)*(b+c)" a=-1 b=3 c=4;
-    chainrule studio --export out.html "1/(1+e^(-x))" x=1; chainrule studio --export out.html runs/latest
+    chainrule studio --export out.html "1/(1+e^(-x))" x=1; chainrule studio --export out.html runs/latest;
+    chainrule studio --export out.html network data=moons layers=8-8 update=300
     """
     if export is not None:
         options = {"step": step, "theme": theme, "overwrite": overwrite}
@@ -105,6 +112,8 @@ def studio_command(
                 f"There is no file or folder {cut(given, 60)}: it is read as a formula of one variable.",
                 file=sys.stderr,
             )
+    elif kind == "network":
+        page = _network(given, values or ()).page
     elif kind == "run":
         _check_run_alone(values)
     try:
@@ -128,11 +137,13 @@ def _exported(
 
     if given is None:
         raise ArgumentError(
-            "--export needs a formula, a run or a program",
+            "--export needs a formula, a network, a run or a program",
             fix='chainrule studio --export out.html "x*x" x=3',
         )
     if (kind := kind_of(given)) == "formula":
         path = export(given, file, values_of(given, values), **options)
+    elif kind == "network":
+        path = _exported_network(given, values, file, options, silent)
     else:
         if options["step"] is not None or options["theme"] != "light":
             raise ArgumentError("--step and --theme are for formulas", fix="leave them out")
@@ -149,16 +160,9 @@ def _exported_model(
     checked_model_path(file, overwrite)
     if kind == "run":
         _check_run_alone(values)
-    opened, console = Opened(), Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    off = silent or not console.is_terminal
+    opened = Opened()
     try:
-        with Progress(*columns, console=console, transient=True, disable=off) as progress:
-            task = progress.add_task("opening", total=None)
-
-            def tell(doing: str, share: float) -> None:
-                progress.update(task, description=doing, completed=share, total=1 if share else None)
-
+        with _progress("opening", silent) as tell:
             path = Path(given).expanduser()
             opening = opened.run(path) if kind == "run" else opened.script(str(path), values)
             while not opening.wait(_OFTEN):
@@ -168,6 +172,60 @@ def _exported_model(
             return export_model(opening, file, command=command, overwrite=overwrite, progress=tell)
     finally:
         opened.close()
+
+
+def _exported_network(
+    given: str, values: Sequence[str], file: Path, options: Mapping[str, Any], silent: bool
+) -> Path:
+    from chainrule.studio.exporting.trained import export_network
+
+    if options["step"] is not None:
+        raise ArgumentError("--step is for formulas", fix="say update=300 instead")
+    address = _network(given, values)
+    with _progress("training", silent) as tell:
+        return export_network(
+            address, file, theme=options["theme"], overwrite=options["overwrite"], progress=tell
+        )
+
+
+def _network(given: str, values: Sequence[str]) -> Address:
+    """The network of a page's address, or of ``network`` and words such as ``["data=moons", "update=300"]``.
+
+    Raises:
+        ArgumentError: a word is no pair, an option is not possible, or there is no such table.
+    """
+    from chainrule.studio.networks.addresses import address_of, is_address, read_address
+    from chainrule.studio.networks.questions import setting_of
+    from chainrule.studio.networks.tables import text_of_file
+
+    words: dict[str, Any] = dict(read_address(given).state) if is_address(given) else {}
+    for word in values:
+        name, sign, value = word.partition("=")
+        if not sign:
+            raise ArgumentError(
+                f'expected name=value, got "{cut(word, 60)}"',
+                fix=f"did you mean {meant}?" if (meant := closest(word, _OPTIONS)) else "such as data=moons",
+            )
+        words[name.strip()] = text_of_file(value) if name.strip() == "table" else value.strip()
+    found = address_of(words)
+    found.require_table()
+    setting_of(found.options, found.table)  # what is not possible is told before anything is opened
+    return found
+
+
+@contextmanager
+def _progress(doing: str, silent: bool) -> Iterator[Callable[[str, float], None]]:
+    """A bar on a terminal; gives what tells it how far it is."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    off = silent or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=off) as progress:
+        task = progress.add_task(doing, total=None)
+
+        def tell(doing: str, share: float) -> None:
+            progress.update(task, description=doing, completed=share, total=1 if share else None)
+
+        yield tell
 
 
 def _check_run_alone(values: Sequence[str] | None) -> None:
@@ -194,6 +252,17 @@ def formula_page(text: str, values: Sequence[str]) -> str:
     if at:
         state["at"] = ",".join(f"{name}={repr(value).removesuffix('.0')}" for name, value in at.items())
     return f"#/formula?{urlencode(state, quote_via=quote)}"
+
+
+def _kind_of_address(given: str) -> Literal["network"]:
+    from chainrule.studio.networks.addresses import is_address
+
+    if given == "network" or is_address(given):
+        return "network"
+    raise ArgumentError(
+        f"{cut(given, 60)} is no address of the network page",
+        fix='pass the formula itself, the folder of a run, or an address such as "#/network?data=moons&at=300"',
+    )
 
 
 def _is_word(text: str) -> bool:
@@ -226,8 +295,9 @@ def values_of(text: str, values: Sequence[str]) -> dict[str, float]:
     return at
 
 
-def kind_of(given: str) -> Literal["formula", "run", "script"]:
-    """What an argument is: a folder that exists is a run, a file a program, anything else a formula.
+def kind_of(given: str) -> Literal["formula", "network", "run", "script"]:
+    """What an argument is: a folder that exists is a run, a file a program, the word ``network`` or the address of its
+    page a network, anything else a formula.
 
     Raises:
         ArgumentError: it looks like a path, but nothing is there, or something else.
@@ -246,6 +316,8 @@ def kind_of(given: str) -> Literal["formula", "run", "script"]:
             f"{cut(given, 60)} is a file, but no Python program",
             fix="pass a formula, the folder of a run, or a .py file",
         )
+    if given == "network" or _ADDRESS.match(given):
+        return _kind_of_address(given)
     inside = "/" in given and Path(given.partition("/")[0]).is_dir()
     if _ENDS_LIKE_A_FILE.search(given) or _BEGINS_LIKE_A_PATH.match(given) or inside:
         raise ArgumentError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from chainrule.errors import ArgumentError
 from chainrule.studio.exporting.page import page_html
-from chainrule.studio.exporting.recording import recorded
+from chainrule.studio.exporting.recorded_models import recorded
 from chainrule.studio.exporting.writing import checked_path, kind_of, write
 from chainrule.studio.models import Opening
 
@@ -89,10 +89,10 @@ def _recording(
     if trace["overview"] is None:
         said = f"This file holds the curves. The live studio: {command}"
         return {"command": command, "said": said, "packed": "", "names": []}
-    found = recorded(
+    found, whole = recorded(
         opening, tell=lambda count, part: progress(f"recording answers for the page: {count:,}", part)
     )
-    depth = "down to its primitives" if found.whole else "as far down as fits in it"
+    depth = "down to its primitives" if whole else "as far down as fits in it"
     said = (
         f"This file holds one pass, {depth}; modules open one at a time. "
         f"For all else, such as why a gradient is as it is: {command}"

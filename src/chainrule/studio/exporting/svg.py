@@ -9,23 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.studio.exporting import figure as figures
+from chainrule.studio.exporting.colours import Palette, Theme, palette
 from chainrule.studio.exporting.figure import Card, Figure, Pill, Road, figure_of
 from chainrule.studio.exporting.letters import Run, width_of
 from chainrule.studio.exporting.moments import Mode, Trace
 from chainrule.studio.exporting.places import Cubic
-from chainrule.studio.exporting.shapes import (
-    Palette,
-    Theme,
-    as_number,
-    as_text,
-    drawing,
-    element,
-    label,
-    palette,
-    point,
-)
+from chainrule.studio.exporting.shapes import SERIF, document, element, label, number, path, point, text_of
 
-_SERIF = "'STIX Two Text', 'Times New Roman', 'TeX Gyre Termes', 'Liberation Serif', Times, serif"
 _ROUND, _ROUND_VARIABLE = 9.0, 17.0
 _ARROW = 8.0
 """Length of an arrowhead, before which its lane ends."""
@@ -78,13 +68,13 @@ class _Writer:
         self.figure, self.colours = found, colours
 
     def document(self, title: str, description: str) -> str:
+        found = self.figure
         shapes = [
-            *(self._road(road) for road in self.figure.roads),
-            *(self._card(card) for card in self.figure.cards),
-            *(self._pill(pill) for pill in self.figure.pills),
+            *(self._road(road) for road in found.roads),
+            *(self._card(card) for card in found.cards),
+            *(self._pill(pill) for pill in found.pills),
         ]
-        size = (self.figure.width, self.figure.height)
-        return drawing(size, title, description, shapes, self.colours)
+        return document(found.width, found.height, title, description, self.colours["surface"], shapes)
 
     # Roads.
 
@@ -92,15 +82,15 @@ class _Writer:
         colours, curve = self.colours, road.curve
         if not road.active:
             dotted = {"stroke_dasharray": "1.5 4", "stroke_linecap": "round", "stroke_width": 1.25}
-            return _path(curve.lane(0.0), stroke=colours["edge"], **dotted)
+            return path(curve.lane(0.0), stroke=colours["edge"], **dotted)
         shapes = [
-            _path(curve.lane(0.0), stroke=colours["grad-tint" if road.lit else "track"], stroke_width=12)
+            path(curve.lane(0.0), stroke=colours["grad-tint" if road.lit else "track"], stroke_width=12)
         ]
         forward = curve.lane(-_LANE)
         if road.valued:
             shapes += self._lane(forward, colours["val-line"], 2.0)
         else:
-            shapes.append(_path(forward, stroke=colours["edge"], stroke_width=1.25, opacity=0.65))
+            shapes.append(path(forward, stroke=colours["edge"], stroke_width=1.25, opacity=0.65))
         if road.passed:
             towards = curve.lane(_LANE, back=not self.figure.forward)
             shapes += self._lane(towards, colours["grad-line"], road.width, road.negative)
@@ -112,7 +102,7 @@ class _Writer:
         ahead = 1.0 if end[0] > a[0] else -1.0
         base = end[0] - ahead * _ARROW
         half = max(3.8, width / 2 + 2)
-        line = _path(
+        line = path(
             [*rest, (a, b, (c[0], c[1]), (base + ahead, end[1]))],
             stroke=colour,
             stroke_width=round(width, 2),
@@ -199,10 +189,10 @@ class _Writer:
         left, right = (card.box.x + side * half for side in sides)
         a, b = (corner if sides[0] < 0 else 0.0), (corner if sides[1] > 0 else 0.0)
         outline = (
-            f"M{point(left, top)}H{as_number(right)}V{as_number(bottom - b)}"
-            + (f"A{as_number(b)} {as_number(b)} 0 0 1 {point(right - b, bottom)}" if b else "")
-            + f"H{as_number(left + a)}"
-            + (f"A{as_number(a)} {as_number(a)} 0 0 1 {point(left, bottom - a)}" if a else "")
+            f"M{point(left, top)}H{number(right)}V{number(bottom - b)}"
+            + (f"A{number(b)} {number(b)} 0 0 1 {point(right - b, bottom)}" if b else "")
+            + f"H{number(left + a)}"
+            + (f"A{number(a)} {number(a)} 0 0 1 {point(left, bottom - a)}" if a else "")
             + "Z"
         )
         size = figures.SMALL_REGISTER if self.figure.small else figures.REGISTER
@@ -224,7 +214,7 @@ class _Writer:
                 spans.append(
                     element(
                         "tspan",
-                        as_text(run.text),
+                        text_of(run.text),
                         dx=aside or None,
                         dy=(drop - low) or None,
                         font_size=size * run.scale,
@@ -233,7 +223,7 @@ class _Writer:
                     )
                 )
                 low = drop
-        return element("text", "".join(spans), x=x, y=y, text_anchor="middle", font_family=_SERIF)
+        return element("text", "".join(spans), x=x, y=y, text_anchor="middle", font_family=SERIF)
 
     # Pills.
 
@@ -260,17 +250,11 @@ class _Writer:
 
 def _cell_outline(left: float, y: float, width: float, radius: float, first: bool, last: bool) -> str:
     a, b = (radius if first else 0.0), (radius if last else 0.0)
-    arc = f"A{as_number(radius)} {as_number(radius)} 0 0 1 "
+    arc = f"A{number(radius)} {number(radius)} 0 0 1 "
     return (
-        f"M{point(left + a, y - radius)}H{as_number(left + width - b)}"
-        + (f"{arc}{point(left + width - b, y + radius)}" if last else f"V{as_number(y + radius)}")
-        + f"H{as_number(left + a)}"
+        f"M{point(left + a, y - radius)}H{number(left + width - b)}"
+        + (f"{arc}{point(left + width - b, y + radius)}" if last else f"V{number(y + radius)}")
+        + f"H{number(left + a)}"
         + (f"{arc}{point(left + a, y - radius)}" if first else "")
         + "Z"
     )
-
-
-def _path(cubics: Sequence[Cubic], **attributes: Any) -> str:
-    (start, *_), *_ = cubics
-    curves = "".join(f"C{point(*b)} {point(*c)} {point(*d)}" for _, b, c, d in cubics)
-    return element("path", d=f"M{point(*start)}{curves}", fill="none", **attributes)

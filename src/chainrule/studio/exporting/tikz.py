@@ -5,51 +5,27 @@ Letters are the LaTeX of the formula itself; places, lanes and numbers are those
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 from chainrule.studio.drawing.mathtree import plain
 from chainrule.studio.exporting.figure import Card, Figure, Pill, Road, figure_of
+from chainrule.studio.exporting.latex import CM, SCALE, at, corners, curve, latex_document, number_of
 from chainrule.studio.exporting.moments import Mode
-from chainrule.studio.exporting.places import Cubic, Point
-from chainrule.studio.exporting.shapes import palette
 from chainrule.studio.exporting.svg import title_of
 from chainrule.studio.formulas import FormulaTrace
 
-_CM = 2.54 / 96
-"""A pixel."""
-_SCALE = 0.6
-"""So that three layers fill a page of text."""
 _LANE, _CORNER, _CORNER_VARIABLE = 3.0, 9.0, 17.0
-_COLOURS = (
-    *("ink", "ink-2", "ink-3", "edge", "surface", "sunken", "track", "val", "val-line", "val-tint"),
-    *("grad", "grad-line", "grad-fill", "grad-tint", "on-grad"),
+_SAID = "values are blue, gradients orange, local derivatives black"
+_STYLES = (
+    r"card/.style={draw=#1, fill=cr-surface}",
+    r"road/.style={cr-track, line width=5.4pt}",
+    r"value/.style={cr-val-line, line width=0.9pt, ->}",
+    r"gradient/.style={cr-grad-line, line width=#1pt, ->}",
+    r"waiting/.style={cr-edge, line width=0.5pt, opacity=0.65}",
+    r"constant/.style={cr-edge, line width=0.5pt, dash pattern=on 0.8pt off 2pt}",
+    r"negative/.style={dash pattern=on 3.2pt off 1.6pt}",
+    r"letter/.style={text=cr-ink, font=\Large}",
+    r"register/.style={text=#1, font=\normalsize}",
+    r"pill/.style={text=#1, font=\footnotesize}",
 )
-_HEAD = r"""% {said}
-% {title}
-\documentclass[border=4pt]{{standalone}}
-\usepackage{{amsmath,amssymb}}
-\usepackage{{tikz}}
-\usetikzlibrary{{arrows.meta}}
-{colours}
-\begin{{document}}
-\begin{{tikzpicture}}[
-  scale={scale}, transform shape, x=1cm, y=1cm, inner sep=0pt, >={{Stealth[length=5pt, width=4.5pt]}},
-  card/.style={{draw=#1, fill=cr-surface}},
-  road/.style={{cr-track, line width=5.4pt}},
-  value/.style={{cr-val-line, line width=0.9pt, ->}},
-  gradient/.style={{cr-grad-line, line width=#1pt, ->}},
-  waiting/.style={{cr-edge, line width=0.5pt, opacity=0.65}},
-  constant/.style={{cr-edge, line width=0.5pt, dash pattern=on 0.8pt off 2pt}},
-  negative/.style={{dash pattern=on 3.2pt off 1.6pt}},
-  letter/.style={{text=cr-ink, font=\Large}},
-  register/.style={{text=#1, font=\normalsize}},
-  pill/.style={{text=#1, font=\footnotesize}},
-]
-"""
-_FOOT = "\\end{tikzpicture}\n\\end{document}\n"
-_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-_POWER = re.compile("10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
 def tikz(found: FormulaTrace, step: int | None = None, mode: Mode = "reverse", constants: bool = True) -> str:
@@ -63,72 +39,33 @@ def tikz(found: FormulaTrace, step: int | None = None, mode: Mode = "reverse", c
     """
     trace = found.to_dict()
     figure = figure_of(trace, step, mode, constants)
-    title = " ".join(title_of(trace).split())
-    said = "drawn by chainrule studio; values are blue, gradients orange, local derivatives black"
-    head = _HEAD.format(title=title, said=said, colours=_colours(), scale=_SCALE)
     lines = [
         *(line for road in figure.roads for line in _road(road, figure.forward)),
         *(line for card in figure.cards for line in _card(card, figure, found)),
         *(line for pill in figure.pills for line in _pill(pill)),
     ]
-    return head + "".join(f"  {line}\n" for line in lines) + _FOOT
-
-
-def number_of(text: str) -> str:
-    """A number as the figure writes it, in LaTeX.
-
-    Example:
-        >>> number_of("−9.77·10⁻⁵"), number_of("= 4 ×"), number_of("NaN")
-        ('-9.77\\\\cdot 10^{-5}', '=4{\\\\times}', '\\\\mathrm{NaN}')
-    """
-    powers = _POWER.sub(lambda found: f"10^{{{found[1].translate(_DIGITS)}}}", text)
-    for sign, latex in (
-        (" ", ""), ("−", "-"), ("·", r"\cdot "), ("×", r"{\times}"), ("∞", r"\infty "), ("NaN", r"\mathrm{NaN}"),
-    ):  # fmt: skip
-        powers = powers.replace(sign, latex)
-    return powers
-
-
-def _colours() -> str:
-    light = palette("light")
-    return "\n".join(rf"\definecolor{{cr-{name}}}{{HTML}}{{{light[name][1:].upper()}}}" for name in _COLOURS)
-
-
-def _at(x: float, y: float) -> str:
-    return f"({x * _CM:.3f},{-y * _CM:.3f})"
-
-
-def _curve(cubics: Sequence[Cubic]) -> str:
-    (start, *_), *_ = cubics
-    return _at(*start) + "".join(
-        f" .. controls {_at(*b)} and {_at(*c)} .. {_at(*d)}" for _, b, c, d in cubics
-    )
+    return latex_document(title_of(trace), _SAID, _STYLES, lines)
 
 
 def _road(road: Road, forward: bool) -> list[str]:
     if not road.active:
-        return [rf"\draw[constant] {_curve(road.curve.lane(0.0))};"]
-    lines = [rf"\draw[road] {_curve(road.curve.lane(0.0))};"]
-    lines.append(rf"\draw[{'value' if road.valued else 'waiting'}] {_curve(road.curve.lane(-_LANE))};")
+        return [rf"\draw[constant] {curve(road.curve.lane(0.0))};"]
+    lines = [rf"\draw[road] {curve(road.curve.lane(0.0))};"]
+    lines.append(rf"\draw[{'value' if road.valued else 'waiting'}] {curve(road.curve.lane(-_LANE))};")
     if road.passed:
         towards = road.curve.lane(_LANE, back=not forward)
         style = f"gradient={road.width * 0.45:.2f}{', negative' if road.negative else ''}"
-        lines.append(rf"\draw[{style}] {_curve(towards)};")
+        lines.append(rf"\draw[{style}] {curve(towards)};")
     return lines
-
-
-def _corners(middle: Point, width: float, height: float) -> str:
-    (x, y), a, b = middle, width / 2, height / 2
-    return f"{_at(x - a, y - b)} rectangle {_at(x + a, y + b)}"
 
 
 def _card(card: Card, figure: Figure, found: FormulaTrace) -> list[str]:
     box, letter = card.box, plain(found.letters[card.id])
-    frame = _corners((box.x, box.y), box.width, box.height)
+    frame = corners((box.x, box.y), box.width, box.height)
     if card.kind == "constant":
         return [
             rf"\draw[card=cr-edge, dash pattern=on 1.5pt off 1.5pt, rounded corners=2.4pt] {frame};",
-            rf"\node[text=cr-ink-2] at {_at(box.x, box.y)} {{${letter}$}};",
+            rf"\node[text=cr-ink-2] at {at(box.x, box.y)} {{${letter}$}};",
         ]
     corner = f"rounded corners={(_CORNER_VARIABLE if card.kind == 'variable' else _CORNER) * 0.45:.1f}pt"
     line = {"variable": "cr-val-line", "result": "cr-ink, line width=1pt"}.get(card.kind, "cr-edge")
@@ -145,9 +82,9 @@ def _card(card: Card, figure: Figure, found: FormulaTrace) -> list[str]:
     texts: list[str] = []
     for place, text, hue in zip(places, (card.value, card.gradient), ("val", "grad"), strict=True):
         tint = f"cr-{hue}-tint" if text else "cr-sunken"
-        lines.append(rf"\fill[{tint}] {_corners(place, *half)};")
+        lines.append(rf"\fill[{tint}] {corners(place, *half)};")
         shown = number_of(text) if text else r"\cdot"
-        texts.append(rf"\node[register=cr-{hue if text else 'ink-3'}] at {_at(*place)} {{${shown}$}};")
+        texts.append(rf"\node[register=cr-{hue if text else 'ink-3'}] at {at(*place)} {{${shown}$}};")
     definition = ""
     if card.definition:
         definition = rf"\enspace{{\small\color{{cr-ink-3}}${plain(found.definition(card.id))}$}}"
@@ -156,15 +93,15 @@ def _card(card: Card, figure: Figure, found: FormulaTrace) -> list[str]:
         *lines,
         r"\end{scope}",
         *texts,
-        rf"\node[letter] at {_at(box.x, middle)} {{${letter}${definition}}};",
+        rf"\node[letter] at {at(box.x, middle)} {{${letter}${definition}}};",
         rf"\draw[{', '.join([f'draw={name}', *options, corner])}] {frame};",
     ]
 
 
 def _pill(pill: Pill) -> list[str]:
     x, y = pill.at
-    frame = _corners(pill.at, pill.width, pill.height)
-    corner = f"rounded corners={pill.height * _CM * 28.45 * _SCALE / 2:.1f}pt"
+    frame = corners(pill.at, pill.width, pill.height)
+    corner = f"rounded corners={pill.height * CM * 28.45 * SCALE / 2:.1f}pt"
     lines = [rf"\fill[cr-surface, {corner}] {frame};", rf"\begin{{scope}}\clip[{corner}] {frame};"]
     texts: list[str] = []
     left = x - pill.width / 2
@@ -172,8 +109,8 @@ def _pill(pill: Pill) -> list[str]:
         middle = (left + cell.width / 2, y)
         if cell.hue != "local":
             tint = "cr-grad-tint" if cell.hue == "gradient" else "cr-grad-fill"
-            lines.append(rf"\fill[{tint}] {_corners(middle, cell.width, pill.height)};")
+            lines.append(rf"\fill[{tint}] {corners(middle, cell.width, pill.height)};")
         ink = {"local": "cr-ink", "gradient": "cr-grad", "result": "cr-on-grad"}[cell.hue]
-        texts.append(rf"\node[pill={ink}] at {_at(*middle)} {{${number_of(cell.text)}$}};")
+        texts.append(rf"\node[pill={ink}] at {at(*middle)} {{${number_of(cell.text)}$}};")
         left += cell.width
     return [*lines, r"\end{scope}", *texts, rf"\draw[cr-edge, {corner}] {frame};"]

@@ -12,9 +12,9 @@ from typing import Any
 
 from chainrule.errors import ArgumentError, DataError
 from chainrule.explain.numbers import json_number
+from chainrule.studio.exporting.colours import Theme
 from chainrule.studio.exporting.moments import Mode
 from chainrule.studio.exporting.page import page_html
-from chainrule.studio.exporting.shapes import Theme
 from chainrule.studio.exporting.svg import svg, title_of
 from chainrule.studio.exporting.tikz import tikz
 from chainrule.studio.formulas import FormulaTrace

@@ -270,7 +270,7 @@ def options_of(given: Mapping[str, Any], kind: str | None = None) -> Options:
                 fix=f"did you mean {close[0]}?" if close else f"options are {', '.join(FIELDS)}",
             )
     checked = {name: FIELDS[name].check(name, value) for name, value in given.items()}
-    which = checked.get("data", Options.data)
+    which = checked.get("data", Options().data)
     kit = KITS.get(which)
     usual: dict[str, Any] = dict(kit.defaults) if kit else {}
     if kind == "numbers":

@@ -52,8 +52,28 @@ class Shot:
     moved: tuple[float, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of a descent. Nothing of it changes.
+
+    Attributes:
+        moments: all that updates change, after some of them.
+        measured: losses by number of updates.
+        furthest: the most updates that were ever made.
+    """
+
+    moments: Thinned[tuple[Array, ...]]
+    measured: Thinned[Measured]
+    furthest: int
+
+
 class Descent:
     """Updates of one network. Not for several threads at once.
+
+    Args:
+        setting: what is trained on what.
+        known: of another descent of the same setting: what it kept, measured, and how far it went. This one uses it,
+            and changes nothing of it.
 
     Attributes:
         update: how many updates were made.
@@ -62,18 +82,18 @@ class Descent:
         batch_loss: of the last update's batch, before it.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, known: Known | None = None) -> None:
         self.setting = setting
         self._model = setting.model()
         self._step = CompiledStep(self._model, setting.objective.loss, setting.optimizer, threads=1)
         first = self._step.moment()
         size = sum(x.nbytes for x in first)
-        self._kept: Thinned[tuple[Array, ...]] = Thinned(
-            max(8, min(MOST_MOMENTS, BYTES_OF_MOMENTS // max(size, 1)))
-        )
         many = setting.examples.x.size // MUCH_TO_MEASURE
-        self.measured: Thinned[Measured] = Thinned(MOST_MEASURED, 1 << many.bit_length())
-        self.update = self.furthest = 0
+        if known is None:
+            most = max(8, min(MOST_MOMENTS, BYTES_OF_MOMENTS // max(size, 1)))
+            known = Known(Thinned(most), Thinned(MOST_MEASURED, 1 << many.bit_length()), 0)
+        self._kept, self.measured = known.moments.copy(), known.measured.copy()
+        self.update, self.furthest = 0, known.furthest
         self.batch_loss = math.nan
         self._before: list[Array] = []
         self._epoch: tuple[int, list[tuple[Array, Array]]] = -1, []
@@ -125,9 +145,9 @@ class Descent:
         self.update, self._before = at, []
 
     @property
-    def moments(self) -> list[int]:
-        """Numbers of updates at which moments are kept."""
-        return list(self._kept)
+    def known(self) -> Known:
+        """What is known by now."""
+        return Known(self._kept.copy(), self.measured.copy(), self.furthest)
 
     # What is shown.
 
@@ -140,6 +160,10 @@ class Descent:
             with np.errstate(all="ignore"):
                 moved = tuple(float(np.sqrt(np.mean((n.weight.numpy() - w) ** 2))) for n, w in pairs)
         return Shot(self.update, model, moved)
+
+    def now(self, shot: Shot) -> Measured:
+        """How well a network does after so many updates."""
+        return self.measured[shot.update] if shot.update in self.measured else self.measure(shot.model)
 
     def measure(self, model: Sequential) -> Measured:
         """Losses and recognized classes of both parts."""

@@ -39,8 +39,9 @@ def frame_of(setting: Setting, view: View) -> dict[str, Any]:
         >>> frame["kind"], frame["sizes"], len(frame["sample"]["layers"])
         ('network', [2, 2, 1], 2)
     """
-    model = view.shot.model
-    sample = Sample(setting, model, view.selection.point)
+    sample = Sample(setting, view.shot.model, view.selection.point)
+    after, at = of_update(setting, view), of_point(setting, sample)
+    pairs = zip(after["weights"], at["gradients"], strict=True)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -48,22 +49,40 @@ def frame_of(setting: Setting, view: View) -> dict[str, Any]:
         "number": view.version,
         "sizes": setting.sizes,
         "activations": setting.activations,
+        **after,
+        "losses": losses_of(view),
+        "sample": at["sample"],
+        "weights": [{**weights, **gradients} for weights, gradients in pairs],
+        "selected": inspected(sample, view.selection),
+    }
+
+
+def of_update(setting: Setting, view: View) -> dict[str, Any]:
+    """The part of a frame that depends on the update alone."""
+    model = view.shot.model
+    return {
         "status": _status(setting, view),
-        "losses": _losses(view),
         "pictures": _pictures(setting, model),
         "states": _states(setting, model),
-        "sample": _sample(setting, sample),
         "weights": [
             {
                 "w": _numbers(layer.weight.numpy()),
                 "b": None if layer.bias is None else _numbers(layer.bias.numpy()),
-                "gw": _numbers(to_weights),
-                "gb": None if to_biases is None else _numbers(to_biases),
             }
-            for layer, (to_weights, to_biases) in zip(linears(model), sample.gradients(), strict=True)
+            for layer in linears(model)
         ],
         "moved": _numbers(view.shot.moved),
-        "selected": inspected(sample, view.selection),
+    }
+
+
+def of_point(setting: Setting, sample: Sample) -> dict[str, Any]:
+    """The part of a frame that depends on the example too: what it is, and the gradients of its loss."""
+    return {
+        "sample": _sample(setting, sample),
+        "gradients": [
+            {"gw": _numbers(to_weights), "gb": None if to_biases is None else _numbers(to_biases)}
+            for to_weights, to_biases in sample.gradients()
+        ],
     }
 
 
@@ -100,8 +119,8 @@ def _status(setting: Setting, view: View) -> dict[str, Any]:
         "epoch": view.shot.update / setting.per_epoch,
         "said": in_words(setting, view.shot.update),
         "per_epoch": setting.per_epoch,
-        "furthest": view.furthest,
-        "moments": list(view.moments),
+        "furthest": view.known.furthest,
+        "moments": list(view.known.moments),
         "now": _measured(view.now),
         "examples": {"train": len(setting.train[0]), "test": len(setting.test[0])},
     }
@@ -116,16 +135,19 @@ def _measured(m: Measured) -> dict[str, Any]:
     }
 
 
-def _losses(view: View) -> dict[str, Any]:
+def losses_of(view: View) -> dict[str, Any]:
+    """The part of a frame that is the same wherever training is rewound to."""
+
     def column(values: Sequence[float | None]) -> list[Any]:
         return [None if v is None else _short(v) for v in values]
 
+    measured = [view.known.measured[k] for k in view.known.measured]
     return {
-        "updates": [k for k, _ in view.measured],
-        "train": column([m.train for _, m in view.measured]),
-        "test": column([m.test for _, m in view.measured]),
-        "train_right": [m.train_right for _, m in view.measured],
-        "test_right": [m.test_right for _, m in view.measured],
+        "updates": list(view.known.measured),
+        "train": column([m.train for m in measured]),
+        "test": column([m.test for m in measured]),
+        "train_right": [m.train_right for m in measured],
+        "test_right": [m.test_right for m in measured],
     }
 
 

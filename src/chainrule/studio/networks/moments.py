@@ -45,6 +45,12 @@ class Thinned(Generic[T]):
         found = max(k for k in self._items if k <= update)
         return found, self._items[found]
 
+    def copy(self) -> Thinned[T]:
+        """The same things; what is added there is not added here."""
+        found = Thinned[T](self._limit, self.spacing)
+        found._items = dict(self._items)
+        return found
+
     def __iter__(self):
         return iter(sorted(self._items))
 

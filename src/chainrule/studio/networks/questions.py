@@ -19,7 +19,7 @@ from chainrule.studio.networks.inspecting import Sample, inspected, math
 from chainrule.studio.networks.plugged import network_formula, network_latex, network_lines
 from chainrule.studio.networks.sessions import Sessions
 from chainrule.studio.networks.tables import MOST_BYTES, points_of, read_table
-from chainrule.studio.networks.training import GRACE, MOST_UPDATES, Selection, Training
+from chainrule.studio.networks.training import GRACE, MOST_UPDATES, Selection, Training, View
 
 MOST_SHOWN = 600
 """Units and inputs of a network whose whole formula is shown: longer ones are still copied in full."""
@@ -113,6 +113,7 @@ def endpoints(sessions: Sessions | None = None) -> Sequence[Endpoint | Live]:
             "GET", f"{one}/program", "The network as a program of chainrule, and its data as CSV.",
             asked.program, _of_session(), _ANY,
         ),
+        Endpoint("GET", f"{one}/table", "The examples as CSV.", asked.table, _of_session(), _ANY),
         Endpoint("DELETE", one, "Stop the training and forget the network.", asked.close, _of_session(), _ANY),
         Live(f"{one}/live", "Frames of a network in training.", asked.sessions.get, _COMMAND, _FRAME),
     )  # fmt: skip
@@ -153,35 +154,14 @@ class _Asked:
 
     def formula(self, given: Mapping[str, Any]) -> dict[str, Any]:
         training = self.sessions.get(given["session"])
-        setting, view = training.setting, training.view()
-        lines = network_lines(setting, view.shot.model)
-        size = sum(layer.weight.size for layer in linears(view.shot.model))
-        shown = lines if size <= MOST_SHOWN else []
-        return {
-            "update": view.shot.update,
-            "weights": size,
-            "lines": [
-                math(f"{s.left.latex} = {s.right.latex}", f"{s.left.text} = {s.right.text}")
-                for s in shown
-                if s.left
-            ],
-            "latex": network_latex(lines),
-            "text": "\n".join(f"{s.left.text} = {s.right.text}" for s in lines if s.left),
-            "formula": network_formula(setting, view.shot.model),
-            "values": {f"x{i + 1}": float(v) for i, v in enumerate(setting.examples.x[view.selection.point])},
-        }
+        return plugged(training.setting, training.view())
 
     def program(self, given: Mapping[str, Any]) -> dict[str, Any]:
         training = self.sessions.get(given["session"])
-        shot = training.view().shot
-        return {
-            "update": shot.update,
-            "program": {
-                "name": "network.py",
-                "text": programs.program(training.setting, shot.model, shot.update),
-            },
-            "table": {"name": programs.TABLE, "text": programs.table(training.setting)},
-        }
+        return {**handed_on(training.setting, training.view()), "table": as_table(training.setting)}
+
+    def table(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return as_table(self.sessions.get(given["session"]).setting)
 
     def close(self, given: Mapping[str, Any]) -> dict[str, Any]:
         self.sessions.close(given["session"])
@@ -196,6 +176,38 @@ def opened(session: str, training: Training) -> dict[str, Any]:
         "data": points(training.setting.examples),
         "frame": training.frame(),
     }
+
+
+def plugged(setting: Setting, view: View) -> dict[str, Any]:
+    """The whole network with its weights plugged in, in all forms."""
+    lines = network_lines(setting, view.shot.model)
+    size = sum(layer.weight.size for layer in linears(view.shot.model))
+    shown = lines if size <= MOST_SHOWN else []
+    return {
+        "update": view.shot.update,
+        "weights": size,
+        "lines": [
+            math(f"{s.left.latex} = {s.right.latex}", f"{s.left.text} = {s.right.text}")
+            for s in shown
+            if s.left
+        ],
+        "latex": network_latex(lines),
+        "text": "\n".join(f"{s.left.text} = {s.right.text}" for s in lines if s.left),
+        "formula": network_formula(setting, view.shot.model),
+        "values": {f"x{i + 1}": float(v) for i, v in enumerate(setting.examples.x[view.selection.point])},
+    }
+
+
+def handed_on(setting: Setting, view: View) -> dict[str, Any]:
+    """The network as a program."""
+    shot = view.shot
+    text = programs.program(setting, shot.model, shot.update)
+    return {"update": shot.update, "program": {"name": "network.py", "text": text}}
+
+
+def as_table(setting: Setting) -> dict[str, Any]:
+    """The examples as CSV, with the name under which the program reads them."""
+    return {"name": programs.TABLE, "text": programs.table(setting)}
 
 
 def looked_at(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,7 +234,9 @@ def setting_of(options: Mapping[str, Any], table: Mapping[str, Any] | None = Non
         DataError: the table cannot be used; with the line and what to do.
     """
     if table is None and options.get("data") == OWN:
-        raise ArgumentError("own data needs a table", fix="drop a CSV file on the page, or paste its text")
+        raise ArgumentError(
+            "own data needs a table", fix="drop a CSV file on the page, or pass table=FILE.csv"
+        )
     if table is None:
         chosen = options_of(options)
         return Setting.of(

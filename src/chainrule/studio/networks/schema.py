@@ -39,7 +39,7 @@ _MEASURED = exactly(
         "test_right": _or_null(COUNT),
     }
 )
-_STATUS = exactly(
+STATUS = exactly(
     {
         "running": _FLAG,
         "speed": {**COUNT, "description": "updates a second; 0 for as many as fit"},
@@ -55,7 +55,7 @@ _STATUS = exactly(
         "examples": exactly({"train": COUNT, "test": COUNT}),
     }
 )
-_LOSSES = exactly(
+LOSSES = exactly(
     {
         "updates": _list(COUNT),
         "train": _list(_or_null(NUMBER)),
@@ -65,7 +65,7 @@ _LOSSES = exactly(
     }
 )
 _SURFACE = exactly({"values": _BYTES, "scale": {"type": "number"}}, {"classes": _BYTES})
-_PICTURES = _one_of(
+PICTURES = _one_of(
     [
         exactly(
             {
@@ -97,7 +97,7 @@ _PICTURES = _one_of(
         ),
     ]
 )
-_SAMPLE = exactly(
+SAMPLE = exactly(
     {
         "point": COUNT,
         "test": _FLAG,
@@ -113,16 +113,16 @@ _SAMPLE = exactly(
         "layers": _list(exactly({"z": _NUMBERS, "a": _NUMBERS, "delta": _NUMBERS})),
     }
 )
-_FORMULA = exactly({"tree": TREE, "latex": _TEXT, "text": _TEXT})
-_SELECTED = exactly(
+FORMULA = exactly({"tree": TREE, "latex": _TEXT, "text": _TEXT})
+SELECTED = exactly(
     {
         "kind": {"enum": ["input", "unit", "weight", "bias"]},
         "layer": COUNT,
         "unit": COUNT,
-        "symbol": _FORMULA,
+        "symbol": FORMULA,
         "title": _TEXT,
         "tiles": _list(exactly({"title": _TEXT, "value": NUMBER, "hue": {"enum": ["v", "g"]}})),
-        "sections": _list(exactly({"title": _TEXT, "lines": _list(_FORMULA)})),
+        "sections": _list(exactly({"title": _TEXT, "lines": _list(FORMULA)})),
         "parts": _list(
             exactly(
                 {
@@ -139,6 +139,10 @@ _SELECTED = exactly(
     },
     {"into": COUNT, "parts_of": COUNT},
 )
+STATES = {**_list(_list(_TEXT)), "description": "of hidden units: dead, saturated, or nothing"}
+MOVED = {**_NUMBERS, "description": "root mean square of each layer's last change"}
+WEIGHTS: Mapping[str, Any] = {"w": _ROWS, "b": _or_null(_NUMBERS)}
+GRADIENTS: Mapping[str, Any] = {"gw": _ROWS, "gb": _or_null(_NUMBERS)}
 
 NETWORK_TRACE: Mapping[str, Any] = {
     "title": "Frame of a network in training",
@@ -150,16 +154,14 @@ NETWORK_TRACE: Mapping[str, Any] = {
             "number": {**COUNT, "description": "grows with each change"},
             "sizes": {**_list(COUNT), "description": "units of each layer, the inputs first"},
             "activations": _list(_TEXT),
-            "status": _STATUS,
-            "losses": _LOSSES,
-            "pictures": _PICTURES,
-            "states": {**_list(_list(_TEXT)), "description": "of hidden units: dead, saturated, or nothing"},
-            "sample": _SAMPLE,
-            "weights": _list(
-                exactly({"w": _ROWS, "b": _or_null(_NUMBERS), "gw": _ROWS, "gb": _or_null(_NUMBERS)})
-            ),
-            "moved": {**_NUMBERS, "description": "root mean square of each layer's last change"},
-            "selected": _SELECTED,
+            "status": STATUS,
+            "losses": LOSSES,
+            "pictures": PICTURES,
+            "states": STATES,
+            "sample": SAMPLE,
+            "weights": _list(exactly({**WEIGHTS, **GRADIENTS})),
+            "moved": MOVED,
+            "selected": SELECTED,
         }
     ),
 }

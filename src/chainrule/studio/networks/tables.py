@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,33 @@ class Table:
             ],
             "suggestion": self.suggestion,
         }
+
+
+def text_of_file(name: str) -> str:
+    """The text of a table in a file. What is no UTF-8 is read as Windows writes it, as on the page.
+
+    Raises:
+        DataError: there is no such file, or it is too large for a table.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise DataError(
+            f"table: there is no file {shown(name)}",
+            fix="pass the name of a CSV file, such as table=flowers.csv",
+        )
+    try:
+        with open(path, "rb") as file:
+            found = file.read(2 * MOST_BYTES + 1)
+    except OSError as error:
+        raise DataError(
+            f"table: {shown(name)} cannot be read: {error}", fix="see whether it opens elsewhere"
+        ) from None
+    if found.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return found.decode("utf-16", "replace")
+    try:
+        return found.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return found.decode("cp1252", "replace")
 
 
 def read_table(text: str, titled: bool | None = None) -> Table:

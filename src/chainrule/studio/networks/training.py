@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ChainruleError, shown
 from chainrule.studio.networks.building import Setting
 from chainrule.studio.networks.choices import SPEEDS, USUAL_SPEED
-from chainrule.studio.networks.descent import Descent, Measured, Shot
+from chainrule.studio.networks.descent import Descent, Known, Measured, Shot
 
 TICK = 1 / 30
 """Seconds between two pictures."""
@@ -67,10 +67,8 @@ class View:
     shot: Shot
     status: Status
     selection: Selection
-    measured: tuple[tuple[int, Measured], ...]
     now: Measured
-    furthest: int
-    moments: tuple[int, ...]
+    known: Known
 
 
 class Training:
@@ -339,12 +337,7 @@ class Training:
         """Make what is shown now."""
         descent = self._descent
         shot = descent.shot()
-        known = descent.measured
-        now = known[shot.update] if shot.update in known else descent.measure(shot.model)
-        view = View(
-            0, shot, self._status, self._selection, tuple((k, known[k]) for k in known), now, descent.furthest,
-            tuple(descent.moments),
-        )  # fmt: skip
+        view = View(0, shot, self._status, self._selection, descent.now(shot), descent.known)
         with self._changed:
             self._view = view
             self._bump()

@@ -11,7 +11,7 @@ import traitlets
 
 from chainrule.errors import ArgumentError
 from chainrule.optim import Optimizer
-from chainrule.studio.exporting.modelfigure import model_svg
+from chainrule.studio.exporting.model_svg import model_svg
 from chainrule.studio.exporting.opened import export_model
 from chainrule.studio.models import Opened, Opening
 from chainrule.studio.models.answers import about_opened, listing_endpoint

@@ -15,7 +15,7 @@ import traitlets
 from chainrule.errors import ArgumentError
 from chainrule.nn import Sequential
 from chainrule.studio.endpoints import Endpoint, Live
-from chainrule.studio.exporting.networkfigure import network_svg
+from chainrule.studio.exporting.trained import picture
 from chainrule.studio.networks import Sessions
 from chainrule.studio.networks import endpoints as network_endpoints
 from chainrule.studio.networks.building import Setting
@@ -185,8 +185,9 @@ class NetworkWidget(StudioWidget):
         super().close()
 
     def still(self) -> str:
-        """The network and its losses, as a figure in SVG."""
-        return network_svg(self.frame, self.options)
+        """The network as a figure in SVG."""
+        training = self._networks.training
+        return picture(training.setting, training.view())
 
     def said(self) -> str:
         """Its data and its hidden layers."""

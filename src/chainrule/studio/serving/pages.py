@@ -10,6 +10,7 @@ from chainrule.studio.endpoints import Endpoint, Live
 SHARED: Final[dict[str, Any]] = {
     "FormulaTrace": formulas.FORMULA_TRACE,
     "NetworkTrace": networks.NETWORK_TRACE,
+    "TrainingTrace": networks.TRAINING_TRACE,
 }
 """Schemas that those of the endpoints refer to."""
 
@@ -20,5 +21,10 @@ def endpoints(opened: models.Opened | None = None) -> tuple[Endpoint | Live, ...
     Args:
         opened: models that are looked at; none at first if left out.
     """
-    seen = models.Opened() if opened is None else opened
-    return (*formulas.endpoints(), *exporting.endpoints(), *networks.endpoints(), *models.endpoints(seen))
+    seen, sessions = models.Opened() if opened is None else opened, networks.Sessions()
+    return (
+        *formulas.endpoints(),
+        *networks.endpoints(sessions),
+        *exporting.endpoints(sessions),
+        *models.endpoints(seen),
+    )

@@ -5,22 +5,25 @@ import { stillFormulaClient } from './formula/still.js';
 import { makeHistory, readHash } from './history.js';
 import { modelPage } from './model/page.js';
 import { recordedModelClient } from './model/recorded.js';
+import { networkPage } from './network/page.js';
+import { recordedNetworkClient } from './network/recorded.js';
 import { makeShell } from './shell.js';
 
 const KINDS = {
-  formula: { page: formulaPage, client: stillFormulaClient },
-  model: { page: modelPage, client: recordedModelClient },
+  formula: { name: 'formula', page: formulaPage, client: stillFormulaClient },
+  model: { name: 'model', page: modelPage, client: recordedModelClient },
+  training: { name: 'network', page: networkPage, client: recordedNetworkClient },
 };
 
 const held = JSON.parse(document.getElementById('chainrule-trace').textContent);
-const kind = held.trace.kind;
+const { name, page, client } = KINDS[held.trace.kind];
 const shell = makeShell(document.body, {
-  client: KINDS[kind].client(held),
-  pages: { [kind]: KINDS[kind].page },
+  client: client(held),
+  pages: { [name]: page },
   history: show => makeHistory(show),
-  start: kind,
+  start: name,
 });
 // Where the address says nothing, the page shows what was exported.
-const toAddress = () => shell.show(location.hash ? readHash() : { page: kind, state: held.state });
+const toAddress = () => shell.show(location.hash ? readHash() : { page: name, state: held.state ?? readHash(held.trace.address).state });
 window.addEventListener('hashchange', toAddress);
 toAddress();

@@ -1,11 +1,6 @@
 // The page of models without Python: plays back the answers that were recorded when its file was written.
 
-// Lines of question, tab and answer, from base64 of gzip.
-async function unpacked(packed) {
-  const bytes = Uint8Array.from(atob(packed), sign => sign.charCodeAt(0));
-  const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).text();
-  return new Map(text.split('\n').filter(Boolean).map(line => [line.slice(0, line.indexOf('\t')), line.slice(line.indexOf('\t') + 1)]));
-}
+import { unpackedAnswers } from '../recorded.js';
 
 const ASKED = {
   graph: ({ root, open }) => [root, open.split(',').filter(Boolean).sort().join()],
@@ -37,7 +32,7 @@ export function recordedModelClient({ trace, recording }) {
     if (path in known) return known[path];
     const kind = path.slice(path.lastIndexOf('/') + 1);
     if (kind === 'search') return searched(recording.names, query.text);
-    answers ??= unpacked(recording.packed);
+    answers ??= unpackedAnswers(recording.packed);
     const found = (await answers).get(JSON.stringify([kind, ...ASKED[kind](query)]));
     return found ? JSON.parse(found) : refuse(NOT_HELD[kind](query));
   }

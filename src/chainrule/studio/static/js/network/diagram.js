@@ -1,14 +1,13 @@
 // The network drawn: each unit with what it computes over the inputs, its value and its δ; each weight a road with two
 // lanes. Units are buttons, roads are painted on a canvas: a thousand of them in one pass.
 
-import { framed, h, setAttr, setText } from '../dom.js';
+import { framed, h, plural, setAttr, setText } from '../dom.js';
 import { fmt } from '../numbers.js';
 import { heatBytes, heatCss, heatOf, heatPaint, heatScale } from './heat.js';
+import { diagramPlaces } from './places.js';
 import { shortNumber } from './short.js';
 
-const DIAGRAM_SIZES = { card: [66, 42, 2], small: [52, 30, 2], tiny: [30, 22, 0] };
-
-// onSelect({layer, unit, into}), onWidth(hidden layer, units), onHover(text or '').
+// onSelect({layer, unit, into}), onWidth(hidden layer, units) or null where they are fixed, onHover(text or '').
 export function networkDiagram({ onSelect, onWidth, onHover }) {
   const canvas = h('canvas', { class: 'roads', 'aria-hidden': 'true' });
   const heads = h('div', { class: 'layer-heads' });
@@ -80,27 +79,13 @@ const diagramSizes = frame => (frame.pictures.kind === 'picture' ? [1, ...frame.
 function placeDiagram(self, parts, onSelect, onWidth) {
   const sizes = diagramSizes(self.frame);
   const unitPx = parseFloat(getComputedStyle(parts.element).fontSize) / 15;
-  const columns = sizes.length;
-  const most = Math.max(...sizes);
-  const room = parts.element.clientWidth;
-  const perColumn = room / columns / unitPx;
-  const level = most > 10 || perColumn < 56 ? 'tiny' : most > 6 || perColumn < 82 ? 'small' : 'card';
-  const [w, pictureHeight, rows] = DIAGRAM_SIZES[level].map((x, i) => (i < 2 ? x * unitPx : x));
-  const high = pictureHeight + rows * (level === 'card' ? 17 : 15) * unitPx;
-  const gap = (level === 'tiny' ? 5 : 8) * unitPx;
-  const top = 40 * unitPx;
-  const height = Math.max(top + most * (high + gap) + 8, (level === 'tiny' ? 250 : 330) * unitPx);
-  const margin = w / 2 + 12;
-  const width = Math.max(room, margin * 2 + (columns - 1) * (w + 26));
-  const x = l => (columns === 1 ? width / 2 : margin + (l / (columns - 1)) * (width - 2 * margin));
-  const y = (l, k) => top + ((height - top) * (k + 0.5)) / sizes[l];
-  Object.assign(self, { level, width, height, unitPx });
+  const { level, width, height, w, pictureHeight, x, y, roads } = diagramPlaces(sizes, parts.element.clientWidth, unitPx);
+  Object.assign(self, { level, width, height, unitPx, roads });
   parts.inner.dataset.level = level;
   for (const [name, value] of Object.entries({ width: `${width}px`, height: `${height}px`, '--unit-w': `${w}px`, '--picture-h': `${pictureHeight}px` })) parts.inner.style.setProperty(name, value);
   const ratio = Math.min(3, devicePixelRatio || 1);
   Object.assign(parts.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
   self.ratio = ratio;
-  self.roads = diagramRoads(sizes, x, y, w, high, unitPx);
   parts.heads.replaceChildren(...sizes.map((n, l) => diagramHead(self.frame, l, n, x(l), width, onWidth)));
   self.cells = sizes.flatMap((n, l) => Array.from({ length: n }, (_, k) => diagramUnit(self, l, k, x(l), y(l, k), onSelect)));
   parts.units.replaceChildren(...self.cells.map(c => c.element));
@@ -110,7 +95,8 @@ function diagramHead(frame, l, n, x, width, onWidth) {
   const last = frame.sizes.length - 1;
   const title = l === 0 ? 'inputs' : l === last ? 'output' : `layer ${l + 1}`;
   const head = h('div', { class: 'layer-head', style: { left: `${Math.min(width - 36, Math.max(36, x))}px` } }, h('span', {}, title));
-  if (l > 0 && l < last)
+  if (l > 0 && l < last && !onWidth) head.append(h('span', { class: 'num' }, plural(n, 'unit')));
+  else if (l > 0 && l < last)
     head.append(
       h(
         'span',
@@ -146,18 +132,6 @@ function diagramFocus(self, event, onSelect) {
   const toUnit = Math.min(sizes[toLayer - 1], Math.max(1, across));
   onSelect({ layer: toLayer, unit: toUnit, into: null });
   self.focusSelected();
-}
-
-function diagramRoads(sizes, x, y, w, high, unitPx) {
-  const roads = [];
-  for (let l = 1; l < sizes.length; l++)
-    for (let j = 0; j < sizes[l]; j++)
-      for (let i = 0; i < sizes[l - 1]; i++) {
-        const spread = Math.min(6 * unitPx, (high * 0.5) / sizes[l]) * (j - (sizes[l] - 1) / 2);
-        const into = Math.min(9 * unitPx, (high * 0.7) / sizes[l - 1]) * (i - (sizes[l - 1] - 1) / 2);
-        roads.push({ layer: l, from: i, to: j, x0: x(l - 1) + w / 2, x1: x(l) - w / 2, y0: y(l - 1, i) + spread, y1: y(l, j) + into });
-      }
-  return roads;
 }
 
 // A road's height at a share of its way: the curve that the canvas draws, as long as x grows evenly enough.

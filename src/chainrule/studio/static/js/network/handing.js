@@ -17,7 +17,7 @@ export function networkHanding({ ask, notify, hasFormulas }) {
     try {
       await action();
     } catch (problem) {
-      notify(problem.message ?? String(problem), 6000);
+      notify([problem.message ?? String(problem), problem.fix].filter(Boolean).join('. '), 6000);
     }
   };
   const save = (name, text) => saveText(name, 'text/plain', text);
@@ -32,8 +32,8 @@ export function networkHanding({ ask, notify, hasFormulas }) {
       notify('The program reads its data from network.csv beside it.', 5000);
     }),
     button('Data as CSV', 'All points, with what they are for', async () => {
-      const found = await ask('program');
-      save(found.table.name, found.table.text);
+      const found = await ask('table');
+      save(found.name, found.text);
     }),
   ];
   element.children[1].append(...offers.filter(Boolean));

@@ -73,8 +73,9 @@ export function optionsForData(choices, options, data) {
   return after;
 }
 
-// The row of controls. `onChange(name, value)` is called with each choice, `onOwn()` where own data is asked for.
-export function optionsRow(choices, { onChange, onOwn }) {
+// The row of controls. `onChange(name, value)` is called with each choice, `onOwn()` where own data is asked for. `fixed`
+// says that nothing can be chosen.
+export function optionsRow(choices, { onChange, onOwn, fixed }) {
   const controls = {};
   const control = name => {
     const field = choices.fields[name];
@@ -83,8 +84,8 @@ export function optionsRow(choices, { onChange, onOwn }) {
     return h(name === 'layers' ? 'div' : 'label', { class: `knob knob-${name}`, title: field.note }, h('span', {}, field.title), made.element);
   };
   const element = h(
-    'div',
-    { class: 'knobs' },
+    fixed ? 'fieldset' : 'div',
+    { class: 'knobs', disabled: fixed, 'aria-label': fixed ? 'Options of this network' : null },
     h('div', { class: 'knobs-main' }, OPTION_MAIN.map(control)),
     h('details', { class: 'knobs-more' }, h('summary', {}, 'More options'), h('div', { class: 'knobs-main' }, OPTION_MORE.map(control))),
   );

@@ -3,6 +3,7 @@
 import { h } from '../dom.js';
 import { networkDiagram } from './diagram.js';
 import { networkDigits } from './digits.js';
+import { networkExports } from './exports.js';
 import { networkHanding } from './handing.js';
 import { heatColours } from './heat.js';
 import { networkInspector } from './inspector.js';
@@ -18,9 +19,9 @@ const SHOWS = { both: 'Both', weights: 'Forward', gradients: 'Backward' };
 // In place of an update: the one that the network is at.
 export const AS_IT_IS = 'now';
 
-export function networkPage({ client, history, announce, notify = announce }) {
+export function networkPage({ client, history, announce, theme, notify = announce }) {
   const element = h('div', { class: 'page network' }, h('p', { class: 'small wide', role: 'status' }, 'Making a network …'));
-  const page = { client, history, announce, notify, element, parts: null, session: null, state: {}, table: null, options: null, selection: { point: 0, layer: 2, unit: 1, into: null }, show: 'both', stepOf: 'update', asked: 0, replaced: 0, left: null };
+  const page = { client, history, announce, notify, theme, element, parts: null, session: null, state: {}, table: null, options: null, selection: { point: 0, layer: 2, unit: 1, into: null }, show: 'both', stepOf: 'update', asked: 0, replaced: 0, left: null };
   const started = client.get('/api/network/choices').then(
     choices => {
       page.choices = choices;
@@ -57,6 +58,7 @@ export function networkPage({ client, history, announce, notify = announce }) {
       page.session = null;
     },
     themed: () => themeNetwork(page),
+    save: () => page.session && page.parts.exports.showModal(),
     twin: () => (page.session ? `/api/network/${page.session.id}/frame` : null),
     keys: {
       ' ': () => page.parts?.transport.toggle(),
@@ -83,29 +85,32 @@ function buildNetworkPage(page) {
   const onPick = point => selectNetwork(page, { point });
   const error = h('div', { class: 'stage-error', hidden: true });
   const own = ownTableDialog(client, choices.most_bytes, { onUse: table => changeNetwork(page, { ...optionsForData(choices, page.options, 'own'), data: 'own' }, table) });
+  const fixed = Boolean(client.recorded);
   const row = optionsRow(choices, {
+    fixed,
     onChange: (name, value) => changeNetwork(page, name === 'data' ? optionsForData(choices, page.options, value) : { ...page.options, [name]: value }, name === 'data' ? null : page.table).catch(problem => showNetworkError(page, problem)),
     onOwn: () => own.open(page.table),
   });
   const onWidth = (hidden, n) => row && changeNetwork(page, { ...page.options, layers: page.options.layers.map((w, i) => (i === hidden ? n : w)) }, page.table).catch(problem => showNetworkError(page, problem));
   const hover = h('span', { class: 'small hover' });
-  const diagram = networkDiagram({ onSelect, onWidth, onHover: text => (hover.textContent = text) });
+  const diagram = networkDiagram({ onSelect, onWidth: fixed ? null : onWidth, onHover: text => (hover.textContent = text) });
   const surface = networkSurface({ onPick });
   const sample = sampleBar({ onPick });
-  const transport = networkTransport(choices, { send, onSeek: update => seekNetwork(page, update), onStepOf: value => commitNetwork(page, { stepOf: value }) });
+  const transport = networkTransport(choices, { send, onSeek: update => seekNetwork(page, update), onStepOf: value => commitNetwork(page, { stepOf: value }), recorded: client.recorded, held: client.held?.updates });
   const inspector = networkInspector({ onSelect, notify });
   const digits = networkDigits({ onPick, onSelect });
   const handing = networkHanding({ ask: part => client.get(`/api/network/${page.session.id}/${part}`), notify, hasFormulas: client.served });
+  const exports = client.served && networkExports(() => ({ id: page.session.id, address: location.hash, width: diagram.element.clientWidth }), { client, notify, theme: page.theme });
   const shows = h('div', { class: 'seg', role: 'radiogroup', 'aria-label': 'What the lanes show', onkeydown: event => turnShows(event, page) }, Object.entries(SHOWS).map(([key, title]) => h('button', { class: 'btn', role: 'radio', 'data-shows': key, onclick: () => parts.show(key) }, title)));
   const legend = h('div', { class: 'legend small' }, h('span', { class: 'key key-w' }, 'weight'), h('span', { class: 'key key-g' }, 'gradient'), h('span', { class: 'key key-neg' }, 'negative'));
-  const own2 = h('button', { class: 'btn', onclick: () => own.open(page.table) }, 'Own table…');
+  const own2 = !fixed && h('button', { class: 'btn', onclick: () => own.open(page.table) }, 'Own table…');
   const surfaceCard = h('section', { class: 'card pad surface-card' }, h('h2', {}, 'What the network says'), surface.element);
   const stage = h('section', { class: 'card stage', 'aria-label': 'The network' }, error, h('div', { class: 'stage-head' }, row.element), h('div', { class: 'stage-bar' }, shows, legend, hover, own2), diagram.element, transport.element);
   const side = h('div', { class: 'side' }, surfaceCard, h('section', { class: 'card pad sample-card' }, sample.element), inspector.element);
-  page.element.replaceChildren(stage, side, h('div', { class: 'lower one' }, digits.element, handing.element), own.element);
-  const parts = { error, row, own, diagram, surface, surfaceCard, sample, transport, inspector, digits, handing, shows };
+  page.element.replaceChildren(stage, side, h('div', { class: 'lower one' }, digits.element, handing.element), ...(fixed ? [] : [own.element]), ...(exports ? [exports] : []));
+  const parts = { error, row, own, diagram, surface, surfaceCard, sample, transport, inspector, digits, handing, shows, exports };
   parts.show = key => commitNetwork(page, { show: key });
-  document.addEventListener('paste', takeTables(page.element, own));
+  if (!fixed) document.addEventListener('paste', takeTables(page.element, own));
   page.parts = parts;
   let narrow = false;
   new ResizeObserver(([entry]) => {
@@ -166,7 +171,8 @@ async function restoreNetwork(page, state) {
 // After options that were refused: a network with what is possible of them, or the usual one, below what was said.
 async function openPossible(page, mine, refused, table, at, problem) {
   const usual = optionDefaults(page.choices, page.choices.fields.data.default);
-  for (const options of [possibleOptions(page.choices, refused), usual]) {
+  const { held } = page.client;
+  for (const options of held ? [held.options] : [possibleOptions(page.choices, refused), usual]) {
     try {
       await openHere(page, mine, options, table, at);
     } catch {
@@ -174,7 +180,8 @@ async function openPossible(page, mine, refused, table, at, problem) {
     }
     if (mine !== page.asked) return;
     const changed = differingOptions(page.choices, refused, options);
-    return showNetworkError(page, { message: problem.message, fix: problem.fix, instead: changed.length ? `Shown is a network with the usual ${changed.join(', ')}.` : '' });
+    const instead = held ? 'Shown is the network of this file.' : changed.length ? `Shown is a network with the usual ${changed.join(', ')}.` : '';
+    return showNetworkError(page, { message: problem.message, fix: problem.fix, instead });
   }
   if (mine === page.asked) showNetworkError(page, problem);
 }

@@ -5,12 +5,13 @@ import { fmt } from '../numbers.js';
 
 const LOSS_WIDTH = 1000, LOSS_HEIGHT = 60;
 
-// send(message) to the training; onCommit() once something was chosen that a link shall keep.
-export function networkTransport(choices, { send, onSeek, onStepOf }) {
+// send(message) to the training. Of a recording, `recorded` says what it holds, and `held` are its updates.
+export function networkTransport(choices, { send, onSeek, onStepOf, recorded, held }) {
   const train = s('path', { class: 'loss train' });
   const test = s('path', { class: 'loss test' });
   const here = s('path', { class: 'here' });
-  const chart = s('svg', { class: 'chart', viewBox: `0 0 ${LOSS_WIDTH} ${LOSS_HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, here, test, train);
+  const ticks = held && s('path', { class: 'ticks' });
+  const chart = s('svg', { class: 'chart', viewBox: `0 0 ${LOSS_WIDTH} ${LOSS_HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, here, ...(held ? [ticks] : []), test, train);
   const scale = h('div', { class: 'chart-scale small num', 'aria-hidden': 'true' }, h('span', {}), h('span', {}, '0'));
   const dot = h('i', { class: 'chart-dot' });
   const slider = h('input', { type: 'range', min: 0, max: 1, value: 0, step: 1, 'aria-label': 'Update: rewinds training', style: { '--c': 'var(--ink)' } });
@@ -25,6 +26,7 @@ export function networkTransport(choices, { send, onSeek, onStepOf }) {
   const said = h('p', { class: 'small num said' });
   const problem = h('div', { class: 'error', role: 'alert', hidden: true });
   const lost = h('p', { class: 'small lost', role: 'status', hidden: true }, 'The connection is lost; trying again. Training pauses meanwhile.');
+  const missing = h('p', { class: 'small missing', role: 'status', hidden: true });
   const buttons = h('div', { class: 'row buttons', role: 'group', 'aria-label': 'Training' }, first, back, play, on, last);
   const element = h(
     'div',
@@ -34,15 +36,27 @@ export function networkTransport(choices, { send, onSeek, onStepOf }) {
     slider,
     h('div', { class: 'row controls' }, buttons, h('label', { class: 'small row tight' }, 'step', of), h('label', { class: 'small row tight' }, 'speed', speed), said),
     lost,
+    recorded && missing,
+    recorded && h('p', { class: 'small recorded' }, recorded),
   );
   const step = count => send({ do: 'step', of: of.value, count });
   const self = { element, furthest: 0, running: false, step, losses: null };
+  let wanted = 0; // a frame that comes between input and change sets the slider back
   slider.addEventListener('input', () => {
+    wanted = Number(slider.value);
     setAttr(slider, 'aria-valuetext', `update ${slider.value}`);
     paintRange(slider);
-    send({ do: 'seek', update: Number(slider.value) });
+    send({ do: 'seek', update: wanted });
   });
-  slider.addEventListener('change', () => onSeek(Number(slider.value)));
+  slider.addEventListener('change', () => onSeek(wanted));
+  // From one recorded update to the next: the slider's own step of 1 would come back to where it was.
+  if (held)
+    slider.addEventListener('keydown', event => {
+      const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      send({ do: 'step', of: 'update', count: by });
+    });
   self.toggle = () => send({ do: self.running ? 'pause' : 'train' });
   // On narrow pages the buttons stay in reach at the bottom of the screen.
   self.dock = place => {
@@ -57,7 +71,10 @@ export function networkTransport(choices, { send, onSeek, onStepOf }) {
     self.running = status.running || status.goal !== null;
     self.furthest = status.furthest;
     element.dataset.update = status.update;
-    setText(play, self.running ? '❚❚ Pause' : '▶ Train');
+    const doing = !recorded ? 'Train' : status.update < status.furthest ? 'Play' : 'Train on';
+    setText(play, self.running ? '❚❚ Pause' : `▶ ${doing}`);
+    missing.hidden = !frame.missing;
+    setText(missing, frame.missing ?? '');
     speed.value = String(status.speed);
     first.disabled = back.disabled = status.update === 0;
     last.disabled = status.update >= status.furthest;
@@ -66,6 +83,7 @@ export function networkTransport(choices, { send, onSeek, onStepOf }) {
     if (document.activeElement !== slider || !slider.matches(':active')) slider.value = String(status.update);
     setAttr(slider, 'aria-valuetext', `update ${status.update} of ${status.furthest}, ${status.said}`);
     paintRange(slider);
+    if (held) setAttr(ticks, 'd', held.map(update => `M${((update / most) * LOSS_WIDTH).toFixed(1)} ${LOSS_HEIGHT}v-4`).join(''));
     paintLosses({ train, test, here, scale, dot, chart }, losses, status, most);
     setText(said, transportText(status));
     problem.hidden = !status.problem;

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeGuard
 
 from chainrule.explain.numbers import counted, number_text
-from chainrule.studio.exporting.shapes import Palette, Theme, drawing, element, label, palette, point
+from chainrule.studio.exporting.colours import Palette, Theme, palette
+from chainrule.studio.exporting.shapes import document, element, label, point
 
 _WIDTH = 760.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76.0, 736.0, 92.0, 252.0
@@ -48,7 +49,7 @@ def model_svg(trace: Mapping[str, Any], theme: Theme = "light") -> str:
         shapes.append(label(more, 24.0, height + 4, 12.0, colours["find"], "start", 400))
         height += _ROW
     described = f"{said}. Sizes of values and of gradients by block, in decades; a cross is all zeros."
-    return drawing((_WIDTH, height + 8), trace["name"][:200], described, shapes, colours)
+    return document(_WIDTH, height + 8, trace["name"][:200], described, colours["surface"], shapes)
 
 
 def _said(trace: Mapping[str, Any]) -> str:
