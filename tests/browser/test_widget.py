@@ -157,6 +157,9 @@ def open_notebook(browser: Any, tmp_path: Path) -> Iterator[Notebook]:
             page = context.new_page()
             # Jupyter has errors of its own; the widget's script is at a blob: address.
             page.on("pageerror", lambda error: "blob:" in (error.stack or "") and problems.append(str(error)))
+            # On a busy machine Jupyter asks which kernel it is to be before it knows of one.
+            dialog = page.locator("dialog.jp-Dialog")
+            page.add_locator_handler(dialog, lambda asked: asked.locator("button.jp-mod-accept").click())
             page.goto(url)
             page.locator(".jp-CodeCell").first.wait_for(timeout=90_000)
             idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')

@@ -28,6 +28,12 @@ export function makeSession({ load, history, examples, notify = () => {} }) {
       followers.forEach(listener => listener(self));
     });
   };
+  const hurry = () => {
+    if (!writing) return;
+    clearTimeout(writing);
+    writing = 0;
+    history.replace(self.state());
+  };
   const changed = () => (taken = null); // what happened so far has to be found anew
   const self = {
     ...DEFAULTS,
@@ -82,6 +88,7 @@ export function makeSession({ load, history, examples, notify = () => {} }) {
     // Another text or other values: asks Python for the trace. Answers that come late are dropped.
     async read(text, inputs = self.inputs, { commit = true, select, step } = {}) {
       const turn = ++asked;
+      hurry(); // what is shown is written before its text is another
       self.text = text;
       try {
         const trace = await load(text, inputs);
@@ -195,10 +202,7 @@ export function makeSession({ load, history, examples, notify = () => {} }) {
         history.commit(self.state());
       } else {
         clearTimeout(writing);
-        writing = setTimeout(() => {
-          writing = 0;
-          history.replace(self.state());
-        }, ADDRESS_MS);
+        writing = setTimeout(hurry, ADDRESS_MS);
       }
     },
     // What was still to be written into the address is written now.
