@@ -160,7 +160,7 @@ def test_keys(open_file: Opening, moons: Path, updates: list[int]):
     )
     page.keyboard.press("ArrowRight")
     expect(page.locator(".unit[aria-pressed=true]")).to_have_attribute(
-        "aria-label", re.compile("^unit 1 of layer 3")
+        "aria-label", re.compile("^unit 2 of layer 3")
     )
     page.keyboard.press("t")
     expect(page.locator("body")).to_have_attribute("data-theme", "dark")

@@ -91,6 +91,26 @@ def test_from_start_to_stop():
         assert stopped(process) == (0, "", "")
 
 
+def test_a_network_is_opened_as_it_was_asked_for():
+    with started("network", "data=circles", "layers=4-2", "update=30", "--no-browser", "--json") as process:
+        told = json.loads(line(process))
+        assert told["url"].endswith("#/network?data=circles&layers=4-2&at=30")
+        assert stopped(process) == (0, "", "")
+
+
+def test_a_table_too_long_for_an_address_is_refused(capsys: pytest.CaptureFixture[str]):
+    Path("long.csv").write_text(
+        "x,y,kind\n" + "".join(f"{i},{i * i % 7},{'ab'[i % 2]}\n" for i in range(900))
+    )
+    with pytest.raises(SystemExit) as status:
+        main(["studio", "--json", "--no-browser", "network", "table=long.csv"])
+    assert status.value.code == 2
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert (
+        "more than the 4,000 that an address may hold" in said["message"] and "drop the file" in said["fix"]
+    )
+
+
 def test_what_a_person_reads():
     with started("--no-browser") as process:
         first = line(process)
@@ -251,6 +271,11 @@ def test_what_an_argument_is(tmp_path: Path):
     (tmp_path / "train.py").write_text("")
     assert kind_of("runs/a") == kind_of(str(tmp_path)) == kind_of("runs") == "run"
     assert kind_of("train.py") == kind_of("./train.py") == "script"
+    for text in ("network", "#/network?at=3", "http://127.0.0.1:8000/#/network"):
+        assert kind_of(text) == "network"
+    for text in ("#/model?of=run:a", "http://127.0.0.1:8000/", "https://example.org/#/networks"):
+        with pytest.raises(ArgumentError, match="is no address of the network page"):
+            kind_of(text)
     for text in ("a/b", "1/2x", "x.y" * 3000, "a\0b", "2.5/x", "sin(x)/x", "z = x; z/2", "x\n+1"):
         assert kind_of(text) == "formula"
     for text in ("runs/b", "a/b.py", "~/x", "~nobody-here/x", "../x", "/x", "model.safetensors", "C:\\x"):
