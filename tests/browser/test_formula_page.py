@@ -338,16 +338,17 @@ def test_many_nodes_are_chips_then_dots_and_zooming_makes_cards_of_them(open_pag
     expect(stage).to_have_attribute("data-level", "3")
     expect(page.locator(".node.selected.card")).to_be_visible()
     assert page.locator(".node").count() < 12
-    assert page.evaluate(
+    page.wait_for_function(  # something is painted
         """() => {
           const canvas = document.querySelector('canvas.dots');
           const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
           return data.some(x => x > 0);
         }"""
-    ), "something is painted"
+    )
     levels = ["3"]
     for _ in range(12):
         page.get_by_role("button", name="Zoom in").click()
+        page.evaluate("new Promise(requestAnimationFrame)")
         levels.append(stage.get_attribute("data-level"))
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {"3", "2", "1", "0"}
