@@ -374,6 +374,19 @@ def test_own_data_comes_as_text_as_a_file_and_with_names(network: Any, tmp_path:
 
 
 @needs_anywidget
+def test_a_network_is_written_as_it_is_trained(network: Any, tmp_path: Path):
+    w = network
+    w.update = 20
+    assert w.wait(60)
+    trace = json.loads(w.export(tmp_path / "net.json").read_text(encoding="utf-8"))
+    assert trace["kind"] == "training" and "at=20" in trace["address"]
+    w.table = "u,v,kind\n" + "".join(f"{i},{i * i % 7},{'ab'[i % 2]}\n" for i in range(20))
+    picture = w.export(tmp_path / "net.svg", theme="dark").read_text(encoding="utf-8")
+    assert picture.startswith("<svg") and w.still().startswith("<svg")
+    with pytest.raises(ArgumentError, match="does not say what to write"):
+        w.export(tmp_path / "net.docx")
+
+
 def test_page_and_python_share_one_training(network: Any):
     page = Page(network)
     made = page.asked("POST", "/api/network", options=network.options)

@@ -91,7 +91,7 @@ def network_widget(
         A widget whose ``options``, ``table``, ``point`` and ``selected`` are what is shown now, to be read and set.
         ``update`` is how many updates were made; set it to train or rewind to another one, and ``wait()`` for that.
         ``model`` is the network with its present weights, ``frame`` all that the page draws of it
-        (``docs/trace.md``).
+        (``docs/trace.md``); ``export(path)`` writes a page or a figure that shows the same.
 
     Raises:
         ArgumentError: anywidget is not installed, or an option is not possible.

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import traitlets
@@ -15,9 +16,12 @@ import traitlets
 from chainrule.errors import ArgumentError
 from chainrule.nn import Sequential
 from chainrule.studio.endpoints import Endpoint, Live
-from chainrule.studio.exporting.trained import picture
+from chainrule.studio.exporting.colours import Theme
+from chainrule.studio.exporting.trained import exported_network, picture
+from chainrule.studio.exporting.writing import checked_path, kind_of, write
 from chainrule.studio.networks import Sessions
 from chainrule.studio.networks import endpoints as network_endpoints
+from chainrule.studio.networks.addresses import address_of
 from chainrule.studio.networks.building import Setting
 from chainrule.studio.networks.choices import OWN
 from chainrule.studio.networks.frames import frame_of
@@ -28,6 +32,8 @@ from chainrule.studio.notebooks.widgets import StudioWidget, script_of
 
 MOST_NETWORKS = 12
 """That a widget keeps: undo brings them back with all of their training."""
+_TABLE = {"text": "table"}
+"""What an address calls the parts of a table otherwise."""
 
 
 class _Networks:
@@ -176,6 +182,17 @@ class NetworkWidget(StudioWidget):
     def wait(self, timeout: float | None = None) -> bool:
         """Until training pauses or has come to its update; returns whether it has within so many seconds."""
         return self._networks.training.rest(timeout)
+
+    def export(self, path: str | PathLike[str], *, theme: Theme = "light", overwrite: bool = False) -> Path:
+        """Write what is shown to a file, with its training as it is: see `chainrule.studio.export_network`."""
+        goal = checked_path(path, overwrite)
+        training = self._networks.training
+        table = (
+            {} if self.table is None else {_TABLE.get(name, name): one for name, one in self.table.items()}
+        )
+        address = address_of({**self.options, **table, "show": self.shows})
+        text = exported_network(training.setting, training.view(), address, kind_of(goal), theme=theme)
+        return write(goal, text, overwrite)
 
     def close(self) -> None:
         """Remove the widget wherever it is shown, and end its training."""
