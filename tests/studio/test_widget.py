@@ -137,6 +137,19 @@ def test_another_text_keeps_the_values_of_variables_that_it_still_has(widget: An
 
 
 @needs_anywidget
+def test_another_formula_keeps_its_step_as_far_as_it_has_one(widget: Any):
+    widget.step = 9
+    widget.text = "a*b*c"
+    assert widget.step is None and widget.still().startswith("<svg")
+    widget.step = 2
+    widget.text = "b^2 + q"
+    assert widget.step == 2
+    widget.mode, widget.step = "forward", 8
+    widget.mode = "reverse"
+    assert widget.step is None and widget.still().startswith("<svg")
+
+
+@needs_anywidget
 def test_values_that_are_not_given_stay(widget: Any):
     widget.values = {"a": 5}
     assert widget.values == {"a": 5, "b": 3, "c": 4}
@@ -148,6 +161,11 @@ def test_what_cannot_be_is_refused_and_the_state_stays(widget: Any):
         widget.text = "(a+"
     with pytest.raises(ArgumentError, match="no variable"):
         widget.values = {"q": 1}
+    with pytest.raises(ArgumentError, match="expected a number for b, got 'much'"):
+        widget.values = {"b": "much"}
+    with pytest.raises(ArgumentError, match="steps go from 0 to 12"):
+        widget.step = 99
+    assert widget.step is None
     assert widget.text == "(a+b)*(b+c)" and widget.values == {"a": -1, "b": 3, "c": 4}
     for mistake in ({"step": 99}, {"mode": "sideways"}, {"z": 1}):
         with pytest.raises(ArgumentError):
