@@ -351,7 +351,7 @@ def test_options_that_were_left_bring_their_training_back(network: Any):
         ("table", {"text": 3}, "expected text"),
         ("table", 3, "expected text"),
         ("table", "a\nb\n", "column"),
-        ("table", "no-such-file.csv", "cannot be read"),
+        ("table", "no-such-file.csv", "there is no file"),
     ],
 )
 def test_what_is_no_network_is_refused_and_the_state_stays(network: Any, name: str, value: Any, said: str):
@@ -389,6 +389,24 @@ def test_own_data_comes_as_text_as_a_file_and_with_names(network: Any, tmp_path:
     assert one.options["data"] == "moons" and one.frame["sizes"][0] == 2
     with pytest.raises(DataError):
         cr.studio.network_widget(table=tmp_path)
+
+
+@needs_anywidget
+def test_a_first_line_that_is_no_title_is_data(network: Any):
+    untitled = {"text": "a,b,c\n" + FLOWERS, "titled": False, "skip": True}
+    untitled |= {"inputs": ["column 1", "column 2"], "label": "column 3"}
+    network.table = untitled
+    assert network.table == untitled and len(network.frame["sample"]["x"]) == 2
+    page = Page(network)
+    of_page = {**untitled, "inputs": ["column 1"]}
+    assert page.asked("POST", "/api/network", options={}, table=of_page)["frame"]["sizes"][0] == 1
+
+
+@needs_anywidget
+def test_a_network_that_was_closed_says_so(network: Any):
+    network.close()
+    with pytest.raises(ArgumentError, match="this widget was closed"):
+        network.update = 3
 
 
 @needs_anywidget
