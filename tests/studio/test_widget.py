@@ -39,12 +39,18 @@ class Page:
 
     def __init__(self, widget: Any, slow: bool = False) -> None:
         self.widget, self.slow = widget, slow
+        self.closed: set[str] = set()
         self._names = map(str, itertools.count())
         self._heard: dict[str, queue.Queue[Any]] = {}
         widget.send = self._hear
 
     def _hear(self, message: dict[str, Any], buffers: list[bytes]) -> None:
-        (name,) = (message[kind] for kind in ("answer", "opened", "told", "shut") if kind in message)
+        kinds = ("answer", "opened", "told", "shut", "there", "here")
+        (name,) = (message[kind] for kind in kinds if kind in message)
+        if "there" in message:
+            if name not in self.closed:
+                self.tell({"seen": name})
+            return
         body = json.loads(buffers[0], parse_constant=pytest.fail) if buffers else None
         if name in self._heard:
             self._heard[name].put((message, body))
@@ -557,6 +563,35 @@ def test_while_a_cell_runs_frames_come_though_the_kernel_hears_nothing(
         assert "told" in page.hear(live)[0]
     with pytest.raises(queue.Empty):  # but not for ever
         page.hear(live, 1.0)
+
+
+@needs_anywidget
+def test_a_tab_that_was_closed_gives_its_place_to_the_next(network: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chainrule.studio.notebooks.messages.SILENCE", 0.5)
+    monkeypatch.setattr("chainrule.studio.notebooks.messages.PATIENCE", 0.1)
+    page = Page(network)
+    session = page.asked("POST", "/api/network", options=network.options)["session"]
+    # As when a notebook is loaded again and again.
+    stays, *closed = [page.live(session) for _ in range(8)]
+    for live in (stays, *closed):
+        page.frame(live)
+    page.closed.update(closed)  # training is paused: they would hear nothing, nor leave anything unseen
+    late = page.live(session)
+    assert "8 pages are connected already" in page.frame(late)["error"]["message"]
+    assert page.hear(late)[0]["code"] == 1013
+    for live in closed:
+        assert page.hear(live)[0] == {"shut": live, "code": 1001}
+    for live in (page.live(session), stays):  # the one who stays has been asked, and is still served
+        page.tell({"say": live, "text": '{"do": "step"}'})
+        assert "status" in page.frame(live)
+
+
+@needs_anywidget
+def test_the_kernel_says_that_it_is_there_while_it_works(network: Any):
+    page = Page(network)
+    page._heard["me"] = queue.Queue()
+    page.tell({"there": "me"})
+    assert page.hear("me")[0] == {"here": "me"}
 
 
 # A model.
