@@ -1,5 +1,6 @@
 """The network page in a browser: what a person sees, does with a pointer or the keys, and gets from a link."""
 
+import re
 import time
 import urllib.parse
 from pathlib import Path
@@ -106,6 +107,13 @@ def test_keys(network):
     page.wait_for_function(
         "() => document.querySelector('.network .sample h2').textContent.startsWith('Example 2 ')"
     )
+    page.evaluate(  # faster than frames come
+        """() => {
+          const unit = document.querySelector('.network .unit');
+          for (const key of 'nnnp') unit.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+        }"""
+    )
+    expect(page.locator(".network .sample h2")).to_have_text(re.compile("^Example 4 "))
     page.keyboard.press("g")
     assert page.locator("[data-shows=weights][aria-checked=true]").count() == 1
     page.keyboard.press("ArrowDown")
@@ -374,6 +382,13 @@ def held(page):
     page.reload()
     settled(page, int(state_of(page).get("at", "0")))
     return sockets
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("-5", 1), ("1e9", 240), ("x", 1), ("3.7", 4)])
+def test_a_link_to_an_example_that_is_not_there_shows_one_that_is(network, wanted, shown):
+    page = network(f"pt={wanted}")
+    expect(page.locator(".network .sample h2")).to_have_text(re.compile(f"^Example {shown} of 240"))
+    expect(page.locator(".notice")).to_be_hidden()
 
 
 def test_a_lost_connection_is_told_and_resumes(network):

@@ -225,6 +225,8 @@ def test_what_was_not_recorded_is_said(open_file: Opening, tmp_path: Path):
     page.locator(".network .sample").get_by_role("button", name="Previous example (p)").click()
     expect(page.locator(".network .missing")).to_contain_text("does not hold update 0: shown is example 1")
     expect(page.locator(".network .sample h2")).to_have_text(re.compile("^Example 1 of 400"))
+    page.locator(".network .sample").get_by_role("button", name="Previous example (p)").click()
+    expect(page.locator(".network .missing")).to_contain_text("Of example 399 this file")
 
 
 def test_the_digits(open_file: Opening, tmp_path: Path):

@@ -45,6 +45,44 @@ _MODEL = (
 )
 
 
+_FAKE = """async () => {
+  const { formulaInCell } = await import('/js/widget/formula.js');
+  const traits = { text: 'x*x', values: { x: 3 }, step: null, selected: '', mode: 'reverse' };
+  const listeners = {};
+  const say = (message, ...bodies) => listeners['msg:custom'](message, bodies);
+  const answer = async ({ ask, method, path, query, body }) => {
+    const headers = { 'Content-Type': 'application/json' };
+    const found = await fetch(`${path}?${query}`, { method, headers, body: body || undefined });
+    say({ answer: ask, status: found.status }, new Uint8Array(await found.arrayBuffer()));
+  };
+  window.kernel = {
+    sent: [],
+    say,
+    refuse: (ask, message) =>
+      say({ answer: ask, status: 400 }, new TextEncoder().encode(JSON.stringify({ error: { message } }))),
+    work: () => (window.kernel.answer = answer),
+  };
+  const model = {
+    get: name => traits[name],
+    set: (name, value) => (traits[name] = value),
+    save_changes() {},
+    on: (name, listener) => (listeners[name] = listener),
+    off: name => delete listeners[name],
+    send(message) {
+      if (window.kernel.ended) throw new Error('Cannot send');
+      window.kernel.sent.push(message);
+      if (message.ask) window.kernel.answer?.(message);
+    },
+  };
+  window.show = () => {
+    document.body.replaceChildren();
+    return formulaInCell({ model, el: document.body });
+  };
+  await show();
+}"""
+"""A page in a cell, and a kernel that says what it is told to say, or what the studio answers."""
+
+
 def missing(app: str) -> str:
     absent = [name for name in ("anywidget", _NEEDED[app]) if importlib.util.find_spec(name) is None]
     return f"{' and '.join(absent)} not installed: pip install -e '.[browser,notebook]'" if absent else ""
@@ -214,6 +252,45 @@ def test_a_formula_in_a_notebook(open_notebook: Notebook, app: str):
     told = printed(page, 4, "BOTH")
     assert told.startswith("BOTH a*b*b x*x {'a'") and told.endswith("{'x': 4.0}")
     assert "studio.ipynb" in page.url and "#/" not in page.url
+
+
+def test_a_kernel_that_does_not_answer_is_told_of(open_page: Callable[..., Any]):
+    page = open_page()
+    page.wait_for_selector(".node")
+    page.clock.install()
+    page.evaluate(_FAKE)
+    told = page.locator(".unheard")
+    page.clock.run_for(5000)
+    asked = page.evaluate("kernel.sent")
+    assert [next(iter(message)) for message in asked] == ["ask", "there"]
+    expect(told).to_be_hidden()
+
+    # It works, and says that it is there: it is waited for.
+    page.evaluate("name => kernel.say({ here: name })", asked[1]["there"])
+    page.clock.run_for(5000)
+    assert [next(iter(message)) for message in page.evaluate("kernel.sent")] == ["ask", "there", "there"]
+    page.evaluate("() => kernel.say({ here: 'a page of another view' })")
+    expect(told).to_be_hidden()
+    page.clock.run_for(5000)
+    expect(told).to_contain_text("does not answer")
+
+    # After the cell that it ran it answers.
+    page.evaluate("id => kernel.refuse(id, 'too much at once')", asked[0]["ask"])
+    expect(told).to_be_hidden()
+    expect(page.get_by_role("alert")).to_have_text("too much at once")
+    page.clock.run_for(60_000)
+    expect(told).to_be_hidden()  # nothing is waited for
+    assert len(page.evaluate("kernel.sent")) == 3
+    page.evaluate("() => { kernel.work(); return show(); }")
+    expect(page.get_by_role("textbox", name="formula")).to_have_value("x*x")
+
+    # Jupyter knows that it has ended.
+    page.evaluate("() => { kernel.ended = true }")
+    page.get_by_role("textbox", name="formula").fill("x*x*x")
+    page.clock.run_for(1000)
+    expect(told).to_contain_text("has ended")
+    page.clock.run_for(60_000)
+    expect(told).to_contain_text("has ended")
 
 
 def test_a_network_in_a_notebook(open_notebook: Notebook):

@@ -18,6 +18,7 @@ from chainrule import studio
 from chainrule.errors import ArgumentError, DataError
 from chainrule.studio.exporting import endpoints
 from chainrule.studio.exporting.network_figure import network_figure, patches, short_text
+from chainrule.studio.exporting.network_svg import network_svg
 from chainrule.studio.exporting.recorded_networks import training_trace
 from chainrule.studio.exporting.trained import exported_network
 from chainrule.studio.networks import NETWORK_TRACE, TRAINING_TRACE, Sessions
@@ -174,7 +175,9 @@ def test_answers_end_where_the_room_does():
     assert ("selected", 60, 0, 3, 8, None) in held
 
 
-def test_a_training_that_left_the_finite_numbers_is_written_with_what_is_said_of_it(tmp_path: Path):
+def test_a_training_that_left_the_finite_numbers_is_written_with_what_is_said_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     network = {
         "data": "waves",
         "layers": [4],
@@ -182,14 +185,19 @@ def test_a_training_that_left_the_finite_numbers_is_written_with_what_is_said_of
         "rate": 500,
         "optimizer": "gradient_descent",
     }
-    path = studio.export_network({**network, "update": 400}, tmp_path / "net.json")
+    with pytest.warns(UserWarning, match=r"the file shows update \d+, not 400. Update \d+ does not"):
+        path = studio.export_network({**network, "update": 400}, tmp_path / "net.json")
     trace = json.loads(path.read_text())
     jsonschema.Draft202012Validator(TRAINING_TRACE).validate(trace)
     shown = trace["shown"]["update"]
     assert shown < 400
     problem = answers(trace)["update", shown]["status"]["problem"]
     assert "does not give finite numbers" in problem["message"] and "smaller learning rate" in problem["fix"]
-    studio.export_network({**network, "update": 400}, tmp_path / "net.svg")
+    words = [f"{name}={4 if name == 'layers' else value}" for name, value in network.items()]
+    assert run("studio", "--export", str(tmp_path / "net.svg"), "network", *words, "update=400") == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("Wrote ")
+    assert told.err.startswith(f"warning: the file shows update {shown}, not 400.")
 
 
 # Files.
@@ -306,20 +314,21 @@ def test_what_chainrule_wrote_is_replaced_and_nothing_else_is(tmp_path: Path):
         ({"update": "9" * 5000}, "update: expected a whole number"),
         ({"update": 2.5}, "update: expected a whole number"),
         ({"select": "x"}, r"select: expected layer\.unit"),
-        ({"select": "9.1"}, "layer must be a whole number from 1 to 4"),
-        ({"select": "2.1.7"}, "into must be a whole number"),
+        ({"select": "9.1"}, "there is no layer 9"),
+        ({"select": "2.1.7"}, "has no weight 7"),
         ({"point": 10**9}, "point: expected a whole number"),
-        ({"point": 999}, "point must be a whole number from 0 to 239"),
+        ({"point": 999}, "there is no example 999"),
         ({"show": "all"}, "show: there is no 'all'"),
         ({"data": "own"}, "own data needs a table"),
         ({"data": "moons", "table": FLOWERS}, "table: the data is 'moons'"),
         ({"label": "kind"}, "label: there is no table"),
+        ({"table": FLOWERS, "skip": "maybe"}, "skip: expected yes or no"),
         ({"rate": "nan"}, "the learning rate must be a number"),
         ({"seed": "1e999"}, "the seed must be a whole number"),
         ({"data": HOSTILE}, "there is no data"),
         ("#/network?own=5000&data=own", "this address is of a table that only its page has"),
         ("#/formula?f=x", "is no address of the network page"),
-        ("#/network?layers=a-b", "expected up to 6 hidden layers"),
+        ("#/network?layers=a-b", "expected the units of each hidden layer"),
         ("", "is no address of the network page"),
     ],
 )
@@ -387,6 +396,17 @@ def test_svg_is_of_plain_shapes(data: str, theme: Any, tmp_path: Path):
     assert not re.search(r"NaN|inf|style=|<image|href", path.read_text(encoding="utf-8"))
     said = root.findtext(f"{SVG}desc") or ""
     assert "value" in said and "delta" in said
+
+
+def test_figures_in_one_document_have_ids_of_their_own():
+    """A notebook on a web page holds them side by side; a clip of another one would cut units away."""
+    first, second = (
+        network_svg(network_figure(trained(1, layers=[size]).frame()), "title") for size in (2, 3)
+    )
+    ids = [set(re.findall(r' id="([^"]+)"', text)) for text in (first, second)]
+    assert len(ids[0]) == 7 and not ids[0] & ids[1]
+    for text, own in zip((first, second), ids, strict=True):
+        assert set(re.findall(r"url\(#([^)]+)\)", text)) < own
 
 
 def test_figures_show_weights_or_gradients_alone(tmp_path: Path):
@@ -462,6 +482,17 @@ def test_the_command_writes_a_network(
         (
             ["out.svg", "network", "layers=99"],
             "layers: expected up to 6 hidden layers of 1 to 16 units, got [99]",
+        ),
+        (
+            ["out.svg", "network", "layers=8,8"],
+            "layers: expected the units of each hidden layer, got '8,8'",
+        ),
+        (["out.svg", "network", "select=9.9"], "there is no layer 9"),
+        (["out.svg", "network", "select=2.1.9"], "unit 1 of layer 2 has no weight 9"),
+        (["out.svg", "network", "point=999"], "there is no example 999"),
+        (
+            ["out.svg", "network", f"table={__file__}", "titled=perhaps"],
+            "titled: expected yes or no, got 'perhaps'",
         ),
         (["out.svg", "network", "moons"], 'expected name=value, got "moons"'),
         (["out.svg", "network", "table=none.csv"], "table: there is no file 'none.csv'"),

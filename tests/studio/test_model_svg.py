@@ -44,5 +44,5 @@ def test_what_is_not_finite_is_marked(value: float):
 def test_what_has_no_graph_yet_says_so():
     opening = examine({"w": np.ones(2)}, lambda model, x, y: 1 / 0, np.ones(2), np.ones(2))
     opening.wait()
-    picture = model_svg({**opening.to_dict(), "name": "a<b&\0"})
-    assert texts(picture)[0] == "a<b&\ufffd" and "division by zero" in texts(picture)[1]
+    picture = model_svg({**opening.to_dict(), "name": "a<b&\0\uffff"})
+    assert texts(picture)[0] == "a<b&\ufffd\ufffd" and "division by zero" in texts(picture)[1]

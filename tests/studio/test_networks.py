@@ -25,8 +25,9 @@ from chainrule.studio.networks.frames import frame_of
 from chainrule.studio.networks.plugged import network_formula
 from chainrule.studio.networks.questions import setting_of
 from chainrule.studio.networks.schema import NETWORK_TRACE
-from chainrule.studio.networks.sessions import Sessions
+from chainrule.studio.networks.sessions import MOST, Sessions
 from chainrule.studio.networks.training import Training
+from chainrule.studio.serving.limits import Limits
 from chainrule.tour.network import VALUES, by_the_articles_formulas
 from studio_networks import asked, run_program
 
@@ -373,6 +374,15 @@ def test_only_so_many_networks_are_kept_and_those_that_are_watched_stay():
     second, third = sessions.add(trained()), sessions.add(trained())
     assert len(sessions) == 2 and sessions.find(second) is None
     assert sessions.find(first) and sessions.find(third)
+
+
+def test_the_network_that_was_just_opened_is_not_the_one_that_goes():
+    sessions = Sessions(most=2)
+    for name in (sessions.add(trained()), sessions.add(trained())):
+        sessions.get(name).watch()
+    third = sessions.add(trained())  # nobody watches it yet
+    assert len(sessions) == 2 and sessions.find(third)
+    assert Limits().sockets < MOST  # so this is rare: one that is watched would be opened again by its page
 
 
 @pytest.mark.parametrize(

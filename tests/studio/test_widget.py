@@ -39,12 +39,18 @@ class Page:
 
     def __init__(self, widget: Any, slow: bool = False) -> None:
         self.widget, self.slow = widget, slow
+        self.closed: set[str] = set()
         self._names = map(str, itertools.count())
         self._heard: dict[str, queue.Queue[Any]] = {}
         widget.send = self._hear
 
     def _hear(self, message: dict[str, Any], buffers: list[bytes]) -> None:
-        (name,) = (message[kind] for kind in ("answer", "opened", "told", "shut") if kind in message)
+        kinds = ("answer", "opened", "told", "shut", "there", "here")
+        (name,) = (message[kind] for kind in kinds if kind in message)
+        if "there" in message:
+            if name not in self.closed:
+                self.tell({"seen": name})
+            return
         body = json.loads(buffers[0], parse_constant=pytest.fail) if buffers else None
         if name in self._heard:
             self._heard[name].put((message, body))
@@ -137,6 +143,19 @@ def test_another_text_keeps_the_values_of_variables_that_it_still_has(widget: An
 
 
 @needs_anywidget
+def test_another_formula_keeps_its_step_as_far_as_it_has_one(widget: Any):
+    widget.step = 9
+    widget.text = "a*b*c"
+    assert widget.step is None and widget.still().startswith("<svg")
+    widget.step = 2
+    widget.text = "b^2 + q"
+    assert widget.step == 2
+    widget.mode, widget.step = "forward", 8
+    widget.mode = "reverse"
+    assert widget.step is None and widget.still().startswith("<svg")
+
+
+@needs_anywidget
 def test_values_that_are_not_given_stay(widget: Any):
     widget.values = {"a": 5}
     assert widget.values == {"a": 5, "b": 3, "c": 4}
@@ -148,6 +167,11 @@ def test_what_cannot_be_is_refused_and_the_state_stays(widget: Any):
         widget.text = "(a+"
     with pytest.raises(ArgumentError, match="no variable"):
         widget.values = {"q": 1}
+    with pytest.raises(ArgumentError, match="expected a number for b, got 'much'"):
+        widget.values = {"b": "much"}
+    with pytest.raises(ArgumentError, match="steps go from 0 to 12"):
+        widget.step = 99
+    assert widget.step is None
     assert widget.text == "(a+b)*(b+c)" and widget.values == {"a": -1, "b": 3, "c": 4}
     for mistake in ({"step": 99}, {"mode": "sideways"}, {"z": 1}):
         with pytest.raises(ArgumentError):
@@ -333,7 +357,7 @@ def test_options_that_were_left_bring_their_training_back(network: Any):
         ("table", {"text": 3}, "expected text"),
         ("table", 3, "expected text"),
         ("table", "a\nb\n", "column"),
-        ("table", "no-such-file.csv", "cannot be read"),
+        ("table", "no-such-file.csv", "there is no file"),
     ],
 )
 def test_what_is_no_network_is_refused_and_the_state_stays(network: Any, name: str, value: Any, said: str):
@@ -371,6 +395,24 @@ def test_own_data_comes_as_text_as_a_file_and_with_names(network: Any, tmp_path:
     assert one.options["data"] == "moons" and one.frame["sizes"][0] == 2
     with pytest.raises(DataError):
         cr.studio.network_widget(table=tmp_path)
+
+
+@needs_anywidget
+def test_a_first_line_that_is_no_title_is_data(network: Any):
+    untitled = {"text": "a,b,c\n" + FLOWERS, "titled": False, "skip": True}
+    untitled |= {"inputs": ["column 1", "column 2"], "label": "column 3"}
+    network.table = untitled
+    assert network.table == untitled and len(network.frame["sample"]["x"]) == 2
+    page = Page(network)
+    of_page = {**untitled, "inputs": ["column 1"]}
+    assert page.asked("POST", "/api/network", options={}, table=of_page)["frame"]["sizes"][0] == 1
+
+
+@needs_anywidget
+def test_a_network_that_was_closed_says_so(network: Any):
+    network.close()
+    with pytest.raises(ArgumentError, match="this widget was closed"):
+        network.update = 3
 
 
 @needs_anywidget
@@ -521,6 +563,35 @@ def test_while_a_cell_runs_frames_come_though_the_kernel_hears_nothing(
         assert "told" in page.hear(live)[0]
     with pytest.raises(queue.Empty):  # but not for ever
         page.hear(live, 1.0)
+
+
+@needs_anywidget
+def test_a_tab_that_was_closed_gives_its_place_to_the_next(network: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chainrule.studio.notebooks.messages.SILENCE", 0.5)
+    monkeypatch.setattr("chainrule.studio.notebooks.messages.PATIENCE", 0.1)
+    page = Page(network)
+    session = page.asked("POST", "/api/network", options=network.options)["session"]
+    # As when a notebook is loaded again and again.
+    stays, *closed = [page.live(session) for _ in range(8)]
+    for live in (stays, *closed):
+        page.frame(live)
+    page.closed.update(closed)  # training is paused: they would hear nothing, nor leave anything unseen
+    late = page.live(session)
+    assert "8 pages are connected already" in page.frame(late)["error"]["message"]
+    assert page.hear(late)[0]["code"] == 1013
+    for live in closed:
+        assert page.hear(live)[0] == {"shut": live, "code": 1001}
+    for live in (page.live(session), stays):  # the one who stays has been asked, and is still served
+        page.tell({"say": live, "text": '{"do": "step"}'})
+        assert "status" in page.frame(live)
+
+
+@needs_anywidget
+def test_the_kernel_says_that_it_is_there_while_it_works(network: Any):
+    page = Page(network)
+    page._heard["me"] = queue.Queue()
+    page.tell({"there": "me"})
+    assert page.hear("me")[0] == {"here": "me"}
 
 
 # A model.

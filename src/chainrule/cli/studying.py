@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -182,10 +183,14 @@ def _exported_network(
     if options["step"] is not None:
         raise ArgumentError("--step is for formulas", fix="say update=300 instead")
     address = _network(given, values)
-    with _progress("training", silent) as tell:
-        return export_network(
+    with warnings.catch_warnings(record=True) as warned, _progress("training", silent) as tell:
+        warnings.simplefilter("always", UserWarning)
+        path = export_network(
             address, file, theme=options["theme"], overwrite=options["overwrite"], progress=tell
         )
+    for one in warned:
+        print(f"warning: {one.message}", file=sys.stderr)
+    return path
 
 
 def _network(given: str, values: Sequence[str]) -> Address:

@@ -46,15 +46,8 @@ def moment_at(trace: Trace, step: int | None = None, mode: Mode = "reverse") -> 
     Raises:
         ArgumentError: there is no such step or mode.
     """
-    events: Sequence[Mapping[str, Any]] | None = trace["events"].get(mode)
-    if events is None:
-        fix = "reverse mode shows the formula" if mode == "forward" else "modes are 'reverse' and 'forward'"
-        raise ArgumentError(f"this formula has no events of mode {mode!r}", fix=fix)
+    events = require_step(trace["events"], step, mode)
     last = len(events) - 1
-    if step is not None and not 0 <= step <= last:
-        raise ArgumentError(
-            f"step {step} is not among the formula's events", fix=f"steps go from 0 to {last}"
-        )
     at = last if step is None else step
     nodes, edges = trace["nodes"], trace["edges"]
     known = {node["id"] for node in nodes if node["kind"] in ("variable", "constant")}
@@ -66,6 +59,26 @@ def moment_at(trace: Trace, step: int | None = None, mode: Mode = "reverse") -> 
         for i in found.gradients.keys() - waiting:
             found.gradients[i] = float(nodes[i]["gradient"])
     return found
+
+
+def require_step(
+    by_mode: Mapping[str, Sequence[Mapping[str, Any]] | None], step: int | None, mode: str
+) -> Sequence[Mapping[str, Any]]:
+    """The events of a mode, among which there is a step.
+
+    Raises:
+        ArgumentError: there is no such step or mode.
+    """
+    events = by_mode.get(mode)
+    if events is None:
+        fix = "reverse mode shows the formula" if mode == "forward" else "modes are 'reverse' and 'forward'"
+        raise ArgumentError(f"this formula has no events of mode {mode!r}", fix=fix)
+    last = len(events) - 1
+    if step is not None and not 0 <= step <= last:
+        raise ArgumentError(
+            f"step {step} is not among the formula's events", fix=f"steps go from 0 to {last}"
+        )
+    return events
 
 
 def _happen(trace: Trace, found: Moment, event: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from chainrule.studio.exporting.colours import Palette, Theme, palette
 from chainrule.studio.exporting.network_figure import MANY, STEPS, Lane, NetworkFigure, Patch, Road, Unit
-from chainrule.studio.exporting.shapes import document, element, label, number, path, point, text_of
+from chainrule.studio.exporting.shapes import document, element, label, mark_of, number, path, point, text_of
 
 _ROUND = {"card": 8.0, "small": 8.0, "tiny": 6.0}
 _LETTERS = {"card": 11.5, "small": 10.5, "tiny": 10.5}
@@ -24,13 +24,14 @@ def network_svg(figure: NetworkFigure, title: str, theme: Theme = "light") -> st
         title: of the picture.
         theme: ``"light"`` or ``"dark"``.
     """
-    colours = palette(theme)
+    colours, said = palette(theme), described(figure)
+    mark = mark_of(figure.width, figure.height, said)
     shapes = [
         *(label(text, x, 15.0, _HEAD, colours["ink-2"], weight=400) for x, text in figure.heads),
         *(_road(road, figure, colours) for road in figure.roads),
-        *(_unit(unit, figure, colours) for unit in figure.units),
+        *(_unit(unit, figure, colours, mark) for unit in figure.units),
     ]
-    return document(figure.width, figure.height, title, described(figure), colours["surface"], shapes)
+    return document(figure.width, figure.height, title, said, colours["surface"], shapes)
 
 
 def described(figure: NetworkFigure) -> str:
@@ -51,11 +52,11 @@ def _lane(lane: Lane, colours: Palette) -> str:
     return path([lane.cubic], stroke=colours[lane.hue], stroke_width=lane.width, **dashed)
 
 
-def _unit(unit: Unit, figure: NetworkFigure, colours: Palette) -> str:
+def _unit(unit: Unit, figure: NetworkFigure, colours: Palette, mark: str) -> str:
     box, corner = unit.box, _ROUND[figure.level]
     left, top = box.x - box.width / 2, box.y - box.height / 2
     frame = {"x": left, "y": top, "width": box.width, "height": box.height, "rx": corner}
-    clip = f"u{unit.layer}-{unit.unit}"
+    clip = f"u{unit.layer}-{unit.unit}{mark}"
     shapes = [
         element("clipPath", element("rect", **frame), id=clip),
         element("rect", fill=colours["surface"], **frame),

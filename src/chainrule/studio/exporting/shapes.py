@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -24,12 +25,13 @@ def document(
         shapes: what is on it.
     """
     w, h = number(width), number(height)
+    mark = mark_of(title, description)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" '
-        f'viewBox="0 0 {w} {h}" role="img" aria-labelledby="title desc">',
+        f'viewBox="0 0 {w} {h}" role="img" aria-labelledby="title{mark} desc{mark}">',
         "<!-- drawn by chainrule studio -->",
-        f'<title id="title">{text_of(title)}</title>',
-        f'<desc id="desc">{text_of(description)}</desc>',
+        f'<title id="title{mark}">{text_of(title)}</title>',
+        f'<desc id="desc{mark}">{text_of(description)}</desc>',
         element("rect", width=width, height=height, fill=paper),
         *shapes,
         "</svg>",
@@ -71,10 +73,22 @@ def element(tag: str, content: str = "", /, **attributes: Any) -> str:
     return f"<{tag}{written}>{content}</{tag}>" if content else f"<{tag}{written}/>"
 
 
+def mark_of(*about: object) -> str:
+    """What makes the ids of a picture its own: several may stand in one web page, as in that of a notebook."""
+    return (
+        "-" + hashlib.sha256("\n".join(map(str, about)).encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    )
+
+
 def text_of(text: str) -> str:
     """A user's text, without the characters that XML does not have."""
     return escape(
-        "".join(c if c in "\t\n" or (c >= " " and not "\ud800" <= c <= "\udfff") else "\ufffd" for c in text)
+        "".join(
+            c
+            if c in "\t\n" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
+            else "\ufffd"
+            for c in text
+        )
     )
 
 

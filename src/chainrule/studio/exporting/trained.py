@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -25,6 +26,7 @@ from chainrule.studio.exporting.writing import KINDS, checked_path, kind_of, wri
 from chainrule.studio.networks.addresses import Address, address_of, read_address
 from chainrule.studio.networks.building import Setting
 from chainrule.studio.networks.frames import frame_of
+from chainrule.studio.networks.inspecting import require_place
 from chainrule.studio.networks.questions import setting_of
 from chainrule.studio.networks.training import Training, View
 
@@ -70,6 +72,9 @@ def export_network(
         ArgumentError: the ending is none of these, or an option, the update or the selection is not possible.
         DataError: the file cannot be written, or holds something else; or the table cannot be used.
 
+    Warns:
+        UserWarning: numbers are not finite before that update; the file shows the last one where they are.
+
     Example:
         >>> from chainrule import studio
         >>> network = {"data": "moons", "layers": [8, 8], "update": 300}
@@ -80,7 +85,16 @@ def export_network(
     address = network if isinstance(network, Address) else _address(network)
     address.require_table()
     setting = setting_of(address.options, address.table)
+    if address.selection:
+        require_place(setting, address.selection)
     view = _trained(setting, address, progress)
+    if problem := view.status.problem:
+        said, fix = problem
+        warnings.warn(
+            f"the file shows update {view.shot.update}, not {address.update}. {said} Try {fix}.",
+            UserWarning,
+            stacklevel=2,
+        )
 
     def tell(count: int, part: float) -> None:
         progress(f"recording answers for the page: {count:,}", part)
@@ -97,9 +111,7 @@ def _trained(setting: Setting, address: Address, progress: Progress) -> View:
     """What is to be seen after training as far as an address says, or as far as it goes."""
     training = Training(setting, frame_of)
     if chosen := address.selection:
-        training.command(
-            {"do": "select", "point": chosen.point, "layer": chosen.layer, "unit": chosen.unit, "into": chosen.into}
-        )  # fmt: skip
+        training.command({"do": "select", **asdict(chosen)})
     training.command({"do": "seek", "update": address.update})
     while not training.rest(_OFTEN):
         progress("training", training.view().shot.update / max(1, address.update))

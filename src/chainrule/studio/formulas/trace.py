@@ -341,13 +341,21 @@ class FormulaTrace:
             "reuses": [{"node": self._place[reuse.node], "uses": reuse.uses} for reuse in most_used],
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole trace, JSON-ready."""
+    @cached_property
+    def events(self) -> dict[str, list[dict[str, Any]] | None]:
+        """What happens, by mode; None where that would be too much."""
         operations = self.operations
         variables = [i for i in range(len(self.nodes)) if self.kind(i) == "variable"]
-        modes = count_modes(self._sweep)
         uses = [_Use(self._place[e.node], self._place[e.input]) for e in self.edges]
         swept = len(variables) * len(operations) <= MOST_FORWARD_EVENTS
+        return {
+            "reverse": reverse_events(operations, uses, self.result),
+            "forward": forward_events(operations, variables) if swept else None,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole trace, JSON-ready."""
+        modes = count_modes(self._sweep)
         program = Program(self.formula.graph.inputs, self.nodes)
         return {
             "format": FORMAT,
@@ -361,10 +369,7 @@ class FormulaTrace:
             "edges": [self.edge_dict(e) for e in range(len(self.edges))],
             "wires": self.wire_dicts(),
             "size": {"layers": self.arrangement.layers, "breadth": self.arrangement.breadth},
-            "events": {
-                "reverse": reverse_events(operations, uses, self.result),
-                "forward": forward_events(operations, variables) if swept else None,
-            },
+            "events": self.events,
             "costs": {
                 way: {"sweeps": m.sweeps, "products": m.products, "nonzero_products": m.nonzero_products}
                 for way, m in (("reverse", modes.reverse), ("forward", modes.forward))

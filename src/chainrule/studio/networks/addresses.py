@@ -23,6 +23,8 @@ _TABLE = ("table", "inputs", "label", "titled", "skip")
 _ELSEWHERE = "own"
 """The name under which an address says that its table is too long for it."""
 _VIEW = ("at", "pt", "sel", "show", "step")
+_NONE = "none"
+"""Instead of layers, where there are none."""
 _TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
 LONGEST_TABLE = 4000
 """Characters of a table that an address may hold, as on the page."""
@@ -142,7 +144,7 @@ def address_of(given: Mapping[str, Any]) -> Address:
     Raises:
         ArgumentError: a name is unknown, or a text is no such value.
     """
-    state = {_LONG.get(name, name): _text(value) for name, value in given.items()}
+    state = {_LONG.get(name, name): _text(name, value) for name, value in given.items()}
     for name in state:
         _require_known(name)
     state = {name: text for name, text in state.items() if text}
@@ -166,8 +168,8 @@ def with_view(address: Address, options: Options, update: int, selection: Select
     """
     kit = KITS.get(options.data)
     usual_options = {**Options().to_dict(), **(dict(kit.defaults) if kit else {}), "data": Options().data}
-    chosen = {name: _text(value) for name, value in options.to_dict().items()}
-    differing = {name: text for name, text in chosen.items() if text != _text(usual_options[name])}
+    chosen = {name: _text(name, value) for name, value in options.to_dict().items()}
+    differing = {name: text for name, text in chosen.items() if text != _text(name, usual_options[name])}
     layer, unit, into = selection.layer, selection.unit, selection.into
     place = ".".join(map(str, (layer, unit) if into is None else (layer, unit, into)))
     view = {"at": str(update), "pt": str(selection.point), "sel": place}
@@ -179,12 +181,12 @@ def with_view(address: Address, options: Options, update: int, selection: Select
     return Address(address.options, address.table, update, selection, address.show, state)
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        parts = tuple(cast("Sequence[Any]", value))
-        return ("|" if parts and isinstance(parts[0], str) else "-").join(map(str, parts)) or "none"
+        parts = map(str, cast("Sequence[Any]", value))
+        return ("-".join(parts) or _NONE) if name == "layers" else "|".join(parts)
     return "" if value is None else str(value)
 
 
@@ -207,15 +209,31 @@ def _option(name: str, text: str) -> Any:
         return text
     if kind == "boolean":
         return _TRUTHS.get(text, text)
-    if kind == "array" and text == "none":
-        return []
+    if kind == "array":
+        return _widths(name, text)
     try:
-        if kind == "array":
-            return [int(part) for part in text.split("-")]
         number = float(text)
     except ValueError:
         return text
     return int(number) if number.is_integer() else number
+
+
+def _widths(name: str, text: str) -> list[int]:
+    if text == _NONE:
+        return []
+    try:
+        return [int(part) for part in text.split("-")]
+    except ValueError:
+        raise ArgumentError(
+            f"{name}: expected the units of each hidden layer, got {shown(text)}",
+            fix=f"{name}=8-4 are two layers, of 8 units and of 4; {name}={_NONE} is none",
+        ) from None
+
+
+def _truth(name: str, text: str) -> bool:
+    if text not in _TRUTHS:
+        raise ArgumentError(f"{name}: expected yes or no, got {shown(text)}", fix=f"pass {name}=yes")
+    return _TRUTHS[text]
 
 
 def _whole(name: str, text: str, most: int) -> int:
@@ -250,11 +268,11 @@ def _table(state: Mapping[str, str]) -> Mapping[str, Any] | None:
             f"table: the data is {shown(state['data'])}, which needs none", fix="leave out data, or table"
         )
     inputs = [name for name in state.get("inputs", "").split("|") if name]
-    found: dict[str, Any] = {"text": state["table"], "skip": _TRUTHS.get(state.get("skip", "no"), False)}
+    found: dict[str, Any] = {"text": state["table"], "skip": _truth("skip", state.get("skip", "no"))}
     if inputs:
         found["inputs"] = inputs
     if "label" in state:
         found["label"] = state["label"]
     if "titled" in state:
-        found["titled"] = _TRUTHS.get(state["titled"])
+        found["titled"] = _truth("titled", state["titled"])
     return found

@@ -88,7 +88,7 @@ def inspected(sample: Sample, selection: Selection) -> dict[str, Any]:
         ArgumentError: there is no such unit or weight.
     """
     setting = sample.setting
-    _require(setting, selection)
+    require_place(setting, selection)
     if selection.layer == 1:
         return _input(sample, selection.unit)
     if selection.into is None:
@@ -96,8 +96,16 @@ def inspected(sample: Sample, selection: Selection) -> dict[str, Any]:
     return _parameter(sample, selection.layer, selection.unit, selection.into)
 
 
-def _require(setting: Setting, selection: Selection) -> None:
+def require_place(setting: Setting, selection: Selection) -> None:
+    """See that there is such an example, and such a unit or weight.
+
+    Raises:
+        ArgumentError: there is none.
+    """
     sizes = setting.sizes
+    last = len(setting.examples.x) - 1
+    if not 0 <= selection.point <= last:
+        raise ArgumentError(f"there is no example {selection.point}", fix=f"give a number from 0 to {last}")
     if not 1 <= selection.layer <= len(sizes):
         raise ArgumentError(
             f"there is no layer {selection.layer}", fix=f"give a number from 1 to {len(sizes)}"

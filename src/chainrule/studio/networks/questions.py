@@ -15,7 +15,7 @@ from chainrule.studio.networks.building import Setting, linears
 from chainrule.studio.networks.choices import FIELDS, OWN, choices, options_of
 from chainrule.studio.networks.examples import Examples, bounds, examples_of
 from chainrule.studio.networks.frames import frame_of
-from chainrule.studio.networks.inspecting import Sample, inspected, math
+from chainrule.studio.networks.inspecting import Sample, inspected, math, require_place
 from chainrule.studio.networks.plugged import network_formula, network_latex, network_lines
 from chainrule.studio.networks.sessions import Sessions
 from chainrule.studio.networks.tables import MOST_BYTES, points_of, read_table
@@ -147,9 +147,8 @@ class _Asked:
         training = self.sessions.get(given["session"])
         view = training.view()
         point = given.get("point", view.selection.point)
-        if not 0 <= point < len(training.setting.examples.x):
-            raise ArgumentError(f"there is no example {point}", fix="examples count from 0")
         selection = Selection(point, given["layer"], given["unit"], given.get("into"))
+        require_place(training.setting, selection)  # a sample of no example could not be made
         return inspected(Sample(training.setting, view.shot.model, point), selection)
 
     def formula(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from chainrule.errors import ArgumentError, shown
 from chainrule.studio.networks.training import Training
 
-MOST = 24
+MOST = 36
+"""More than may be watched at a time: where one had to go that is watched, its page would open it again, and so on."""
 
 
 class Sessions:
@@ -35,7 +36,8 @@ class Sessions:
         with self._changing:
             self._open[name] = training
             while len(self._open) > self._most:
-                idle = next((n for n, t in self._open.items() if not t.watched), next(iter(self._open)))
+                others = [(n, t) for n, t in self._open.items() if n != name]
+                idle = next((n for n, t in others if not t.watched), others[0][0])
                 dropped = self._open.pop(idle)
                 dropped.command({"do": "pause"})
         return name

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Table:
         }
 
 
-def text_of_file(name: str) -> str:
+def text_of_file(name: str | PathLike[str]) -> str:
     """The text of a table in a file. What is no UTF-8 is read as Windows writes it, as on the page.
 
     Raises:
@@ -98,7 +99,7 @@ def text_of_file(name: str) -> str:
     path = Path(name).expanduser()
     if not path.is_file():
         raise DataError(
-            f"table: there is no file {shown(name)}",
+            f"table: there is no file {shown(str(name))}",
             fix="pass the name of a CSV file, such as table=flowers.csv",
         )
     try:
@@ -106,7 +107,7 @@ def text_of_file(name: str) -> str:
             found = file.read(2 * MOST_BYTES + 1)
     except OSError as error:
         raise DataError(
-            f"table: {shown(name)} cannot be read: {error}", fix="see whether it opens elsewhere"
+            f"table: {shown(str(name))} cannot be read: {error}", fix="see whether it opens elsewhere"
         ) from None
     if found.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return found.decode("utf-16", "replace")

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import traitlets
 
+from chainrule.errors import ArgumentError, shown
 from chainrule.explain.numbers import json_number
 from chainrule.formula import Formula
-from chainrule.studio.exporting.moments import Mode, moment_at
+from chainrule.studio.exporting.moments import Mode, require_step
 from chainrule.studio.exporting.questions import endpoints as export_endpoints
 from chainrule.studio.exporting.svg import svg
 from chainrule.studio.exporting.writing import export
@@ -29,6 +30,15 @@ def _plain(values: Mapping[str, float], owner: object) -> dict[str, float | str]
 def _numbers(values: Mapping[str, float | str], owner: object) -> dict[str, float]:
     del owner
     return {name: float(value) for name, value in values.items()}
+
+
+def _number(name: object, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"values: expected a number for {name}, got {shown(value)}", fix=f"pass {{'{name}': 1.5}}"
+        ) from None
 
 
 class FormulaWidget(StudioWidget):
@@ -55,7 +65,7 @@ class FormulaWidget(StudioWidget):
         text = formula if isinstance(formula, str) else formula.text
         found = trace_of(text, {})
         FormulaTrace(text, values)  # says which values are for no variable
-        moment_at(found.to_dict(), step, mode)
+        require_step(found.events, step, mode)
         super().__init__(
             (*formula_endpoints(), *export_endpoints()),
             {
@@ -99,10 +109,27 @@ class FormulaWidget(StudioWidget):
     @traitlets.validate("values")
     def _are_numbers(self, proposal: Any) -> dict[str, float]:
         """With those that are left out as they are."""
-        given = {str(name): float(value) for name, value in proposal["value"].items()}
+        given = {str(name): _number(name, value) for name, value in proposal["value"].items()}
         FormulaTrace(self.text, given)  # says which are for no variable
         return trace_of(self.text, {**self.values, **given}).values
+
+    @traitlets.validate("step", "mode")
+    def _is_moment(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        of_step = proposal["trait"].name == "step"
+        step, mode = (value, self.mode) if of_step else (None, value)
+        require_step(trace_of(self.text, {}).events, step, mode)
+        return value
 
     @traitlets.observe("text")
     def _keep_known(self, change: Any) -> None:
         self.values = trace_of(change["new"], self.values).values
+
+    @traitlets.observe("text", "mode")
+    def _keep_moment(self, change: Any) -> None:
+        """As far as there is one: another formula, or the other mode, has other steps."""
+        events = trace_of(self.text, {}).events
+        if events[self.mode] is None:
+            self.mode = "reverse"
+        if self.step is not None and self.step >= len(events[self.mode] or ()):
+            self.step = None

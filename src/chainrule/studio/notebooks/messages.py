@@ -3,7 +3,8 @@
 A question is ``{"ask": id, "method": "GET", "path": "/api/x", "query": "a=b", "body": ""}``, its answer
 ``{"answer": id, "status": 200}`` with the body as a buffer. A socket is opened with ``{"open": id, "path": "/api/x"}``.
 Then go ``{"say": id, "text": "..."}`` and ``{"seen": id}`` from the page, ``{"opened": id}`` and ``{"told": id}`` with
-a buffer to it, and ``{"shut": id}`` both ways.
+a buffer to it, and ``{"shut": id}`` both ways. Either may ask whether the other is still there: ``{"there": id}`` of a
+socket, which its page has then ``seen``, and ``{"there": name}`` to the kernel, which answers ``{"here": name}``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PATIENCE = 0.5
 MOST_UNHEARD = 120
 """Frames that are sent that way."""
 SILENCE = 20.0
-"""Seconds after which a page that does not say that it has seen a frame is gone, as when its tab was closed."""
+"""Seconds after which a page that does not say that it has seen what was sent is gone, as when its tab was closed."""
 MOST_WAITING = 1000
 """Commands of a page that wait for their turn."""
 LEFT, TOO_MANY, TOO_LONG = 1001, 1008, 1009
@@ -69,6 +70,8 @@ class Messages:
             self._begin(self._answer(texts))
         elif "open" in texts:
             self._open(texts["open"], texts.get("path", ""))
+        elif "there" in texts:
+            self._send({"here": texts["there"]}, [])
         else:
             for what in ("say", "seen", "shut"):
                 if what in texts:
@@ -109,6 +112,9 @@ class Messages:
     def _open(self, name: str, path: str) -> None:
         if name in self._lines:
             return
+        # A tab that was closed has not hung up; and where nothing changes, nothing is sent that it could leave unseen.
+        for other in self._lines.values():
+            self._begin(other.check())
         line = self._lines[name] = _Line(name, self._send)
         self._begin(self._serve(line, path))
 
@@ -142,7 +148,7 @@ class _Line:
         self._arrived: asyncio.Queue[Message] = asyncio.Queue()
         self._arrived.put_nowait({"type": "websocket.connect"})
         self._changed = asyncio.Event()
-        self._ahead = 0
+        self._ahead, self._heard = 0, 0
         self._is_open = True
 
     # From the page.
@@ -155,6 +161,7 @@ class _Line:
 
     def seen(self) -> None:
         self._ahead = max(0, self._ahead - 1)
+        self._heard += 1
         self._changed.set()
 
     def left(self) -> None:
@@ -165,8 +172,8 @@ class _Line:
 
     def hang_up(self, code: int) -> None:
         if self._is_open:
-            self._send({"shut": self.name, "code": code}, [])
             self.left()
+            self._send({"shut": self.name, "code": code}, [])
 
     # Of the application, as ASGI has it.
 
@@ -188,16 +195,33 @@ class _Line:
 
     async def _wait_for_page(self) -> None:
         """Until it has seen what was sent before."""
+        await self._until(lambda: self._ahead < MOST_AHEAD, MOST_UNHEARD)
+
+    async def check(self) -> None:
+        """Hang up if the page is gone."""
+        before = self._heard
+        self._ahead += 1
+        self._send({"there": self.name}, [])
+        await self._until(lambda: self._heard > before)
+
+    async def _until(self, is_heard: Callable[[], bool], unheard: int = 0) -> None:
+        """Until the page has said enough of what it has seen, or is gone.
+
+        Args:
+            is_heard: whether it has.
+            unheard: while a cell runs, it is waited for only if so many are under way.
+        """
         silent = 0.0
-        while self._is_open and self._ahead >= MOST_AHEAD:
+        while self._is_open and not is_heard():
             self._changed.clear()
             began = time.monotonic()
             try:
                 async with asyncio.timeout(PATIENCE):
                     await self._changed.wait()
+                silent = 0.0
             except TimeoutError:
                 if is_busy():
-                    if self._ahead < MOST_UNHEARD:
+                    if self._ahead < unheard:
                         return
                     continue
                 silent += time.monotonic() - began

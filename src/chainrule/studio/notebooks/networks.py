@@ -75,8 +75,17 @@ class _Networks:
 
     @property
     def training(self) -> Training:
-        """The one that is shown."""
-        return self.sessions.get(self.shown)
+        """The one that is shown.
+
+        Raises:
+            ArgumentError: the widget was closed.
+        """
+        found = self.sessions.find(self.shown)
+        if found is None:
+            raise ArgumentError(
+                "this widget was closed", fix="make another one with cr.studio.network_widget"
+            )
+        return found
 
     def _answer(self, given: Mapping[str, Any]) -> dict[str, Any]:
         table = plain_table(given.get("table"))

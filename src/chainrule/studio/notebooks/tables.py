@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from chainrule.errors import ArgumentError, DataError, shown
-from chainrule.studio.networks.tables import MOST_BYTES
+from chainrule.errors import ArgumentError, shown
+from chainrule.studio.networks.tables import text_of_file
 
 Table: TypeAlias = Mapping[str, Any]
 """``text``, and perhaps ``inputs``, ``label``, ``titled``, ``skip``."""
@@ -30,7 +29,7 @@ def table_of(given: str | PathLike[str] | Table | None) -> dict[str, Any] | None
     if isinstance(given, str) and "\n" in given:
         return {"text": given}
     if isinstance(given, (str, PathLike)):
-        return {"text": _text_of(Path(given).expanduser())}
+        return {"text": text_of_file(given)}
     if given is not None and not _is_table(given):
         raise ArgumentError(
             f"table: expected text, inputs and label, got {shown(given)}",
@@ -47,19 +46,9 @@ def plain_table(given: Table | None) -> dict[str, Any] | None:
     """The same without what says nothing."""
     if given is None:
         return None
-    return {name: one for name, one in given.items() if one is not None and one not in ([], "", False)}
-
-
-def _text_of(path: Path) -> str:
-    try:
-        if path.stat().st_size > 2 * MOST_BYTES:
-            raise DataError(f"{path} is too large for a table", fix=f"bring at most {MOST_BYTES:,} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", fix="correct its path") from None
-    for encoding in ("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise DataError(f"{path} is no text", fix="save the table as CSV, in UTF-8")
+    # That the first line is no title has to be said; that no lines are left out goes without saying.
+    return {
+        name: one
+        for name, one in given.items()
+        if one is not None and (name == "titled" or one not in ([], "", False))
+    }

@@ -2,6 +2,7 @@
 
 import { h } from '../dom.js';
 import { toJson } from '../numbers.js';
+import { problemBox } from '../problems.js';
 import { formulaBar } from './bar.js';
 import { exportDialog } from './exports.js';
 import { inspectorPanel } from './inspector.js';
@@ -20,7 +21,7 @@ export function formulaPage({ client, history, announce, notify, theme }) {
     session = makeSession({ load, history, examples, notify });
     stage = stagePanel(session, { announce, notify });
     exports = client.served && exportDialog(session, { client, notify, theme });
-    element.append(
+    element.replaceChildren(
       ...(exports ? [exports] : []),
       formulaBar(session, { fixed: client.fixed }),
       stage.element,
@@ -34,7 +35,14 @@ export function formulaPage({ client, history, announce, notify, theme }) {
     element,
     async restore(state) {
       started ??= start();
-      await started;
+      try {
+        await started;
+      } catch (problem) {
+        if (problem instanceof Error) throw problem;
+        started = null; // the next time it may be answered
+        element.replaceChildren(problemBox(problem));
+        return;
+      }
       await session.restore(state);
     },
     leave() {

@@ -1,6 +1,6 @@
 // The network page: options, the network drawn, its surface, losses, what is selected, digits, and what to take along.
 
-import { h } from '../dom.js';
+import { clamp, h } from '../dom.js';
 import { networkDiagram } from './diagram.js';
 import { networkDigits } from './digits.js';
 import { networkExports } from './exports.js';
@@ -14,6 +14,7 @@ import { openNetwork } from './session.js';
 import { networkSurface } from './surface.js';
 import { tableOf, tableState } from './tablestate.js';
 import { networkTransport } from './transport.js';
+import { problemBox } from '../problems.js';
 
 const SHOWS = { both: 'Both', weights: 'Forward', gradients: 'Backward' };
 // In place of an update: the one that the network is at.
@@ -27,7 +28,7 @@ export function networkPage({ client, history, announce, theme, notify = announc
       page.choices = choices;
       page.parts = buildNetworkPage(page);
     },
-    problem => element.replaceChildren(networkError(problem)),
+    problem => element.replaceChildren(problemBox(problem)),
   );
   const step = count => () => page.parts?.transport.step(count);
   const seek = update => () => page.parts && seekNetwork(page, update());
@@ -76,7 +77,6 @@ export function networkPage({ client, history, announce, theme, notify = announc
 }
 
 const nextShow = show => Object.keys(SHOWS)[(Object.keys(SHOWS).indexOf(show) + 1) % 3];
-const networkError = (problem, more = null) => h('div', { class: 'error', role: 'alert' }, h('span', {}, problem.message), problem.fix && h('span', {}, `What helps: ${problem.fix}.`), problem.instead && h('span', {}, problem.instead), more);
 
 function buildNetworkPage(page) {
   const { client, choices, notify } = page;
@@ -95,7 +95,7 @@ function buildNetworkPage(page) {
   const hover = h('span', { class: 'small hover' });
   const diagram = networkDiagram({ onSelect, onWidth: fixed ? null : onWidth, onHover: text => (hover.textContent = text) });
   const surface = networkSurface({ onPick });
-  const sample = sampleBar({ onPick });
+  const sample = sampleBar({ onPick, chosen: () => page.selection.point });
   const transport = networkTransport(choices, { send, onSeek: update => seekNetwork(page, update), onStepOf: value => commitNetwork(page, { stepOf: value }), recorded: client.recorded, held: client.held?.updates });
   const inspector = networkInspector({ onSelect, notify });
   const digits = networkDigits({ onPick, onSelect });
@@ -144,7 +144,7 @@ function showNetworkError(page, problem) {
   error.hidden = !problem;
   const isNone = !page.session;
   const start = isNone && h('button', { class: 'btn main', onclick: () => restoreNetwork(page, {}) }, 'Start with the usual options');
-  error.replaceChildren(...(problem ? [networkError(problem, start)] : []));
+  error.replaceChildren(...(problem ? [problemBox(problem, start)] : []));
   page.element.classList.toggle('none', isNone);
   if (page.options) row.show(page.options, page.data?.kind);
 }
@@ -215,7 +215,7 @@ async function openHere(page, mine, options, table, at) {
   page.parts.surfaceCard.hidden = Boolean(session.data.picture);
   page.parts.handing.reset();
   page.parts.transport.setStepOf(page.stepOf);
-  const point = Math.min(page.selection.point, session.data.count - 1);
+  const point = clamp(Math.trunc(page.selection.point), 0, session.data.count - 1);
   const clean = fitSelection(session.frame.sizes, { ...page.selection, point });
   page.selection = clean;
   showFrame(page, session.frame);

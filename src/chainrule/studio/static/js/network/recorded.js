@@ -86,7 +86,8 @@ function recordedTraining(trace, answers) {
     const known = find(['selected', shown.update, shown.point, layer, unit, into]);
     const name = `unit ${unit} of layer ${layer}`;
     const note = `Its formulas for example ${grouped(point + 1)} after update ${grouped(update)} are not in this file. To see them: ${command}`;
-    const { kind, symbol, title } = known ?? { kind: into === null ? 'unit' : 'weight', symbol: { tree: ['mtext', name], latex: '', text: name }, title: into === null ? '' : `weight ${into}` };
+    const [what, said] = into === null ? ['unit', ''] : into ? ['weight', `weight ${into}`] : ['bias', 'bias'];
+    const { kind, symbol, title } = known ?? { kind: what, symbol: { tree: ['mtext', name], latex: '', text: name }, title: said };
     return { kind, layer, unit, ...(into === null ? {} : { into }), symbol, title, tiles: [], sections: [], parts: [], notes: [note] };
   }
 

@@ -3,19 +3,18 @@
 import { grouped, h, setText } from '../dom.js';
 import { fmt, percent } from '../numbers.js';
 
-// onPick(number of the example).
-export function sampleBar({ onPick }) {
+// onPick(number of the example); chosen() is the one that was picked last, of which there may be no frame yet, or none.
+export function sampleBar({ onPick, chosen }) {
   const title = h('h2', {});
   const said = h('p', { class: 'small' });
   const button = (text, label, by) => h('button', { class: 'btn icon', 'aria-label': label, title: label, onclick: () => self.next(by) }, text);
   const element = h('div', { class: 'sample' }, h('div', { class: 'row spread' }, title, h('div', { class: 'row tight' }, button('‹', 'Previous example (p)', -1), button('›', 'Next example (n)', 1))), said);
-  const self = { element, data: null, frame: null };
+  const self = { element, data: null };
   self.setData = data => (self.data = data);
   self.next = by => {
-    if (self.frame) onPick((self.frame.sample.point + by + self.data.count) % self.data.count);
+    if (self.data) onPick((chosen() + by + self.data.count) % self.data.count);
   };
   self.update = frame => {
-    self.frame = frame;
     const { sample } = frame;
     setText(title, `Example ${grouped(sample.point + 1)} of ${grouped(self.data.count)}${sample.test ? ', for testing' : ''}`);
     setText(said, sampleText(sample, self.data));

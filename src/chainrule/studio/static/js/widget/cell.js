@@ -25,6 +25,11 @@ function followNotebook(root, shell) {
 const sorted = (_, value) => (value && typeof value === 'object' && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort()) : value);
 const written = (names, traits) => JSON.stringify(names.map(name => traits[name]), sorted);
 
+const UNHEARD = {
+  silent: 'The kernel of this chainrule page does not answer. It runs a cell, and answers after that; or it has ended: then run the cell again.',
+  ended: 'The kernel of this chainrule page has ended. Run its cell again.',
+};
+
 // What anywidget calls for each place where the widget is shown; gives what undoes it. `wanted(client)` says which page
 // it is and how the page's state, as an address has it, becomes the widget's traits and back: {name, page, traits,
 // traitsOf(state), stateOf(traits, state that is shown), isReady(traits)}.
@@ -33,8 +38,14 @@ export async function showInCell({ model, el }, wanted) {
   // The notebook would take keys as its commands, and "d", "d" deletes the cell. It looks for this mark from where the
   // focus is upwards, but for its commands there first: so what has the focus bears it.
   root.addEventListener('focusin', event => event.target.setAttribute('data-lm-suppress-shortcuts', 'true'));
+  const unheard = h('p', { class: 'unheard', role: 'status', hidden: true });
+  root.append(unheard);
   el.append(root);
-  const client = { ...kernelClient(model), alone: true };
+  const onSilence = why => {
+    unheard.hidden = !why;
+    unheard.textContent = UNHEARD[why] ?? '';
+  };
+  const client = { ...kernelClient(model, onSilence), alone: true };
   const { name, page, traits, traitsOf, stateOf, isReady = () => true } = await wanted(client);
   let known = '', shown = {};
   const toKernel = state => {

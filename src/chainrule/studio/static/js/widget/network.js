@@ -6,8 +6,9 @@ import { AS_IT_IS, networkPage } from '../network/page.js';
 import { tableOf, tableState } from '../network/tablestate.js';
 import { showInCell } from './cell.js';
 
-const saysNothing = value => value == null || value === false || value === '' || (Array.isArray(value) && !value.length);
-const plainTable = table => table && Object.fromEntries(Object.entries(table).filter(([, value]) => !saysNothing(value)));
+// That the first line is no title has to be said; that no lines are left out goes without saying.
+const saysNothing = (name, value) => value == null || (value === false && name !== 'titled') || value === '' || (Array.isArray(value) && !value.length);
+const plainTable = table => table && Object.fromEntries(Object.entries(table).filter(([name, value]) => !saysNothing(name, value)));
 
 export const networkInCell = place =>
   showInCell(place, async client => {
