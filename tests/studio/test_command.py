@@ -242,6 +242,9 @@ def test_a_terminal_that_is_closed_ends_it():
         (("data.txt",), "data.txt is a file, but no Python program", "pass a formula"),
         (("--port", "0"), "port must be from 1 to 65535, got 0", "--port 8000"),
         (("--port", "x"), "", ""),
+        (("x", "--step", "3"), "--step is for files", "add --export FILE"),
+        (("x", "--theme", "dark"), "--theme is for files", "add --export FILE"),
+        (("x", "--export", "x.svg"), "--export serves nothing, and --no-browser is for", "leave it out"),
     ],
 )  # fmt: skip
 def test_mistakes(arguments: tuple[str, ...], message: str, fix: str, capsys: pytest.CaptureFixture[str]):

@@ -91,6 +91,11 @@ def studio_command(
     chainrule studio --export out.html "1/(1+e^(-x))" x=1; chainrule studio --export out.html runs/latest;
     chainrule studio --export out.html network data=moons layers=8-8 update=300
     """
+    _require_use(
+        export is not None,
+        for_files={"--step": step is not None, "--theme": theme != "light", "--overwrite": overwrite},
+        for_pages={"--port": port is not None, "--no-browser": no_browser},
+    )
     if export is not None:
         options = {"step": step, "theme": theme, "overwrite": overwrite}
         written = _exported(given, values or (), export, options, as_json)
@@ -126,6 +131,17 @@ def studio_command(
         server.run(partial(_tell, server, printed, as_json, not no_browser))
     finally:
         opened.close()
+
+
+def _require_use(exports: bool, for_files: Mapping[str, bool], for_pages: Mapping[str, bool]) -> None:
+    """See that no option is given that nothing would come of."""
+    stray = [option for option, given in (for_pages if exports else for_files).items() if given]
+    if stray and exports:
+        raise ArgumentError(
+            f"--export serves nothing, and {stray[0]} is for what is served", fix="leave it out"
+        )
+    if stray:
+        raise ArgumentError(f"{stray[0]} is for files", fix="add --export FILE, or leave it out")
 
 
 def _exported(

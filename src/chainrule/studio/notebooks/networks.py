@@ -32,8 +32,6 @@ from chainrule.studio.notebooks.widgets import StudioWidget, script_of
 
 MOST_NETWORKS = 12
 """That a widget keeps: undo brings them back with all of their training."""
-_TABLE = {"text": "table"}
-"""What an address calls the parts of a table otherwise."""
 
 
 class _Networks:
@@ -196,9 +194,9 @@ class NetworkWidget(StudioWidget):
         """Write what is shown to a file, with its training as it is: see `chainrule.studio.export_network`."""
         goal = checked_path(path, overwrite)
         training = self._networks.training
-        table = (
-            {} if self.table is None else {_TABLE.get(name, name): one for name, one in self.table.items()}
-        )
+        table: dict[str, Any] = dict(self.table or {})
+        if table:
+            table["table"] = table.pop("text")
         address = address_of({**self.options, **table, "show": self.shows})
         text = exported_network(training.setting, training.view(), address, kind_of(goal), theme=theme)
         return write(goal, text, overwrite)

@@ -50,7 +50,7 @@ export function makeShell(root, { client, pages, history: historyOf, start = 'fo
     save.hidden = !(client.served && made[current]?.save);
   };
   const save = h('button', { class: 'btn quiet roomy', title: 'As a page, a figure or data', onclick: () => made[current].save() }, 'Export');
-  const link = history.hasAddress && h('button', { class: 'btn quiet roomy', onclick: () => copyLink(notify) }, 'Copy link');
+  const link = history.hasAddress && h('button', { class: 'btn quiet roomy', onclick: () => copyLink(notify, client.served ? 'while this studio runs' : 'where this file is') }, 'Copy link');
   const narrow = [['Undo', undo], ['Redo', redo], ['{ } JSON', json], ['Export', save], ['Copy link', link]].filter(([, one]) => one);
   const more = h('dialog', { class: 'more', 'aria-label': 'More' });
   const showMore = () => {
@@ -157,10 +157,10 @@ function helpDialog(keys) {
   };
 }
 
-async function copyLink(notify) {
+async function copyLink(notify, until) {
   try {
     await navigator.clipboard.writeText(location.href);
-    notify('The link is copied. It shows this view again while this studio runs.');
+    notify(`The link is copied. It shows this view again ${until}.`);
   } catch {
     notify(`Copy it from the address bar: ${location.href}`, 8000);
   }
