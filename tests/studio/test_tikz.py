@@ -12,6 +12,7 @@ import pytest
 from chainrule.studio.exporting.figure import figure_of
 from chainrule.studio.exporting.latex import number_of
 from chainrule.studio.exporting.tikz import tikz
+from chainrule.studio.exporting.trained import export_network
 from chainrule.studio.formulas import FormulaTrace
 from studio_formulas import FORMULAS
 
@@ -65,9 +66,11 @@ def test_every_figure_compiles(tmp_path: Path):
     found = subprocess.run(["kpsewhich", "standalone.cls"], capture_output=True, text=True)
     if not found.stdout.strip():
         pytest.skip("LaTeX is here without standalone.cls: apt-get install texlive-latex-extra")
-    for k, trace in enumerate(FORMULAS.values()):
+    network = export_network({"data": "digits", "layers": [3], "update": 5}, tmp_path / "network.tex")
+    texts = [*map(tikz, FORMULAS.values()), network.read_text(encoding="utf-8")]
+    for k, text in enumerate(texts):
         file = tmp_path / f"figure{k}.tex"
-        file.write_text(tikz(trace), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
         command = [latex, "-interaction=nonstopmode", "-halt-on-error", file.name]
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout[-2000:]

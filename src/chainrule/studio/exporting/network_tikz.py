@@ -74,7 +74,7 @@ def _latex(text: str) -> str:
     """A number, with the letter before it or the word behind it."""
     sign, _, rest = text.rpartition("\u2009")
     if sign:
-        return rf"$\delta\,{number_of(rest)}$"
+        return rf"$\delta\,{{{number_of(rest)}}}$"  # in braces a minus stands close to its number
     count, _, word = text.partition(" ")
     return rf"{count} {word}" if word else f"${number_of(text)}$"
 
