@@ -47,6 +47,11 @@ def state_of(page: Any) -> dict[str, str]:
     )
 
 
+def rectangles(page: Any, selector: str) -> list[dict[str, float]]:
+    """Of all at once: the page is drawn anew while the doctor works."""
+    return page.locator(selector).evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
+
+
 def test_an_example_is_opened_from_the_page(open_page: Open):
     page = open_page("#/model")
     page.get_by_role("button", name=re.compile("^resnet20")).click()
@@ -268,20 +273,13 @@ def test_a_model_that_is_gone_is_said(open_page: Open):
 def test_it_fits_narrow_and_wide_screens(model: Callable[..., Any], width: int, height: int):
     page = model("#/model?of=example:resnet20&at=stages.1.1", viewport={"width": width, "height": height})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    column, card = (
-        page.locator(".strip-column").last.bounding_box(),
-        page.locator(".node-card").first.bounding_box(),
-    )
-    assert column and card and column["x"] + column["width"] <= width
-    places = [box.bounding_box() for box in page.locator(".node-card").all()]
-    first, last = places[0], places[-1]
-    assert first and last
+    assert rectangles(page, ".strip-column")[-1]["right"] <= width
+    first, *_, last = rectangles(page, ".node-card")
     if width < 500:
         expect(page.locator(".strip-name")).to_have_text("stages.1.1")
         expect(page.locator(".strip-picture", has_text="100 %")).to_have_count(1)
-        labels = [box.bounding_box() for box in page.locator(".strip-picture > .strip-more").all()]
-        for before, after in itertools.pairwise(labels):
-            assert before and after and before["x"] + before["width"] + 6 < after["x"]
+        for before, after in itertools.pairwise(rectangles(page, ".strip-picture > .strip-more")):
+            assert before["right"] + 6 < after["x"]
         assert last["y"] > first["y"] + 300 and abs(last["x"] - first["x"]) < 200
     else:
         assert last["x"] > first["x"] + 500
