@@ -47,6 +47,11 @@ def state_of(page: Any) -> dict[str, str]:
     )
 
 
+def rectangle(locator: Any) -> dict[str, float]:
+    """Of one element, as soon as it is there."""
+    return locator.evaluate("one => one.getBoundingClientRect().toJSON()")
+
+
 def rectangles(page: Any, selector: str) -> list[dict[str, float]]:
     """Of all at once: the page is drawn anew while the doctor works."""
     return page.locator(selector).evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
@@ -123,8 +128,8 @@ def test_what_is_not_finite_is_a_cross(model: Callable[..., Any]):
             "aria-label", re.compile("^loss.*value NaN.*5 values are not finite")
         )
         expect(cross).to_have_count(1)
-        box, at = column.bounding_box(), cross.bounding_box()
-        assert box and at and box["x"] < at["x"] < box["x"] + box["width"]
+        box, at = rectangle(column), rectangle(cross)
+        assert box["x"] < at["x"] < box["right"]
 
 
 def test_a_stopped_program_is_started_again(open_page: Open, tmp_path: Path):
@@ -177,8 +182,8 @@ def test_a_finding_is_pinned_to_its_column(model: Callable[..., Any]):
     column = page.locator(
         ".strip-column", has=page.locator("xpath=self::*[starts-with(@aria-label, 'layers.0,')]")
     )
-    box, at = column.bounding_box(), pin.bounding_box()
-    assert box and at and box["x"] <= at["x"] + at["width"] / 2 <= box["x"] + box["width"]
+    box, at = rectangle(column), rectangle(pin)
+    assert box["x"] <= at["x"] + at["width"] / 2 <= box["right"]
     expect(column).to_have_attribute("aria-label", re.compile("finding 1: dead relu"))
     pin.click()
     expect(finding).to_have_class(re.compile("current"))
