@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,17 +19,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from _chromium import launched
 from playwright.sync_api import sync_playwright
 
 from chainrule.studio.formulas import FormulaTrace
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-)
 FRAMES = 120
 LEVELS = ("cards", "small cards", "chips", "dots")
 
@@ -145,7 +138,7 @@ def main() -> None:
     rounds, frames = (1, 10) if options.once else (options.rounds, FRAMES)
     found: dict[str, dict[str, float | str]] = {}
     with studio() as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        browser = launched(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(url)
         home = page.url.partition("#")[0]

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from _chromium import launched
 
 import chainrule as cr
 from chainrule.studio.models import Opened, Opening
@@ -27,13 +28,6 @@ from chainrule.studio.serving import SHARED, Server, endpoints
 
 BLOCK = "stages.2.17"
 INSIDE = [f"{BLOCK}.layers.0", f"{BLOCK}.layers.0.norm"]
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-)
 DRAWN = """([what, gone]) => new Promise(done => {
   const look = () => document.querySelector(what) && !(gone && document.querySelector(gone))
     ? requestAnimationFrame(() => done(performance.now())) : setTimeout(look, 2);
@@ -80,7 +74,7 @@ def in_browser(opened: Opened, name: str, rounds: int) -> dict[str, float]:
     whole: list[float] = []
     clicks: list[float] = []
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        chromium = launched(playwright)
         page = chromium.new_page(viewport={"width": 1600, "height": 1000})
         page.goto(server.url)
         root = page.url.partition("#")[0]
