@@ -359,6 +359,19 @@ def test_many_nodes_are_chips_then_dots_and_zooming_makes_cards_of_them(open_pag
     expect(page.locator(".node.selected.card .face")).to_be_focused()
 
 
+def test_a_link_wins_over_what_the_page_still_had_to_write_into_the_address(abc: Any):
+    abc.evaluate(
+        """hash => {
+          const here = location.href;
+          location.hash = hash;
+          history.replaceState(null, '', here); // before the event of the line above
+        }""",
+        address("u*v"),
+    )
+    expect(abc.locator(".node").filter(has_text="u").first).to_be_visible()
+    expect(abc).to_have_url(re.compile(r"f=u(\*|%2A)v"))
+
+
 def test_a_long_list_of_steps_has_a_plain_slider(open_page: Open):
     page = open_page(address(sums_of_products(60)))
     scrub = page.locator(".score input")

@@ -1,5 +1,6 @@
 """The network page in a browser: what a person sees, does with a pointer or the keys, and gets from a link."""
 
+import json
 import re
 import time
 import urllib.parse
@@ -82,6 +83,35 @@ def test_rewinding_and_a_link_show_the_same(network):
     assert (bare(page), said(page)) == there
     other = network(page.url.partition("?")[2], 60)
     assert (bare(other), said(other)) == there
+
+
+def test_undo_knows_each_stop_though_frames_on_the_way_are_left_out(network):
+    page = network("at=60", 60)
+    dropped = []
+
+    def pass_on(socket):
+        server = socket.connect_to_server()
+
+        def keep(message):
+            is_on_the_way = json.loads(message).get("status", {}).get("goal") is not None
+            dropped.append(message) if is_on_the_way else socket.send(message)
+
+        server.on_message(keep)
+
+    page.route_web_socket("**/live", pass_on)
+    page.reload()
+    settled(page, 60)
+    page.locator(".network button[aria-label='Start over']").click()
+    settled(page, 0)
+    page.locator(".network button[aria-label='To the last update']").click()
+    settled(page, 60)
+    page.locator(".network button[aria-label='One step back']").click()
+    settled(page, 59)
+    for update in (60, 0, 60):
+        page.keyboard.press("Control+z")
+        settled(page, update)
+    page.keyboard.press("Control+y")
+    settled(page, 0)
 
 
 def test_the_slider_rewinds(network):

@@ -2,9 +2,16 @@
 
 const MOST_STEPS = 200;
 
-export function readHash(hash = location.hash) {
+export function readHash(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
   return { page: path, state: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+// Shows the address now and whenever a person changes it. What the page still had to write of the view before may
+// already stand in `location`: where the person wants to go, only the event says.
+export function followAddress(show) {
+  window.addEventListener('hashchange', event => show(new URL(event.newURL).hash));
+  show(location.hash);
 }
 
 const written = (page, state) => `#/${page}?${new URLSearchParams(Object.entries(state).filter(([, value]) => value !== '' && value != null))}`;

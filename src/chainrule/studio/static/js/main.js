@@ -1,7 +1,7 @@
 // The live page: which page is shown follows the address; what is global (theme, help, undo) lives here.
 
 import { serverClient } from './client.js';
-import { makeHistory, readHash } from './history.js';
+import { followAddress, makeHistory, readHash } from './history.js';
 import { formulaPage } from './formula/page.js';
 import { modelPage } from './model/page.js';
 import { networkPage } from './network/page.js';
@@ -12,6 +12,4 @@ const shell = makeShell(document.body, {
   pages: { formula: formulaPage, network: networkPage, model: modelPage },
   history: show => makeHistory(show),
 });
-const toAddress = () => shell.show(readHash());
-window.addEventListener('hashchange', toAddress);
-toAddress();
+followAddress(hash => shell.show(readHash(hash)));

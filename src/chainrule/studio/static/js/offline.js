@@ -2,7 +2,7 @@
 
 import { formulaPage } from './formula/page.js';
 import { stillFormulaClient } from './formula/still.js';
-import { makeHistory, readHash } from './history.js';
+import { followAddress, makeHistory, readHash } from './history.js';
 import { modelPage } from './model/page.js';
 import { recordedModelClient } from './model/recorded.js';
 import { networkPage } from './network/page.js';
@@ -24,6 +24,4 @@ const shell = makeShell(document.body, {
   start: name,
 });
 // Where the address says nothing, the page shows what was exported.
-const toAddress = () => shell.show(location.hash ? readHash() : { page: name, state: held.state ?? readHash(held.trace.address).state });
-window.addEventListener('hashchange', toAddress);
-toAddress();
+followAddress(hash => shell.show(hash ? readHash(hash) : { page: name, state: held.state ?? readHash(held.trace.address).state }));

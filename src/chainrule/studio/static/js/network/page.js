@@ -203,7 +203,10 @@ async function openHere(page, mine, options, table, at) {
     onClosed: () => mine === page.asked && restoreNetwork(page, networkState(page)),
   });
   if (mine !== page.asked) return session === page.session || session.close();
-  if (page.session !== session) page.session?.close();
+  if (page.session !== session) {
+    page.session?.close();
+    page.frame = null;
+  }
   page.session = session;
   page.options = session.options;
   page.table = session.table;
@@ -232,7 +235,9 @@ function fitSelection(sizes, { point, layer, unit, into }) {
 function showFrame(page, frame) {
   const { parts } = page;
   if (frame.error) return page.notify(`${frame.error.message}${frame.error.fix ? `. ${frame.error.fix}` : ''}`, 5000);
-  const wasBusy = page.frame && (page.frame.status.running || page.frame.status.goal !== null);
+  const before = page.frame?.status;
+  // On a slow line the frames on the way are left out: the update alone tells that there was a way.
+  const moved = before && (before.running || before.goal !== null || before.update !== frame.status.update);
   page.frame = frame;
   parts.diagram.selection = page.selection;
   for (const part of [parts.diagram, parts.surface, parts.sample, parts.transport, parts.inspector, parts.digits, parts.handing]) part.update(frame);
@@ -243,7 +248,7 @@ function showFrame(page, frame) {
     page.history.replace(networkState(page));
   }
   if (busy) return;
-  if (wasBusy) {
+  if (moved) {
     commitNetwork(page, {});
     page.announce(parts.transport.element.querySelector('.said').textContent);
   }
