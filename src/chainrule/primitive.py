@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from chainrule.axes import Pattern, Ties
 from chainrule.errors import GraphError
 from chainrule.shapes import (
     DTYPES,
@@ -157,6 +158,11 @@ class Primitive:
     """``emit(k, *xs, **params)``: what it does to one element of each input, in the scalar instructions ``k`` of a
     backend (:mod:`chainrule.compiler.instructions`), with the results of ``evaluate``. Only for what is
     elementwise, with an output of the shape to which the inputs broadcast; None for the rest."""
+
+    ties: Callable[..., Ties | Pattern | None] | None = None
+    """``ties(i, y, *xs, **params)``: which axes of the local derivative with respect to input i belong together, as
+    `Ties`, or a `Pattern` of ones. None, for it or from it: each element may depend on any other. Pointwise
+    primitives need none."""
 
     @classmethod
     def bound(cls, **params: Any) -> Callable[..., Any]:

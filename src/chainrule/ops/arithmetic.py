@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.axes import Ties, aligned, elementwise
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_nodes
 from chainrule.ops.cast import astype, like
 from chainrule.ops.function import binary, unary
@@ -120,6 +121,11 @@ class Scale(Linear):
     name, label, latex = "scale", "·", r"{0} \cdot {1}"
     linear, joint = (0, 1), False
     evaluate = staticmethod(_scale)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        other = xs[1 - i]
+        return elementwise(xs[i].shape, y.shape, values=other, labels=aligned(other.shape, y.shape))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.axes import Ties, elementwise
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Custom, Discrete, Example, HasSpec, Linear, Partial, register
 from chainrule.shapes import DType, Shape, as_dtype
@@ -31,6 +32,10 @@ class Identity(Linear):
     evaluate = staticmethod(_first)
     emit = staticmethod(_same)
 
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return elementwise(y.shape, y.shape)
+
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         return xs[0].shape, xs[0].dtype
@@ -54,6 +59,10 @@ class AsType(Linear):
 
     name, label, latex = "astype", "astype", "{0}"
     evaluate = staticmethod(_cast)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return elementwise(y.shape, y.shape)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.axes import Ties, aligned, elementwise
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_node, as_nodes
 from chainrule.ops.function import binary, unary
 from chainrule.ops.move import sum_to
@@ -211,6 +212,12 @@ class Where(Linear):
     linear = (1, 2)
     evaluate = staticmethod(_select)
     emit = instruction("select")
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        one, zero = np.ones((), y.dtype), np.zeros((), y.dtype)
+        values = where(xs[0], one, zero) if i == 1 else where(xs[0], zero, one)
+        return elementwise(xs[i].shape, y.shape, values=values, labels=aligned(values.shape, y.shape))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from chainrule.axes import Ties
 from chainrule.errors import ArgumentError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes
 from chainrule.ops.arithmetic import multiply
@@ -94,6 +95,16 @@ class Einsum(Linear):
     name, label, latex = "einsum", "einsum", r"\operatorname{{einsum}}"
     linear, joint = None, False
     evaluate = staticmethod(_evaluate_einsum)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        terms, out = terms_of(params["subscripts"])
+        others = [j for j in range(len(xs)) if j != i]
+        if len(others) == 1:
+            return Ties(tuple(out), tuple(terms[i]), xs[others[0]], tuple(terms[others[0]]))
+        names = "".join(dict.fromkeys(c for j in others for c in terms[j] if c in out or c in terms[i]))
+        values = _contract([xs[j] for j in others], [terms[j] for j in others], names) if others else None
+        return Ties(tuple(out), tuple(terms[i]), values, tuple(names))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.axes import At, Ties
 from chainrule.errors import ShapeError
 from chainrule.node import Node, apply, constant
 from chainrule.ops.compare import where
@@ -24,6 +25,7 @@ from chainrule.ops.selection import (
     flat_places,
     layout,
     require_in_range,
+    spread,
 )
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import INTS, NUMBERS, DType, Shape, count, promote, require_dtype
@@ -53,12 +55,46 @@ def _get(x: Any, *arrays: Any, index: Index) -> Any:
         raise
 
 
+def _lookup_ties(index: Index, x: Node, *arrays: Node) -> Ties | None:
+    """Ties of rows that one array of known numbers picks; None for anything else."""
+    entries = list(spread(index, x.ndim))
+    (places, *more) = arrays
+    if (
+        more
+        or places.value is None
+        or places.ndim != 1
+        or any(e != ARRAY and e != FULL for _, _, e in entries)
+    ):
+        return None
+    axis = next(axis for _, axis, entry in entries if entry == ARRAY)
+    size, own = x.shape[axis], tuple(range(x.ndim))
+    picked = tuple(int(k) % size for k in places.value)
+    return Ties(own, (*own[:axis], At(axis, picked), *own[axis + 1 :]))
+
+
 @register
 class GetItem(Linear):
     """The elements that an index selects. Inputs: the array, then the index's integer arrays."""
 
     name, label, latex = "getitem", "[i]", r"{0}_{{[\cdot]}}"
     evaluate = staticmethod(_get)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties | None:
+        x, index = xs[0], params["index"]
+        if xs[1:]:
+            return _lookup_ties(index, y, *xs)
+        into: list[Any] = list(range(x.ndim))
+        out: list[Any] = []
+        for _, axis, entry in spread(index, x.ndim):
+            if entry is None:
+                out.append(None)
+            elif isinstance(entry, int):
+                into[axis] = At(None, range(entry % x.shape[axis], entry % x.shape[axis] + 1))
+            elif isinstance(entry, Slice):
+                into[axis] = At(axis, entry.places(x.shape[axis]))
+                out.append(axis)
+        return Ties(tuple(out), tuple(into))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
+from chainrule.axes import At, Ties
 from chainrule.errors import ArgumentError, DTypeError, OperandError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes
 from chainrule.ops.move import broadcast_to, expand_dims, reshape, squeeze
@@ -49,6 +50,13 @@ class Concatenate(Linear):
     linear = None
     evaluate = staticmethod(_concatenate)
 
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        axis, own = params["axis"], tuple(range(y.ndim))
+        start = sum(x.shape[axis] for x in xs[:i])
+        part = At(axis, range(start, start + xs[i].shape[axis]))
+        return Ties((*own[:axis], part, *own[axis + 1 :]), own)
+
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         axis: int = params["axis"]
@@ -82,6 +90,11 @@ class Narrow(Linear):
     name, label, latex = "narrow", "[a:b]", "{0}"
     evaluate = staticmethod(_narrow)
 
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        axis, own = params["axis"], tuple(range(y.ndim))
+        return Ties(own, (*own[:axis], At(axis, range(params["start"], params["stop"])), *own[axis + 1 :]))
+
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         axis, shape = params["axis"], xs[0].shape
@@ -112,6 +125,14 @@ class Pad(Linear):
 
     name, label, latex = "pad", "pad", r"\operatorname{{pad}} {0}"
     evaluate = staticmethod(_pad)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        inner = zip(params["width"], xs[0].shape, strict=True)
+        return Ties(
+            tuple(At(k, range(before, before + n)) for k, ((before, _), n) in enumerate(inner)),
+            tuple(range(y.ndim)),
+        )
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

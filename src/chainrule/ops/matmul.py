@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.axes import Ties, aligned
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.move import Reshape, reshape
@@ -32,6 +33,13 @@ class MatMul(Linear):
     linear, joint = (0, 1), False
     value_states_shape = True
     evaluate = staticmethod(product)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        own, batches = tuple(range(y.ndim)), y.shape[:-2]
+        left = (*aligned(xs[0].shape[:-2], batches), own[-2], "summed")
+        right = (*aligned(xs[1].shape[:-2], batches), "summed", own[-1])
+        return Ties(own, left, xs[1], right) if i == 0 else Ties(own, right, xs[0], left)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

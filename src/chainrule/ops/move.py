@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.axes import At, Pattern, Ties, aligned, elementwise, reshaping
 from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
@@ -36,6 +37,10 @@ class Reshape(Linear):
 
     name, label, latex = "reshape", "reshape", r"\operatorname{{reshape}} {0}"
     evaluate = staticmethod(_reshape)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Pattern | None:
+        return reshaping(xs[0].shape, y.shape)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -68,6 +73,10 @@ class Transpose(Linear):
 
     name, label, latex = "permute_dims", "T", r"{0}^{{\mathsf T}}"
     evaluate = staticmethod(_transpose)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return Ties(params["axes"], tuple(range(y.ndim)))
 
     @classmethod
     def bound(cls, **params: Any) -> Callable[..., Any]:
@@ -106,6 +115,10 @@ class BroadcastTo(Linear):
     name, label, latex = "broadcast_to", "broadcast", "{0}"
     evaluate = staticmethod(_broadcast_to)
 
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return elementwise(xs[0].shape, y.shape)
+
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         shape = params["shape"]
@@ -139,6 +152,10 @@ class SumTo(Linear):
     name, label, latex = "sum_to", "Σ", r"\sum {0}"
     evaluate = staticmethod(_sum_to)
 
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return Ties(aligned(y.shape, xs[0].shape), tuple(range(xs[0].ndim)))
+
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         require_dtype("sum_to", xs[0].dtype, NUMBERS)
@@ -164,6 +181,11 @@ class Flip(Linear):
 
     name, label, latex = "flip", "flip", r"\operatorname{{flip}} {0}"
     evaluate = staticmethod(_flip)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        turned = [At(k, range(n)[::-1]) if k in params["axes"] else k for k, n in enumerate(y.shape)]
+        return Ties(tuple(range(y.ndim)), tuple(turned))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from chainrule.axes import Ties, reduced
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import multiply, scale
@@ -115,6 +116,11 @@ class Functional(Reduction, Custom):
     ``x``; ``y`` is the output with the reduced axes kept as axes of size 1."""
 
     @classmethod
+    def ties(cls, i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        values, rank = cls._gradient(y, xs[0], **params), xs[0].ndim
+        return reduced(rank, params["axes"], params["keepdims"], values=values, labels=tuple(range(rank)))
+
+    @classmethod
     def jvp(cls, tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
         (t,), (x,) = tangents, xs
         if t is None:
@@ -154,6 +160,10 @@ class Sum(Reduction, Linear):
     name, label, latex = "sum", "Σ", r"\sum {0}"
     value_states_shape = True
     evaluate = staticmethod(_reducing(np.add))
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return reduced(xs[0].ndim, params["axes"], params["keepdims"])
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:

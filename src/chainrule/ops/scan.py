@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from chainrule.axes import Ties, along
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
 from chainrule.ops.arithmetic import add, scale
@@ -81,6 +82,10 @@ class CumulativeSum(_Scan, Linear):
     evaluate = staticmethod(_cumulative_sum)
 
     @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return along(y.ndim, (params["axis"],), pulled=True)
+
+    @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return apply(CumulativeSum, (g,), {"axis": params["axis"], "reverse": not params["reverse"]})
 
@@ -102,6 +107,10 @@ class CumulativeProd(_Scan, Custom):
     name, label, latex = "cumulative_prod", "cumprod", r"\operatorname{{cumprod}} {0}"
     step = PerElement(multiplications=1)
     evaluate = staticmethod(_cumulative_prod)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return along(y.ndim, (params["axis"],), pulled=True)
 
     @staticmethod
     def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.axes import Ties, along
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.index import add_along_axis, take_along_axis
 from chainrule.primitive import (
@@ -70,6 +71,10 @@ class Sort(Custom):
 
     name, label, latex = "sort", "sort", r"\operatorname{{sort}} {0}"
     evaluate = staticmethod(_sort)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return along(y.ndim, (params["axis"],), pulled=True)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

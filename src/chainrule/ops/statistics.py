@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.axes import Ties, along, reduced
 from chainrule.errors import ArgumentError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import divide, multiply, scale, subtract
@@ -50,6 +51,11 @@ class Mean(Reduction, Linear):
     name, label, latex = "mean", "mean", r"\operatorname{{mean}} {0}"
     accepts = FLOATS
     evaluate = staticmethod(_mean)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        axes, x = params["axes"], xs[0]
+        return reduced(x.ndim, axes, params["keepdims"], factor=1.0 / _size(x.shape, axes))
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
@@ -158,6 +164,10 @@ class LogSumExp(Functional):
 
 class _Weights(Custom):
     """Shape rule of what gives a weight to each element of each slice along ``axes``."""
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return along(y.ndim, params["axes"], pulled=True)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -1,0 +1,250 @@
+"""Jacobians by vertex elimination on the graph of tensors.
+
+Vertices are the nodes between arguments and results, edges their local Jacobians. Eliminating a vertex multiplies each
+Jacobian that enters it with each one that leaves it, and adds the products to the edges from its predecessors to its
+successors. All orders give the same Jacobian; forward and reverse mode are two of them. `JacobianGraph` counts what an
+order costs, for a search (:mod:`chainrule.autodiff.ordering`), and carries it out.
+
+Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapters 9 and 10, DOI
+10.1137/1.9780898717761.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Self, TypeVar
+
+from chainrule.autodiff.elimination import Solution, multiplications, require_order
+from chainrule.autodiff.forms import Edge, joined, through
+from chainrule.autodiff.local import LocalJacobians, Piece, piece_of
+from chainrule.autodiff.pieces import assembled, plus, times
+from chainrule.autodiff.reverse import between
+from chainrule.axes import elementwise
+from chainrule.node import Node
+from chainrule.ops.cast import identity
+
+Pieces = tuple[Piece, ...]
+E = TypeVar("E", Edge, Pieces)
+
+
+class Elimination(Generic[E]):
+    """A graph of which some vertices were eliminated; its edges are forms or values.
+
+    Args:
+        edges: for each vertex those that enter it, by their start.
+        multiply: two edges, the upper one first, to their product and its multiplications; nothing where it is zero.
+        add: two edges to their sum and its multiplications.
+    """
+
+    def __init__(
+        self,
+        edges: dict[int, dict[int, E]],
+        multiply: Callable[[E, E], tuple[E, int]],
+        add: Callable[[E, E], tuple[E, int]],
+    ) -> None:
+        self._multiply, self._add = multiply, add
+        self.before = {v: dict(into) for v, into in edges.items()}
+        self.after: dict[int, dict[int, None]] = {v: {} for v in edges}
+        for v, into in edges.items():
+            for u in into:
+                self.after.setdefault(u, {})[v] = None
+
+    def cost(self, v: int) -> int:
+        """Multiplications that it would take to eliminate ``v`` now."""
+        cost = 0
+        for w in self.after[v]:
+            into = self.before[w]
+            for u, lower in self.before[v].items():
+                edge, more = self._multiply(into[v], lower)
+                cost += more
+                if edge and u in into:
+                    cost += self._add(into[u], edge)[1]
+        return cost
+
+    def eliminate(self, v: int) -> int:
+        """Take ``v`` out of the graph, and return the multiplications that it took."""
+        cost = 0
+        before = self.before.pop(v)
+        after = self.after.pop(v)
+        for u in before:
+            del self.after[u][v]
+        for w in after:
+            into = self.before[w]
+            upper = into.pop(v)
+            for u, lower in before.items():
+                edge, more = self._multiply(upper, lower)
+                cost += more
+                if not edge:
+                    continue
+                if u in into:
+                    into[u], more = self._add(into[u], edge)
+                    cost += more
+                else:
+                    into[u] = edge
+                    self.after[u][w] = None
+        return cost
+
+    def neighbours(self, v: int) -> Iterable[int]:
+        """The vertices whose cost may change when ``v`` is eliminated now."""
+        return (*self.before[v], *self.after[v])
+
+    def harmless(self, v: int) -> bool:
+        """Not known: a product may be smaller or larger than what it is made of."""
+        return False
+
+    def copy(self) -> Self:
+        """A state of its own."""
+        again = object.__new__(type(self))
+        again._multiply, again._add = self._multiply, self._add
+        again.before = {v: dict(into) for v, into in self.before.items()}
+        again.after = {v: dict(out) for v, out in self.after.items()}
+        return again
+
+
+class JacobianGraph:
+    """The local Jacobians between arguments and results: a `Problem` for a search of orders.
+
+    Args:
+        outputs: results, any shapes.
+        wrt: nodes with respect to which they are differentiated.
+
+    Attributes:
+        nodes: of the vertices to be eliminated, in order of computation.
+        intermediates: their numbers, 0, 1, ...; arguments and results have negative ones.
+        local: for each vertex the local Jacobians that enter it, by the vertex from which they come.
+        input_size, output_size: how many numbers the arguments and the results hold that depend on each other.
+    """
+
+    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
+        self.outputs, self.wrt = tuple(outputs), tuple(wrt)
+        nodes, _ = between(outputs, wrt)
+        edges = _local_edges(nodes, set(wrt))
+        sinks = _copied(edges, self.outputs, set(wrt))
+        edges = _between(edges, wrt, sinks)
+        ends = set(sinks)
+        self.nodes = tuple(node for node in nodes if node in edges and node not in ends)
+        number: dict[Node, int] = {node: i for i, node in enumerate(self.nodes)}
+        for node in (*(w for w in wrt if w not in number), *sinks):
+            number.setdefault(node, -1 - len(number))
+        self.local = {
+            number[v]: {number[u]: pieces for u, pieces in into.items()} for v, into in edges.items()
+        }
+        self.intermediates = tuple(range(len(self.nodes)))
+        self._starts, self._ends = ([number[node] for node in some] for some in (self.wrt, sinks))
+        reached = {u for into in self.local.values() for u in into}
+        self.input_size = sum(w.size for w, u in zip(self.wrt, self._starts, strict=True) if u in reached)
+        self.output_size = sum(
+            o.size for o, v in zip(self.outputs, self._ends, strict=True) if v in self.local
+        )
+
+    def start(self) -> Elimination[Edge]:
+        """The graph before anything was eliminated, without values."""
+        forms = {
+            v: {u: tuple(piece.form for piece in pieces) for u, pieces in into.items()}
+            for v, into in self.local.items()
+        }
+        return Elimination(forms, through, joined)
+
+    def lower_bound(self, v: int) -> int:
+        """Nothing is known of one vertex."""
+        return 0
+
+    def solved(self) -> Solution | None:
+        """Reverse mode for one number as the result, forward mode for one as the argument; else None."""
+        if self.output_size <= 1:
+            return Solution(self.intermediates[::-1], "one output: reverse")
+        if self.input_size <= 1:
+            return Solution(self.intermediates, "one input: forward")
+        return None
+
+    def multiplications(self, order: Sequence[int]) -> int:
+        """Scalar multiplications of an order.
+
+        Raises:
+            ArgumentError: it is not a permutation of the intermediates.
+        """
+        return multiplications(self, order)
+
+    def accumulate(self, order: Sequence[int]) -> list[list[Node]]:
+        """The Jacobian of each result with respect to each of ``wrt``, of shape ``(*result.shape, *w.shape)``.
+
+        Raises:
+            ArgumentError: the order is not a permutation of the intermediates.
+        """
+        require_order(self, order)
+        state = Elimination(self.local, _product, _sum)
+        for v in order:
+            state.eliminate(v)
+        none: dict[int, Pieces] = {}
+        return [
+            [
+                assembled(state.before.get(v, none).get(u, ()), output.shape, w.shape, w.dtype)
+                for w, u in zip(self.wrt, self._starts, strict=True)
+            ]
+            for output, v in zip(self.outputs, self._ends, strict=True)
+        ]
+
+
+def _local_edges(nodes: Sequence[Node], starts: set[Node]) -> dict[Node, dict[Node, Pieces]]:
+    """For each node the local Jacobians that enter it, by the node from which they come."""
+    local = LocalJacobians()
+    inside = set(nodes)
+    edges: dict[Node, dict[Node, Pieces]] = {}
+    for node in nodes:
+        if node in starts:
+            continue
+        into = edges[node] = {}
+        for i, x in enumerate(node.inputs):
+            piece = local.of(node, i) if x in inside else None
+            if piece is not None:
+                into[x] = _sum(into[x], (piece,))[0] if x in into else (piece,)
+    return edges
+
+
+def _copied(edges: dict[Node, dict[Node, Pieces]], outputs: Sequence[Node], starts: set[Node]) -> list[Node]:
+    """A node for each result from which no edge leads on: the result, or, where it is used further, a copy of it."""
+    used = {u for into in edges.values() for u in into} | starts
+    ends: list[Node] = []
+    for output in outputs:
+        end = output
+        if output in used:
+            end = identity(output)
+            edges[end] = {
+                output: (piece_of(elementwise(output.shape, output.shape), output.shape, output.shape),)
+            }
+        used.add(end)
+        ends.append(end)
+    return ends
+
+
+def _between(
+    edges: dict[Node, dict[Node, Pieces]], starts: Sequence[Node], ends: Sequence[Node]
+) -> dict[Node, dict[Node, Pieces]]:
+    """The edges that lie on paths from arguments to results."""
+    forward, backward = set(starts), set(ends)
+    for v, into in edges.items():
+        if any(u in forward for u in into):
+            forward.add(v)
+    for v, into in reversed(edges.items()):
+        if v in backward:
+            backward.update(into)
+    live = forward & backward
+    return {v: {u: some for u, some in into.items() if u in live} for v, into in edges.items() if v in live}
+
+
+def _product(upper: Pieces, lower: Pieces) -> tuple[Pieces, int]:
+    found: Pieces = ()
+    for a in upper:
+        for b in lower:
+            piece = times(a, b)
+            if piece is not None:
+                found, _ = _sum(found, (piece,))
+    return found, 0
+
+
+def _sum(edge: Pieces, more: Pieces) -> tuple[Pieces, int]:
+    found = {piece.form.pattern: piece for piece in edge}
+    for piece in more:
+        known = found.get(piece.form.pattern)
+        found[piece.form.pattern] = piece if known is None else plus(known, piece)
+    return tuple(found.values()), 0

@@ -1,0 +1,119 @@
+"""Products and sums of structured Jacobians, before any number is known: what they look like and what they cost.
+
+A Jacobian of tensors is a sum of *pieces*, each with a `Pattern` of its own: a residual connection is an identity
+plus a matrix, and the two are never added up into a matrix while something is still to be multiplied. A `Form` is what
+is known of a piece without its values. An edge of the graph is a tuple of forms with patterns that differ.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+from chainrule.axes import Axis, Composition, Pattern, compose
+
+
+class Form(NamedTuple):
+    """A piece of a Jacobian without its values.
+
+    Attributes:
+        pattern: of its axes.
+        labels: with which its values vary, ascending; None where they are all ones.
+        factor: times the values.
+    """
+
+    pattern: Pattern
+    labels: tuple[int, ...] | None
+    factor: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """How many values there are to multiply."""
+        return math.prod(self.pattern.sizes[x] for x in self.labels or ())
+
+
+class Product(NamedTuple):
+    """The product of two forms.
+
+    Attributes:
+        form: of the product.
+        composition: how the labels meet.
+        multiplications: scalar multiplications to be done.
+    """
+
+    form: Form
+    composition: Composition
+    multiplications: int
+
+
+Edge: TypeAlias = "tuple[Form, ...]"
+"""Pieces of different patterns, in the order in which they came."""
+
+
+@lru_cache(maxsize=1 << 16)
+def product(upper: Form, lower: Form) -> Product | None:
+    """The form of the product of two pieces, the upper one nearer to the results; None where it is zero."""
+    met = compose(upper.pattern, lower.pattern)
+    if met is None:
+        return None
+    u, w = varying(met.upper, upper.labels), varying(met.lower, lower.labels)
+    kept = len(met.pattern.sizes)
+    factor = upper.factor * lower.factor
+    factor *= math.prod(met.sizes[x] for x in range(kept, len(met.sizes)) if x not in u and x not in w)
+    if upper.labels is None and lower.labels is None:
+        return Product(Form(met.pattern, None, factor), met, 0)
+    form = Form(met.pattern, tuple(sorted(x for x in u | w if x < kept)), factor)
+    if upper.labels is None or lower.labels is None:
+        return Product(form, met, 0)
+    multiplied = {x for x in u | w if x < kept or (x in u and x in w)}  # the others are summed before
+    return Product(form, met, math.prod(met.sizes[x] for x in multiplied))
+
+
+def varying(axes: tuple[Axis, ...], labels: tuple[int, ...] | None) -> frozenset[int]:
+    """With which labels of a product the values of a factor vary."""
+    return frozenset(y for x in labels or () for y in axes[x].labels)
+
+
+def total(a: Form, b: Form) -> tuple[Form, int]:
+    """The form of the sum of two pieces of one pattern, and the multiplications by their factors."""
+    if a.labels is None and b.labels is None:
+        return Form(a.pattern, None, a.factor + b.factor), 0
+    if a.labels is not None and a.labels == b.labels and a.factor == b.factor:
+        return a, 0
+    labels = tuple(sorted({*(a.labels or ()), *(b.labels or ())}))
+    return Form(a.pattern, labels), sum(scaling(x) for x in (a, b))
+
+
+def scaling(form: Form) -> int:
+    """Multiplications that bring the factor of a piece into its values; ones only change, and a sign costs none."""
+    return 0 if form.labels is None or abs(form.factor) == 1.0 else form.size
+
+
+@lru_cache(maxsize=1 << 16)
+def through(upper: Edge, lower: Edge) -> tuple[Edge, int]:
+    """The product of two edges, and its multiplications. It has no pieces where it is zero."""
+    edge: Edge = ()
+    cost = 0
+    for a in upper:
+        for b in lower:
+            found = product(a, b)
+            if found is not None:
+                edge, more = joined(edge, (found.form,))
+                cost += found.multiplications + more
+    return edge, cost
+
+
+@lru_cache(maxsize=1 << 16)
+def joined(edge: Edge, more: Edge) -> tuple[Edge, int]:
+    """The sum of two edges, and its multiplications."""
+    found = {form.pattern: form for form in edge}
+    cost = 0
+    for form in more:
+        known = found.get(form.pattern)
+        if known is None:
+            found[form.pattern] = form
+        else:
+            found[form.pattern], times = total(known, form)
+            cost += times
+    return tuple(found.values()), cost

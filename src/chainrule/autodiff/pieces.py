@@ -1,0 +1,168 @@
+"""Products and sums of structured Jacobians in numbers: the values behind :mod:`chainrule.autodiff.forms`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters
+from typing import Any
+
+import numpy as np
+
+from chainrule.autodiff.forms import Form, product, total
+from chainrule.autodiff.local import Piece, spelled
+from chainrule.axes import Axis, Places
+from chainrule.node import Node
+from chainrule.ops.arithmetic import add, multiply, negative, scale
+from chainrule.ops.cast import astype
+from chainrule.ops.create import full, zeros
+from chainrule.ops.einsum import einsum
+from chainrule.ops.index import getitem, index_add, take
+from chainrule.ops.join import concat
+from chainrule.ops.move import broadcast_to, reshape
+from chainrule.ops.reduce import sum as summed
+from chainrule.shapes import DType, Shape, count
+
+Labels = tuple[int, ...]
+
+
+def times(upper: Piece, lower: Piece) -> Piece | None:
+    """The product of two pieces, the upper one nearer to the results; None where it is zero."""
+    found = product(upper.form, lower.form)
+    if found is None:
+        return None
+    met, form = found.composition, found.form
+    kept = range(len(met.pattern.sizes))
+    factors = [
+        _laid(piece.values, piece.form.labels, axes, met.sizes)
+        for piece, axes in ((upper, met.upper), (lower, met.lower))
+        if piece.values is not None
+    ]
+    if not factors:
+        return Piece(form, None)
+    if len(factors) == 1:
+        values, _ = _summed(*factors[0], [x for x in factors[0][1] if x not in kept])
+        return Piece(form, values)
+    (a, of_a), (b, of_b) = factors
+    a, of_a = _summed(a, of_a, [x for x in of_a if x not in kept and x not in of_b])
+    b, of_b = _summed(b, of_b, [x for x in of_b if x not in kept and x not in of_a])
+    if any(x not in kept for x in of_a):
+        terms = ("".join(ascii_letters[x] for x in labels) for labels in (of_a, of_b, form.labels or ()))
+        return Piece(form, einsum("{},{}->{}".format(*terms), a, b))
+    a, b = (_spread(v, labels, form.labels or ()) for v, labels in ((a, of_a), (b, of_b)))
+    return Piece(form, scale(b, a) if lower.selects else scale(a, b))
+
+
+def plus(a: Piece, b: Piece) -> Piece:
+    """The sum of two pieces of one pattern."""
+    form, _ = total(a.form, b.form)
+    if form.labels is None:
+        return Piece(form, None)
+    if a.form == form == b.form:
+        return Piece(form, add(_values(a), _values(b)), a.selects and b.selects)
+    terms = [_spread(_scaled(x), x.form.labels or (), form.labels) for x in (a, b)]
+    shape = tuple(form.pattern.sizes[x] for x in form.labels)
+    return Piece(form, broadcast_to(add(*terms), shape))
+
+
+def _values(piece: Piece) -> Node:
+    assert piece.values is not None
+    return piece.values
+
+
+def _scaled(piece: Piece) -> Any:
+    """The values with the factor in them."""
+    values, factor = piece.values, piece.form.factor
+    if values is None:
+        return factor
+    return values if factor == 1.0 else negative(values) if factor == -1.0 else multiply(values, factor)
+
+
+def _spread(values: Any, labels: Labels, to: Labels) -> Any:
+    """Values with an axis for each of the labels ``to``, of size 1 where they do not vary with it."""
+    if not isinstance(values, Node) or labels == to:
+        return values
+    sizes = dict(zip(labels, values.shape, strict=True))
+    return reshape(values, tuple(sizes.get(x, 1) for x in to))
+
+
+def _summed(values: Node, labels: Labels, away: Sequence[int]) -> tuple[Node, Labels]:
+    if not away:
+        return values, labels
+    left = tuple(x for x in labels if x not in away)
+    return summed(values, axis=tuple(labels.index(x) for x in away)), left
+
+
+def _laid(
+    values: Node, labels: Labels | None, axes: Sequence[Axis], sizes: Sequence[int]
+) -> tuple[Node, Labels]:
+    """Values over the labels of a product, ascending, given over those of a factor; nothing is multiplied."""
+    expressed = [axes[x] for x in labels or ()]
+    for position, axis in enumerate(expressed):
+        if axis.places is not None:
+            values = _picked(values, position, axis.places)
+    now = [x for axis in expressed for x in axis.labels]
+    shape = tuple(sizes[x] for x in now)
+    if shape != values.shape:
+        values = reshape(values, shape)
+    if len(set(now)) < len(now):
+        once = sorted(set(now))
+        term, out = ("".join(ascii_letters[x] for x in some) for some in (now, once))
+        return einsum(f"{term}->{out}", values), tuple(once)
+    return spelled(values, now)
+
+
+def _picked(values: Node, position: int, places: Places) -> Node:
+    """The entries at some places of one axis, which stays."""
+    if not isinstance(places, range):
+        return take(values, np.asarray(places, np.int64), axis=position)
+    last = places[-1] + (1 if places.step > 0 else -1)
+    cut = slice(places[0], None if last < 0 else last, places.step)
+    return getitem(values, (*[slice(None)] * position, cut))
+
+
+def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) -> Node:
+    """The whole Jacobian, of shape ``(*out, *into)``."""
+    shape = (*out, *into)
+    size = count(shape)
+    if not pieces or not size:
+        return zeros(shape, dtype=dtype)
+    found = [(astype(_full(piece), dtype), _entries(piece.form, shape)) for piece in pieces]
+    if len(found) == 1 and np.array_equal(found[0][1], np.arange(size)):
+        return reshape(found[0][0], shape)
+    entries = np.concatenate([e for _, e in found])
+    if len(np.unique(entries)) < len(entries):
+        whole = zeros((size,), dtype=dtype)
+        for values, at in found:
+            whole = index_add(whole, at, reshape(values, (len(at),)))
+        return reshape(whole, shape)
+    parts = [reshape(values, (len(at),)) for values, at in found]
+    if len(entries) < size:
+        parts.append(zeros((1,), dtype=dtype))
+    source = np.full(size, len(entries))
+    source[entries] = np.arange(len(entries))
+    flat = concat(parts) if len(parts) > 1 else parts[0]
+    return reshape(flat if np.array_equal(source, np.arange(size)) else take(flat, source, axis=0), shape)
+
+
+def _full(piece: Piece) -> Node:
+    """The values with an axis for each label of the pattern."""
+    values, sizes = _scaled(piece), piece.form.pattern.sizes
+    every = tuple(range(len(sizes)))
+    if not isinstance(values, Node):
+        return full(sizes, values)
+    return broadcast_to(_spread(values, piece.form.labels or (), every), sizes)
+
+
+def _entries(form: Form, shape: Shape) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each value of the labels the entry of the Jacobian, row-major, to which it belongs."""
+    pattern = form.pattern
+    grid = np.indices(pattern.sizes, sparse=True)
+    entry: Any = np.int64(0)
+    for axis, n in zip((*pattern.out, *pattern.into), shape, strict=True):
+        place: Any = np.int64(0)
+        for x in axis.labels:
+            place = place * pattern.sizes[x] + grid[x]
+        if axis.places is not None:
+            place = np.asarray(axis.places, np.int64)[place]
+        entry = entry * n + place
+    return np.broadcast_to(entry, pattern.sizes).ravel()

@@ -1,0 +1,118 @@
+"""Patterns of Jacobians: products of random ones against products of matrices."""
+
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+
+from chainrule.axes import Axis, Pattern, compose, pattern_of, reshaping
+
+SIZES = (1, 2, 3, 4, 6)
+
+
+def places_of(axis, sizes, values):
+    entry = 0
+    for x in axis.labels:
+        entry = entry * sizes[x] + values[x]
+    return entry if axis.places is None else axis.places[entry]
+
+
+def dense(pattern, values):
+    """The Jacobian that a pattern and values stand for."""
+    axes = (*pattern.out, *pattern.into)
+    found = np.zeros([a.size for a in axes])
+    for at in itertools.product(*map(range, pattern.sizes)):
+        found[tuple(places_of(a, pattern.sizes, at) for a in axes)] += values[at]
+    return found
+
+
+def multiplied(met, upper, lower):
+    values = np.zeros(met.pattern.sizes)
+    for at in itertools.product(*map(range, met.sizes)):
+        u = upper[tuple(places_of(e, met.sizes, at) for e in met.upper)]
+        w = lower[tuple(places_of(e, met.sizes, at) for e in met.lower)]
+        values[at[: values.ndim]] += u * w
+    return values
+
+
+def label(rng, size, known, sizes):
+    if known and rng.random() < 0.6:
+        return rng.choice(known)
+    sizes[len(sizes)] = size
+    return len(sizes) - 1
+
+
+def random_axis(rng, size, sizes):
+    kind = rng.random()
+    if kind < 0.3:
+        cuts = [[size], *([a, size // a] for a in range(2, size) if size % a == 0)]
+        labels = []
+        for n in rng.choice(cuts):
+            labels.append(label(rng, n, [x for x in sizes if sizes[x] == n and x not in labels], sizes))
+        return Axis(size, tuple(labels))
+    if kind < 0.5:
+        k = rng.randrange(size)
+        return Axis(size, (), range(k, k + 1) if size > 1 else None)
+    x = label(rng, rng.randrange(2, 4), list(sizes), sizes)
+    return Axis(size, (x,), tuple(rng.randrange(size) for _ in range(sizes[x])))
+
+
+def random_pattern(rng, out, into):
+    sizes = {}
+    axes = [random_axis(rng, n, sizes) for n in (*out, *into)]
+    return pattern_of(axes[: len(out)], axes[len(out) :], sizes)
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_the_product_of_patterns_is_that_of_the_matrices(block):
+    nonzero = 0
+    for seed in range(100 * block, 100 * block + 100):
+        rng, numbers = random.Random(seed), np.random.default_rng(seed)
+        out, middle, into = ([rng.choice(SIZES) for _ in range(rng.randrange(3))] for _ in range(3))
+        a, b = random_pattern(rng, out, middle), random_pattern(rng, middle, into)
+        u, w = numbers.normal(size=a.sizes), numbers.normal(size=b.sizes)
+        expected = np.tensordot(dense(a, u), dense(b, w), len(middle))
+        met = compose(a, b)
+        if met is None:
+            assert not expected.any()
+            continue
+        nonzero += 1
+        np.testing.assert_allclose(
+            dense(met.pattern, multiplied(met, u, w)), expected, atol=1e-12, err_msg=str(seed)
+        )
+    assert nonzero > 50
+
+
+def test_a_diagonal_times_a_matrix_stays_one_product_for_each_element():
+    diagonal = pattern_of([Axis(3, (0,))], [Axis(3, (0,))], {0: 3})
+    matrix = pattern_of([Axis(3, (0,))], [Axis(4, (1,))], {0: 3, 1: 4})
+    met = compose(diagonal, matrix)
+    assert met is not None and met.pattern == matrix and met.sizes == (3, 4)
+    assert diagonal.is_identity and not matrix.is_identity
+
+
+def test_places_that_do_not_meet_give_nothing():
+    first = pattern_of([], [Axis(3, (), range(1))], {})
+    last = pattern_of([Axis(3, (), range(2, 3))], [], {})
+    assert compose(first, last) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "to"), [((6,), (2, 3)), ((2, 3), (3, 2)), ((4, 3), (2, 6)), ((1, 5), (5,)), ((2, 3, 4), (6, 4))]
+)
+def test_reshaping_there_and_back_is_the_identity(shape, to):
+    there, back = reshaping(shape, to), reshaping(to, shape)
+    count = math.prod(shape)
+    np.testing.assert_array_equal(dense(there, np.ones(there.sizes)).reshape(count, count), np.eye(count))
+    met = compose(back, there)
+    assert met is not None
+    round_trip = dense(met.pattern, np.ones(met.pattern.sizes)).reshape(count, count)
+    np.testing.assert_array_equal(round_trip, np.eye(count))
+
+
+def test_one_spelling_for_what_is_one_pattern():
+    assert pattern_of([Axis(6, (7, 3))], [Axis(6, (7, 3))], {7: 2, 3: 3}) == Pattern(
+        (Axis(6, (0,)),), (Axis(6, (0,)),), (6,)
+    )
