@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_nodes
+from chainrule.ops.batching import elementwise
 from chainrule.ops.cast import astype, like
 from chainrule.ops.function import binary, unary
 from chainrule.primitive import (
@@ -120,6 +121,7 @@ class Scale(Linear):
     name, label, latex = "scale", "·", r"{0} \cdot {1}"
     linear, joint = (0, 1), False
     evaluate = staticmethod(_scale)
+    batch = classmethod(elementwise)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.node import N, Node, Operand, apply, as_node
+from chainrule.ops.batching import repeated, stacks
 from chainrule.primitive import Array, Custom, Discrete, Example, HasSpec, Linear, Partial, register
 from chainrule.shapes import DType, Shape, as_dtype
 
@@ -30,6 +31,7 @@ class Identity(Linear):
     name, label, latex = "identity", "=", "{0}"
     evaluate = staticmethod(_first)
     emit = staticmethod(_same)
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -54,6 +56,7 @@ class AsType(Linear):
 
     name, label, latex = "astype", "astype", "{0}"
     evaluate = staticmethod(_cast)
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -80,6 +83,7 @@ class StopGradient(Discrete):
     name, label, latex = "stop_gradient", "stop", "{0}"
     evaluate = staticmethod(_first)
     emit = staticmethod(_same)
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -112,6 +116,11 @@ class ConstantIn(Custom):
     @staticmethod
     def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
         return (g, None)
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        first = xs[0] if batched[0] else repeated(xs, batched)[0]
+        return apply(ConstantIn, (first, xs[1]))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

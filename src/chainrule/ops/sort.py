@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.node import N, Node, Operand, apply, as_node
+from chainrule.ops.batching import along_axis
 from chainrule.ops.index import add_along_axis, take_along_axis
 from chainrule.primitive import (
     Array,
@@ -43,6 +44,7 @@ class Argsort(Discrete):
 
     name, label, latex = "argsort", "argsort", r"\operatorname{{argsort}} {0}"
     evaluate = staticmethod(_argsort)
+    batch = classmethod(along_axis)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -70,6 +72,7 @@ class Sort(Custom):
 
     name, label, latex = "sort", "sort", r"\operatorname{{sort}} {0}"
     evaluate = staticmethod(_sort)
+    batch = classmethod(along_axis)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import divide, multiply, scale, subtract
+from chainrule.ops.batching import along_axes
 from chainrule.ops.compare import equal, where
 from chainrule.ops.exponential import exp
 from chainrule.ops.move import broadcast_to
@@ -158,6 +159,8 @@ class LogSumExp(Functional):
 
 class _Weights(Custom):
     """Shape rule of what gives a weight to each element of each slice along ``axes``."""
+
+    batch = classmethod(along_axes)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
