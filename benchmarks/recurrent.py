@@ -10,30 +10,17 @@ chainrule is faster.
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import json
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from _turns import BLOCKS, library, measure, options, report
 
 import chainrule as cr
 
-BLOCKS, STEPS, PAUSE = 20, 5, 0.03
 CHARACTERS, BATCH, LENGTH, FEATURES, RATE = 65, 32, 64, 128, 1e-3
 RNG = np.random.default_rng(0)
 X, Y = (RNG.integers(0, CHARACTERS, (BATCH, LENGTH)) for _ in range(2))
-
-
-def library(name: str) -> Any:
-    """A library if it is installed."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        return None
 
 
 class Model(cr.nn.Module):
@@ -122,51 +109,15 @@ def on_jax(jax: Any) -> Callable[[], Any]:
     return step
 
 
-def measure(steps: dict[str, Callable[[], Any]], blocks: int) -> dict[str, Any]:
-    """Milliseconds of a step, by library."""
-    times: dict[str, list[list[float]]] = {name: [] for name in steps}
-    for _ in range(blocks):
-        for name, step in steps.items():
-            time.sleep(PAUSE)  # other libraries' threads still spin
-            step()
-            block: list[float] = []
-            for _ in range(STEPS):
-                began = time.perf_counter()
-                step()
-                block.append(1e3 * (time.perf_counter() - began))
-            times[name].append(block)
-    medians = {name: [statistics.median(b) for b in found] for name, found in times.items()}
-    ours = medians["chainrule"]
-    return {
-        name: {
-            "best_ms": min(min(b) for b in found),
-            "median_ms": statistics.median(medians[name]),
-            "ratio": statistics.median(a / b for a, b in zip(ours, medians[name], strict=True)),
-        }
-        for name, found in times.items()
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--once", action="store_true", help="one block each, to see that it runs")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    options = parser.parse_args()
+    chosen = options(__doc__)
     torch, jax = library("torch"), library("jax")
     steps = {"chainrule": on_chainrule()}
     if torch is not None:
         steps["torch"] = on_torch(torch)
     if jax is not None:
         steps["jax"] = on_jax(jax)
-    found = measure(steps, 1 if options.once else BLOCKS)
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return
-    for name, row in found.items():
-        ratio = "" if name == "chainrule" else f"  chainrule takes {row['ratio']:.2f} of it"
-        print(f"{name:<10} best {row['best_ms']:7.2f} ms  median {row['median_ms']:7.2f} ms{ratio}")
+    report(measure(steps, 1 if chosen.once else BLOCKS), chosen.json)
 
 
 if __name__ == "__main__":

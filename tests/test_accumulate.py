@@ -1,5 +1,6 @@
 """Jacobians by vertex elimination on tensors: every order gives what sweeps give, and costs what was predicted."""
 
+import itertools
 import random
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_sparsity_is_never_multiplied_out():
 
 def test_a_bottleneck_costs_what_its_parentheses_cost():
     sizes = (30, 3, 30, 4)
-    ws = [NORMAL(size=(b, a)) for a, b in zip(sizes, sizes[1:], strict=False)]
+    ws = [NORMAL(size=(b, a)) for a, b in itertools.pairwise(sizes)]
     graph = graph_of(lambda x: ws[2] @ (ws[1] @ (ws[0] @ x)), (NORMAL(size=30),))
     assert graph.multiplications(graph.intermediates[::-1]) == 4 * 30 * 3 + 4 * 3 * 30
     assert graph.multiplications(graph.intermediates) == 30 * 3 * 30 + 30 * 30 * 4

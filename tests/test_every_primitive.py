@@ -5,6 +5,8 @@ A primitive that is added is tested here by being registered: nothing is listed 
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -184,6 +186,75 @@ def test_recorded_and_unrecorded_gradients_have_the_same_bits(op, example):
         if a is not None:
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
             assert a.array().tobytes() == b.array().tobytes()
+
+
+def some_items(op, number):
+    """Inputs of the example of that number for three items; integers change places from item to item."""
+    items = []
+    for i in range(3):
+        example = list(op.examples(np.random.default_rng(7 + i)))[number]
+        given = [np.asarray(x) for x in example.inputs]
+        items.append([x if x.dtype.kind == "f" else np.roll(x, i).reshape(x.shape) for x in given])
+    return items
+
+
+def numbered_cases():
+    for name, op in sorted(REGISTRY.items()):
+        for i, example in enumerate(op.examples(np.random.default_rng(7))):
+            yield pytest.param(op, example, i, id=f"{name}-{i}")
+
+
+NUMBERED = list(numbered_cases())
+
+
+@pytest.mark.parametrize(("op", "example", "number"), NUMBERED)
+def test_batch_is_loop(op, example, number):
+    """All items at once give what they give one by one: for each choice of inputs that differ, in both ways to run."""
+    items = some_items(op, number)
+
+    def one(*xs):
+        return apply(op, tuple(map(as_node, xs)), example.params)
+
+    for differ in itertools.product((True, False), repeat=len(example.inputs)):
+        if not any(differ):
+            continue
+        rows = [[x if d else y for x, y, d in zip(item, items[0], differ, strict=True)] for item in items]
+        expected = np.stack([one(*row).array() for row in rows])
+        whole = [np.stack(xs) if d else xs[0] for xs, d in zip(zip(*rows, strict=True), differ, strict=True)]
+        f = cr.vmap(one, in_axes=tuple(0 if d else None for d in differ))
+        for way in (f, cr.compile(f)):
+            found = way(*whole)
+            assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+            np.testing.assert_allclose(found.array(), expected, rtol=1e-11, atol=1e-12, err_msg=str(differ))
+
+
+@pytest.mark.parametrize(("op", "example", "number"), NUMBERED)
+def test_gradients_of_a_batch_are_those_of_a_loop(op, example, number):
+    """Derivative rules give nodes, each with a batching rule of its own."""
+    items = some_items(op, number)
+    places = [i for i, x in enumerate(example.inputs) if np.asarray(x).dtype in FLOATS]
+    shape, dtype = op.infer(*leaves(example), **example.params)
+    if not places or dtype not in FLOATS:
+        return
+    u = np.random.default_rng(5).normal(size=shape).astype(dtype)
+
+    def pulled(*xs):
+        def f(*given):
+            moved = iter(given)
+            inputs = [next(moved) if i in places else as_node(x) for i, x in enumerate(xs)]
+            return apply(op, tuple(inputs), example.params)
+
+        return cr.vjp(f, *[xs[i] for i in places])[1](u)
+
+    found = cr.vmap(pulled)(*map(np.stack, zip(*items, strict=True)))
+    for g, rows in zip(found, zip(*[pulled(*item) for item in items], strict=True), strict=True):
+        np.testing.assert_allclose(g.array(), np.stack([r.array() for r in rows]), rtol=1e-9, atol=1e-10)
+
+
+@each
+def test_states_a_batching_rule(op):
+    """None of chainrule's own is left to a loop over the items."""
+    assert op.batch is not None or issubclass(op, Pointwise)
 
 
 POINTWISE = [pytest.param(op, id=name) for name, op in sorted(REGISTRY.items()) if issubclass(op, Pointwise)]

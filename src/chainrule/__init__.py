@@ -20,7 +20,20 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.shapes import bool_ as bool
 from chainrule.shapes import float32, float64, int32, int64
 from chainrule.tensor import Tensor, asarray, enable_grad, no_grad, tensor
-from chainrule.transforms import compile, grad, hessian, hvp, jacobian, jvp, scan, trace, value_and_grad, vjp
+from chainrule.transforms import (
+    compile,
+    gnvp,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    scan,
+    trace,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 
 __version__ = version("chainrule")
 
@@ -48,6 +61,7 @@ __all__ = [
     "float32",
     "float64",
     "formula",
+    "gnvp",
     "grad",
     "hessian",
     "hvp",
@@ -74,6 +88,7 @@ __all__ = [
     "train",
     "value_and_grad",
     "vjp",
+    "vmap",
     "why",
 ]
 __all__ += ops.__all__

@@ -164,6 +164,11 @@ class Primitive:
     `Ties`, or a `Pattern` of ones. None, for it or from it: each element may depend on any other. Pointwise
     primitives need none."""
 
+    batch: ClassVar[Callable[..., Any] | None] = None
+    """``batch(xs, batched, **params)``, a class method: the node for many items at once. Inputs that are ``batched``
+    have an axis more than the primitive expects, in front; so has the result (:mod:`chainrule.ops.batching` has rules
+    to choose from). Pointwise ones need none; of others that have none the items are computed one by one."""
+
     @classmethod
     def bound(cls, **params: Any) -> Callable[..., Any]:
         """``evaluate`` with its parameters bound, for whoever evaluates many times."""

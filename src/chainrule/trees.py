@@ -194,6 +194,39 @@ def aligned_leaves(structure: Branch | None, tree: Any) -> list[Any]:
     return found
 
 
+def prefix_leaves(prefix: Any, tree: Any) -> list[Any]:
+    """For each leaf of ``tree`` the leaf of ``prefix`` that stands at its place or above it.
+
+    Args:
+        prefix: nested as ``tree`` is, but each part may be given by one leaf for all of it. None is a leaf here.
+
+    Raises:
+        StructureError: ``prefix`` is nested in another way; the first such place is named.
+    """
+    found: list[Any] = []
+
+    def walk(above: Any, part: Any, path: tuple[Any, ...]) -> None:
+        if above is None or _is_leaf(above.__class__):
+            found.extend([above] * len(flatten(part)[0]))
+            return
+        names, children = cast("tuple[tuple[Any, ...], tuple[Any, ...]]", _open(above))
+        opened = _open(part)
+        kind = cast(Any, type(above))
+        if opened is None or not _same_names(Branch(cast(Any, type(part)), opened[0], (), part), kind, names):
+            wants = "a leaf" if opened is None else _describe(cast(Any, type(part)), opened[0])
+            raise StructureError(
+                f"structure differs at {'.'.join(map(str, path)) or 'the top'}: expected {wants}, or one leaf for all "
+                f"of it, got {_describe(kind, names)}",
+                fix="give one leaf, or the same keys, lengths and container types",
+            )
+        by_name = dict(zip(names, children, strict=True))
+        for name, child in zip(*opened, strict=True):
+            walk(by_name[name], child, (*path, name))
+
+    walk(prefix, tree, ())
+    return found
+
+
 def _same_names(expected: Branch, kind: type, names: tuple[Any, ...]) -> bool:
     if issubclass(kind, dict):
         return kind is expected.kind and set(names) == set(expected.names)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.batch import batched
 from chainrule.autodiff.body import Body, Layout, layout
 from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
@@ -26,8 +27,11 @@ from chainrule.errors import ShapeError
 from chainrule.graph import Graph
 from chainrule.modes import RECORDING, REMEMBERING, mode, recording
 from chainrule.node import Node, ancestors, apply, leaf, symbol
+from chainrule.ops.batching import items_in
 from chainrule.ops.exponential import sigmoid
+from chainrule.ops.join import concat
 from chainrule.ops.matmul import matmul
+from chainrule.ops.move import broadcast_to, moveaxis, reshape
 from chainrule.ops.trigonometric import tanh
 from chainrule.primitive import Array, Cost, Custom, Example, HasSpec, moved_bytes, register
 from chainrule.shapes import DType, Shape, Spec, float64, int64
@@ -133,6 +137,14 @@ class Scan(Custom):
     vjp_all = staticmethod(_vjp)
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        body: Body = params["body"]
+        key, items = tuple(batched), items_in(xs, batched)
+        return body.derived(("batched", key, items), lambda: _batch(body, key, items)).apply(
+            body, xs, key, params
+        )
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         for reverse, kept in ((False, (True,)), (True, (False,))):
             made = (rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=(2, 3)))
@@ -144,6 +156,71 @@ class Scan(Custom):
         yield Example((*given, rng.normal(size=(3, 2, 2)), np.array([1, 0, 1])), counted)
         nothing = _params(_recurrent(), 0, False, (True,))
         yield Example((*made, np.zeros((0, 2, 3))), nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batched:
+    """A scan over many items at once.
+
+    Attributes:
+        body: of a step.
+        items: how many there are.
+        carries, ys: which of its results differ from item to item.
+    """
+
+    body: Body
+    items: int
+    carries: tuple[bool, ...]
+    ys: tuple[bool, ...]
+
+    def apply(
+        self, one: Body, xs: Sequence[Node], differ: tuple[bool, ...], params: Mapping[str, Any]
+    ) -> Any:
+        """The results of each item in a row, as the scan of ``one`` would give them."""
+        first, end = one.constants, one.constants + one.carries
+        begins = [
+            broadcast_to(x, (self.items, *x.shape)) if whole and not d else x
+            for x, d, whole in zip(xs[first:end], differ[first:end], self.carries, strict=True)
+        ]
+        reads = [moveaxis(x, 0, 1) if d else x for x, d in zip(xs[end:], differ[end:], strict=True)]
+        flat = apply(Scan, (*xs[:first], *begins, *reads), {**params, "body": self.body})
+        found = layout(self.body, params["length"], params["kept"], params["dtype"])
+        rows: list[Any] = []
+        for parts, whole in ((found.carries, self.carries), (found.ys, self.ys)):
+            for i, part in parts.items():
+                values = part.between(flat, 0, part.rows)
+                if whole[i]:
+                    rows.append(reshape(moveaxis(values, 1, 0), (self.items, values.size // self.items)))
+                else:
+                    rows.append(broadcast_to(reshape(values, (values.size,)), (self.items, values.size)))
+        return concat(rows, axis=1)
+
+
+def _batch(body: Body, differ: tuple[bool, ...], items: int) -> _Batched:
+    """The step for many items. A carry that differs between them after a step does so from the first on."""
+    first, end = body.constants, body.constants + body.carries
+    flags = list(differ)
+    with recording(True):
+        fresh = [symbol(x.spec, x.name) for x in body.graph.inputs]
+        outputs = body.graph.rebuild(*fresh)
+        while True:
+            starts = {
+                x: symbol(Spec((items, *x.shape), x.dtype), x.name)
+                for x, d in zip(fresh, flags, strict=True)
+                if d
+            }
+            results = batched(outputs, starts)
+            grown = [d or r is not None for d, r in zip(flags[first:end], results, strict=False)]
+            if grown == flags[first:end]:
+                break
+            flags[first:end] = grown
+        after: list[Any] = []
+        for i, (one, all_) in enumerate(zip(outputs, results, strict=True)):
+            same = broadcast_to(one, (items, *one.shape)) if i < body.carries and grown[i] else one
+            after.append(same if all_ is None else all_)
+    graph = Graph([starts.get(x, x) for x in fresh], after)
+    ys = tuple(r is not None for r in results[body.carries :])
+    return _Batched(Body(graph, first, body.carries, f"batch of {body.name}"), items, tuple(grown), ys)
 
 
 def _cost(graph: Graph) -> Cost:

@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule.axes import Ties, aligned, elementwise
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_nodes
+from chainrule.ops.batching import elementwise
 from chainrule.ops.cast import astype, like
 from chainrule.ops.function import binary, unary
 from chainrule.primitive import (
@@ -121,6 +122,7 @@ class Scale(Linear):
     name, label, latex = "scale", "·", r"{0} \cdot {1}"
     linear, joint = (0, 1), False
     evaluate = staticmethod(_scale)
+    batch = classmethod(elementwise)
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.axes import Ties, elementwise
 from chainrule.node import N, Node, Operand, apply, as_node
+from chainrule.ops.batching import repeated, stacks
 from chainrule.primitive import Array, Custom, Discrete, Example, HasSpec, Linear, Partial, register
 from chainrule.shapes import DType, Shape, as_dtype
 
@@ -31,6 +32,7 @@ class Identity(Linear):
     name, label, latex = "identity", "=", "{0}"
     evaluate = staticmethod(_first)
     emit = staticmethod(_same)
+    batch = classmethod(stacks)
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
@@ -59,6 +61,7 @@ class AsType(Linear):
 
     name, label, latex = "astype", "astype", "{0}"
     evaluate = staticmethod(_cast)
+    batch = classmethod(stacks)
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
@@ -89,6 +92,7 @@ class StopGradient(Discrete):
     name, label, latex = "stop_gradient", "stop", "{0}"
     evaluate = staticmethod(_first)
     emit = staticmethod(_same)
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -121,6 +125,11 @@ class ConstantIn(Custom):
     @staticmethod
     def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
         return (g, None)
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        first = xs[0] if batched[0] else repeated(xs, batched)[0]
+        return apply(ConstantIn, (first, xs[1]))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

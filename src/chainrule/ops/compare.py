@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.axes import Ties, aligned, elementwise
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_node, as_nodes
+from chainrule.ops.batching import elementwise
 from chainrule.ops.function import binary, unary
 from chainrule.ops.move import sum_to
 from chainrule.primitive import (
@@ -211,6 +212,7 @@ class Where(Linear):
     latex = r"\begin{{cases}} {1} & {0} \\ {2} & \text{{else}} \end{{cases}}"
     linear = (1, 2)
     evaluate = staticmethod(_select)
+    batch = classmethod(elementwise)
     emit = instruction("select")
 
     @staticmethod

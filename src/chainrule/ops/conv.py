@@ -21,6 +21,8 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_nodes
+from chainrule.ops.batching import items_in, merged, split_off
+from chainrule.ops.move import reshape
 from chainrule.ops.windows import (
     Padding,
     Pads,
@@ -155,6 +157,20 @@ def _depthwise_weight_grad(x: Array, g: Array, places: list[Tap], size: Pair) ->
     return total
 
 
+_AXES = {"image": "nhwgc", "kernel": "hwcgo", "output": "nhwgo"}
+"""The axes of an image, a kernel and an output whose channels are split into groups: g of c each, or of o each."""
+
+
+def _split_groups(x: Node, groups: int) -> Node:
+    """The last axis as one for groups and one for the channels of each."""
+    return reshape(x, (*x.shape[:-1], groups, x.shape[-1] // groups))
+
+
+def _joined_groups(x: Node) -> Node:
+    """The inverse."""
+    return reshape(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+
+
 class _Convolution(Linear):
     """What the three share: linear in either input, and the same products summed in three ways."""
 
@@ -162,6 +178,20 @@ class _Convolution(Linear):
     joint = False
     roles: ClassVar[tuple[str, str, str]]
     """What the inputs and the output are: ``image``, ``kernel`` or ``output`` of a convolution."""
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        """The batch joins the axis that those arrays share which differ from item to item: images, channels, groups."""
+        differ = {cls.roles[2], *(role for role, b in zip(cls.roles, batched, strict=False) if b)}
+        letter = next(c for c in "ncog" if {role for role, axes in _AXES.items() if c in axes} == differ)
+        items, groups = items_in(xs, batched), params["groups"]
+        given = [
+            _joined_groups(merged(_split_groups(x, groups), _AXES[role].index(letter))) if b else x
+            for x, b, role in zip(xs, batched, cls.roles, strict=False)
+        ]
+        groups *= items if letter == "g" else 1
+        y = _split_groups(apply(cls, tuple(given), {**params, "groups": groups}), groups)
+        return _joined_groups(split_off(y, _AXES[cls.roles[2]].index(letter), items))
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:

@@ -119,6 +119,17 @@ class Einsum(Linear):
         return _contract([g, *(xs[j] for j in others)], [out, *(terms[j] for j in others)], terms[i])
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        terms, out = terms_of(params["subscripts"])
+        letter = next((c for c in ascii_letters if c not in params["subscripts"]), None)
+        if letter is None:
+            raise ShapeError(
+                "einsum: a batch has one axis more than there are letters", fix="reshape to fewer axes"
+            )
+        named = [letter + term if b else term for term, b in zip(terms, batched, strict=True)]
+        return apply(Einsum, tuple(xs), {"subscripts": f"{','.join(named)}->{letter}{out}"})
+
+    @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:
         terms, out = terms_of(params["subscripts"])
         sizes = _sizes(params["subscripts"], terms, tuple(x.shape for x in xs))

@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ChainruleError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
 from chainrule.ops.arithmetic import add, multiply, negative, scale, subtract
+from chainrule.ops.batching import items_in, merged, ranks_of, split_off, stacks, with_rank
 from chainrule.ops.einsum import einsum
 from chainrule.ops.function import unary
 from chainrule.ops.matmul import matmul
@@ -55,6 +56,7 @@ class OfMatrix(Primitive):
 
     gives_matrix: ClassVar[bool] = False
     cubic: ClassVar[float] = 1 / 3
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -137,6 +139,16 @@ class Solve(Custom):
     def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
         pulled: Any = solve(matrix_transpose(xs[0]), g)
         return (lambda: negative(matmul(pulled, matrix_transpose(y))), pulled)
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        a, b = xs
+        if (
+            not batched[0] and a.ndim == 2 and b.ndim == 3
+        ):  # one factorization for all: the items are further columns
+            return split_off(apply(Solve, (a, merged(b, 1))), 1, items_in(xs, batched))
+        rank = max(ranks_of(xs, batched))
+        return apply(Solve, tuple(with_rank(x, rank) if f else x for x, f in zip(xs, batched, strict=True)))
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:

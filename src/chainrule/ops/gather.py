@@ -14,7 +14,9 @@ import numpy as np
 from chainrule.axes import At, Ties
 from chainrule.errors import ShapeError
 from chainrule.node import Node, apply, constant
+from chainrule.ops.batching import items_in, repeated, to_front, with_rank
 from chainrule.ops.compare import where
+from chainrule.ops.move import moveaxis
 from chainrule.ops.selection import (
     ARRAY,
     FULL,
@@ -28,7 +30,7 @@ from chainrule.ops.selection import (
     spread,
 )
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
-from chainrule.shapes import INTS, NUMBERS, DType, Shape, count, promote, require_dtype
+from chainrule.shapes import INTS, NUMBERS, DType, Shape, Spec, count, promote, require_dtype
 
 
 def _selected_shape(name: str, index: Index, shape: Shape, arrays: Sequence[HasSpec]) -> Shape:
@@ -45,6 +47,62 @@ def require_broadcast(name: str, values: Shape, selected: Shape) -> None:
             f"{name}: values of shape {values} do not broadcast to the {selected} that the index selects",
             fix=f"reduce or reshape the values to {selected}",
         )
+
+
+class _Batch:
+    """One index for all items, by which each selects what the index selects from it alone.
+
+    Where no array differs from item to item, the batch is an axis of which all is taken. Otherwise it is indexed too,
+    by the items' own numbers.
+
+    Attributes:
+        index, arrays: of the whole.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        index: Index,
+        shape: Shape,
+        arrays: Sequence[Node],
+        batched: Sequence[bool],
+        items: int,
+    ) -> None:
+        one = [Spec(a.shape[1:] if b else a.shape, a.dtype) for a, b in zip(arrays, batched, strict=True)]
+        self._one = layout(name, index, shape, one)
+        self._numbered = any(batched)
+        rank = len(self._one.block)
+        self.arrays = tuple([with_rank(a, rank) if b else a for a, b in zip(arrays, batched, strict=True)])
+        if self._numbered:
+            numbers = constant(np.arange(items).reshape((items,) + (1,) * rank))
+            self.index, self.arrays = Index((ARRAY, *index)), (numbers, *self.arrays)
+        else:
+            self.index = Index((FULL, *index))
+        self._all = layout(name, self.index, (items, *shape), self.arrays)
+
+    @property
+    def rank(self) -> int:
+        """How many axes the selection from one item has."""
+        return len(self._one.shape)
+
+    def of_items(self, selected: Any) -> Any:
+        """A selection from all, with the batch axis in front and each item's axes in their order."""
+        block, place = len(self._one.block), self._one.place
+        if self._numbered:  # the batch is the first axis of the block, which stands in front
+            return moveaxis(selected, range(1, 1 + block), range(1 + place, 1 + place + block))
+        return to_front(selected, block if self._is_behind else 0)
+
+    def of_all(self, items: Any) -> Any:
+        """The inverse: values for each item, with all axes of a selection, as a selection from all."""
+        block, place = len(self._one.block), self._one.place
+        if self._numbered:
+            return moveaxis(items, range(1 + place, 1 + place + block), range(1, 1 + block))
+        return moveaxis(items, 0, block) if self._is_behind else items
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the block of the arrays stands before the batch axis: then other entries separate them."""
+        return bool(self.arrays) and self._all.place == 0
 
 
 def _get(x: Any, *arrays: Any, index: Index) -> Any:
@@ -105,6 +163,19 @@ class GetItem(Linear):
         return apply(ScatterAdd, (g, *xs[1:]), {"index": params["index"], "shape": xs[0].shape})
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        (x, *arrays), index = xs, params["index"]
+        if batched[0]:
+            whole = _Batch(cls.name, index, x.shape[1:], arrays, batched[1:], x.shape[0])
+            return whole.of_items(apply(GetItem, (x, *whole.arrays), {"index": whole.index}))
+        one = [Spec(a.shape[1:] if b else a.shape, a.dtype) for a, b in zip(arrays, batched[1:], strict=True)]
+        block, place = layout(cls.name, index, x.shape, one)[
+            1:
+        ]  # one array for all: the block has an axis more
+        given = [with_rank(a, len(block)) if b else a for a, b in zip(arrays, batched[1:], strict=True)]
+        return to_front(apply(GetItem, (x, *given), params), place)
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         for shape, arrays, index in _example_indices():
             yield Example((rng.normal(size=shape), *arrays), {"index": index})
@@ -138,6 +209,14 @@ class ScatterAdd(Linear):
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return apply(GetItem, (g, *xs[1:]), {"index": params["index"]})
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        arrays = xs[1:]
+        items, shape = items_in(xs, batched), params["shape"]
+        whole = _Batch(cls.name, params["index"], shape, arrays, batched[1:], items)
+        values = whole.of_all(with_rank(repeated(xs, batched)[0], whole.rank))
+        return apply(ScatterAdd, (values, *whole.arrays), {"index": whole.index, "shape": (items, *shape)})
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
@@ -185,6 +264,13 @@ class IndexSet(Linear):
             return apply(IndexSet, (g, constant(0, g.dtype), *arrays), params)
         picked = apply(GetItem, (g, *arrays), params)
         return where(_last_writes(g.shape, arrays, params["index"]), picked, 0) if arrays else picked
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        x, values, *_ = repeated(xs, batched)
+        whole = _Batch(cls.name, params["index"], x.shape[1:], xs[2:], batched[2:], x.shape[0])
+        given = whole.of_all(with_rank(values, whole.rank))
+        return apply(IndexSet, (x, given, *whole.arrays), {"index": whole.index})
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

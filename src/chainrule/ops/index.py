@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, AxisError, ShapeError, TracedValueError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
+from chainrule.ops.batching import stacks
 from chainrule.ops.cast import astype
 from chainrule.ops.gather import GetItem, IndexSet, ScatterAdd, require_broadcast
 from chainrule.ops.move import moveaxis, reshape
@@ -39,6 +40,7 @@ class OneHot(Discrete):
     """Rows of zeros with a single one."""
 
     name, label, latex = "one_hot", "one-hot", r"\mathbf{{e}}_{{{0}}}"
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -71,6 +73,7 @@ class Numbered(Discrete):
     """Integers as they are, which must lie in 0 .. count - 1: where they do not, an error in the words of who asks."""
 
     name, label, latex = "numbered", "checked", "{0}"
+    batch = classmethod(stacks)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.axes import At, Ties
 from chainrule.errors import ArgumentError, DTypeError, OperandError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes
+from chainrule.ops.batching import along_axis
 from chainrule.ops.move import broadcast_to, expand_dims, reshape, squeeze
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
 from chainrule.shapes import (
@@ -49,6 +50,7 @@ class Concatenate(Linear):
     name, label, latex = "concat", "concat", r"\operatorname{{concat}}"
     linear = None
     evaluate = staticmethod(_concatenate)
+    batch = classmethod(along_axis)
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
@@ -89,6 +91,7 @@ class Narrow(Linear):
 
     name, label, latex = "narrow", "[a:b]", "{0}"
     evaluate = staticmethod(_narrow)
+    batch = classmethod(along_axis)
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
@@ -144,6 +147,10 @@ class Pad(Linear):
             if before or after:
                 g = narrow(g, axis, before, g.shape[axis] - after)
         return g
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        return apply(Pad, tuple(xs), {"width": ((0, 0), *params["width"])})
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

@@ -6,7 +6,7 @@ Haskell Symposium 2013, DOI 10.1145/2503778.2503784.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -14,9 +14,10 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, constant
 from chainrule.ops import threefry
+from chainrule.ops.batching import repeated
 from chainrule.ops.join import unstack
-from chainrule.primitive import Array, Cost, Discrete, Example, HasSpec, moved_bytes, register
-from chainrule.shapes import FLOATS, INTS, DType, Shape, as_int, count, int64, require_dtype
+from chainrule.primitive import Array, Cost, Discrete, Example, HasSpec, Primitive, moved_bytes, register
+from chainrule.shapes import FLOATS, INTS, DType, Shape, Spec, as_int, count, int64, require_dtype
 
 _BLOCK_WORK = 112
 """Integer operations of one Threefry block of 64 bits: 20 rounds of 5, and 6 times both words of the key."""
@@ -25,13 +26,37 @@ WORDS = 1 << 32
 """How many words of 32 bits there are."""
 
 
+def keys_apart(op: type[Primitive], xs: Sequence[Any], batched: Sequence[bool], **params: Any) -> Node:
+    """The batching rule: the batch is one of keys, each with inputs of its own."""
+    return apply(op, repeated(xs, batched), params)
+
+
+def over_keys(one: Callable[..., Array]) -> Any:
+    """The evaluation for one key or several, from that for one: they are taken one after another."""
+
+    def evaluate(key: Array, *others: Any, shape: Shape, dtype: DType, **params: Any) -> Array:
+        if key.ndim == 1:
+            return one(key, *others, shape=shape, dtype=dtype, **params)
+        made = np.empty((*key.shape[:-1], *shape), dtype)
+        for place in np.ndindex(key.shape[:-1]):
+            made[place] = one(key[place], *[x[place] for x in others], shape=shape, dtype=dtype, **params)
+        return made
+
+    return staticmethod(evaluate)
+
+
 class Keyed(Discrete):
-    """What all random primitives have in common: the first input is a key, shape and dtype are given."""
+    """What all random primitives have in common: the first input is a key, shape and dtype of its numbers are given.
+
+    Instead of one key there may be several, shape ``(*keys, 2)``: then each gives what it would give alone.
+    """
+
+    batch = classmethod(keys_apart)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
-        _require_key(cls.name, xs[0])
-        return params["shape"], params["dtype"]
+        _require_key(cls.name, Spec(xs[0].shape[-1:], xs[0].dtype))
+        return (*xs[0].shape[:-1], *params["shape"]), params["dtype"]
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
@@ -68,11 +93,11 @@ class RandomSplit(Keyed):
     """Keys derived from a key, one in each row."""
 
     name, label, latex = "random_split", "split", r"\operatorname{{split}} {0}"
-    evaluate = staticmethod(_split)
+    evaluate = over_keys(_split)
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
-        return Cost(additions=_BLOCK_WORK * shape[0], bytes=moved_bytes(xs, shape, dtype))
+        return Cost(additions=_BLOCK_WORK * count(shape[:-1]), bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -89,12 +114,12 @@ class RandomFoldIn(Keyed):
     """The key that a key and a number determine."""
 
     name, label, latex = "random_fold_in", "fold in", r"\operatorname{{fold}}({0}, {1})"
-    evaluate = staticmethod(_fold_in)
+    evaluate = over_keys(_fold_in)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         number = xs[1]
-        if number.shape != ():
+        if number.shape != xs[0].shape[:-1]:
             raise ShapeError(
                 f"fold_in: expected one number, got shape {number.shape}", fix="fold in one number at a time"
             )
@@ -103,7 +128,7 @@ class RandomFoldIn(Keyed):
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
-        return Cost(additions=2 * _BLOCK_WORK, bytes=moved_bytes(xs, shape, dtype))
+        return Cost(additions=2 * _BLOCK_WORK * count(shape[:-1]), bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

@@ -10,7 +10,9 @@ import numpy as np
 from chainrule.axes import Ties, aligned
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
-from chainrule.ops.move import Reshape, reshape
+from chainrule.ops.arithmetic import multiply
+from chainrule.ops.batching import elementwise
+from chainrule.ops.move import Reshape, matrix_transpose, reshape
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import NUMBERS, DType, Shape, broadcast, count, promote, require_dtype
 
@@ -63,6 +65,23 @@ class MatMul(Linear):
             rows = count(x.shape[:-1])
             x, g = reshape(x, (rows, x.shape[-1])), reshape(g, (rows, g.shape[-1]))
         return apply(MatMul, (x.mT, g))
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        x, y = xs
+        if all(batched):
+            if x.ndim == y.ndim == 3 and x.shape[2] == 1:  # nothing is summed
+                return multiply(x, y)
+        elif batched[0] and x.ndim == 3 and y.ndim == 2:  # the rows of all items as those of one matrix
+            items, rows, depth = x.shape
+            product = apply(MatMul, (reshape(x, (items * rows, depth)), y))
+            return reshape(product, (items, rows, y.shape[1]))
+        elif (
+            batched[1] and x.ndim == 2 and y.ndim == 3 and y.shape[2] == 1
+        ):  # the vectors of all items likewise
+            product = apply(MatMul, (reshape(y, y.shape[:2]), matrix_transpose(x)))
+            return reshape(product, (*product.shape, 1))
+        return elementwise(cls, xs, batched)
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:

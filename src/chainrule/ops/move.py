@@ -58,6 +58,10 @@ class Reshape(Linear):
         return reshape(g, xs[0].shape)
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        return reshape(xs[0], (xs[0].shape[0], *params["shape"]))
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         yield Example((rng.normal(size=(2, 6)),), {"shape": (3, 4)})
         yield Example((rng.normal(size=(0, 3)),), {"shape": (3, 0, 2)})
@@ -94,6 +98,10 @@ class Transpose(Linear):
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return permute_dims(g, tuple(int(a) for a in np.argsort(params["axes"])))
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        return permute_dims(xs[0], (0, *(a + 1 for a in params["axes"])))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -134,6 +142,12 @@ class BroadcastTo(Linear):
         return sum_to(g, xs[0].shape)
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        items, *item = xs[0].shape
+        shape: Shape = params["shape"]
+        return broadcast_to(reshape(xs[0], (items, *(1,) * (len(shape) - len(item)), *item)), (items, *shape))
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         yield Example((rng.normal(size=(3, 1)),), {"shape": (2, 3, 4)})
         yield Example((rng.normal(size=()),), {"shape": (2,)})
@@ -166,6 +180,13 @@ class SumTo(Linear):
         return broadcast_to(g, xs[0].shape)
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        items, *item = xs[0].shape
+        shape: Shape = params["shape"]
+        total = sum_to(xs[0], (items, *(1,) * (len(item) - len(shape)), *shape))
+        return reshape(total, (items, *shape))
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         yield Example((rng.normal(size=(2, 3, 4)),), {"shape": (3, 1)})
         yield Example((rng.normal(size=(0, 4)),), {"shape": (4,)})
@@ -194,6 +215,10 @@ class Flip(Linear):
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return flip(g, axis=params["axes"])
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        return flip(xs[0], axis=tuple(a + 1 for a in params["axes"]))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

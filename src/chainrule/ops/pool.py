@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import Scale
+from chainrule.ops.batching import folded
 from chainrule.ops.move import broadcast_to, reshape
 from chainrule.ops.windows import (
     OverlapAdd2d,
@@ -102,6 +103,7 @@ def _sum_pool(x: Array, *, size: Pair, stride: Pair, padding: Pads) -> Array:
 class _Pool(Primitive):
     """Shape rule, cost and examples of what pools an image or spreads a pool over one."""
 
+    batch = classmethod(folded)
     steps = 1
     """Additions or comparisons for each element of each window."""
 

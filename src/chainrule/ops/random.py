@@ -24,7 +24,7 @@ from chainrule.ops import threefry
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import where
 from chainrule.ops.index import take
-from chainrule.ops.keys import WORDS, Keyed, example_key, fold_in, key, keyed, split
+from chainrule.ops.keys import WORDS, Keyed, example_key, fold_in, key, keyed, over_keys, split
 from chainrule.ops.sort import argsort
 from chainrule.primitive import Array, Cost, Example, HasSpec, register
 from chainrule.shapes import (
@@ -66,7 +66,7 @@ class RandomBits(Keyed):
     """Random words of 32 or 64 bits."""
 
     name, label, latex = "random_bits", "bits", r"\operatorname{{bits}} {0}"
-    evaluate = staticmethod(_bits)
+    evaluate = over_keys(_bits)
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -83,7 +83,7 @@ class RandomUniform(Keyed):
     """Random numbers that are uniform in [0, 1)."""
 
     name, label, latex = "random_uniform", "uniform", r"\mathcal{{U}}(0, 1)"
-    evaluate = staticmethod(_uniform)
+    evaluate = over_keys(_uniform)
 
 
 def _normal(key: Array, *, shape: Shape, dtype: DType) -> Array:
@@ -95,7 +95,7 @@ class RandomNormal(Keyed):
     """Standard normal random numbers."""
 
     name, label, latex = "random_normal", "normal", r"\mathcal{{N}}(0, 1)"
-    evaluate = staticmethod(_normal)
+    evaluate = over_keys(_normal)
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:

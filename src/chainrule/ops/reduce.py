@@ -6,7 +6,7 @@ product is exact where elements are zero, to every order, since it never divides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from chainrule.axes import Ties, reduced
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import multiply, scale
+from chainrule.ops.batching import along_axes
 from chainrule.ops.cast import astype
 from chainrule.ops.compare import equal, where
 from chainrule.ops.create import ones_like
@@ -71,6 +72,7 @@ class Reduction(Primitive):
     result: ClassVar[DType | None] = None
     nonempty: ClassVar[bool] = False
     combine: ClassVar[PerElement] = PerElement(additions=1)
+    batch = classmethod(along_axes)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -267,6 +269,16 @@ def _products_of_others(x: Node, axis: int) -> Node:
 
 class _ArgExtremum(Reduction, Discrete):
     accepts, result, nonempty = DTYPES, int64, True
+
+    @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        (x,), axes = xs, params["axes"]
+        if len(axes) == 1:
+            return along_axes(cls, xs, batched, **params)
+        items, *item = x.shape  # otherwise all axes are meant, whose elements are counted through
+        flat = reshape(x, (items, count(tuple(item))))
+        y = apply(cls, (flat,), {"axes": (1,), "keepdims": False})
+        return reshape(y, (items, *(1,) * len(item))) if params["keepdims"] else y
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

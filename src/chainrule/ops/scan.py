@@ -11,6 +11,7 @@ from chainrule.axes import Ties, along
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
 from chainrule.ops.arithmetic import add, scale
+from chainrule.ops.batching import along_axis
 from chainrule.ops.join import concat, narrow
 from chainrule.ops.move import broadcast_arrays, reshape
 from chainrule.ops.reduce import accumulator
@@ -48,6 +49,7 @@ class _Scan(Primitive):
     """
 
     step: ClassVar[PerElement]
+    batch = classmethod(along_axis)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.axes import Ties, along
 from chainrule.node import N, Node, Operand, apply, as_node
+from chainrule.ops.batching import along_axis
 from chainrule.ops.index import add_along_axis, take_along_axis
 from chainrule.primitive import (
     Array,
@@ -44,6 +45,7 @@ class Argsort(Discrete):
 
     name, label, latex = "argsort", "argsort", r"\operatorname{{argsort}} {0}"
     evaluate = staticmethod(_argsort)
+    batch = classmethod(along_axis)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -71,6 +73,7 @@ class Sort(Custom):
 
     name, label, latex = "sort", "sort", r"\operatorname{{sort}} {0}"
     evaluate = staticmethod(_sort)
+    batch = classmethod(along_axis)
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:

@@ -16,6 +16,7 @@ from chainrule.axes import Ties, along, reduced
 from chainrule.errors import ArgumentError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.arithmetic import divide, multiply, scale, subtract
+from chainrule.ops.batching import along_axes
 from chainrule.ops.compare import equal, where
 from chainrule.ops.exponential import exp
 from chainrule.ops.move import broadcast_to
@@ -168,6 +169,8 @@ class _Weights(Custom):
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
         return along(y.ndim, params["axes"], pulled=True)
+
+    batch = classmethod(along_axes)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

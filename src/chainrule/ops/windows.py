@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
+from chainrule.ops.batching import folded
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import NUMBERS, DType, Shape, as_int, count, require_dtype, require_room
 
@@ -115,6 +116,7 @@ class Windows2d(Linear):
     """All sliding windows of an image; pixels outside the image are 0."""
 
     name, label, latex = "windows2d", "windows", r"\operatorname{{windows}} {0}"
+    batch = classmethod(folded)
 
     @staticmethod
     def evaluate(x: Array, *, size: Pair, stride: Pair, padding: Pads, dilation: Pair) -> Array:
@@ -146,6 +148,7 @@ class OverlapAdd2d(Linear):
 
     name, label, latex = "overlap_add2d", "overlap-add", r"\operatorname{{overlapadd}} {0}"
     evaluate = staticmethod(_overlap_add)
+    batch = classmethod(folded)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

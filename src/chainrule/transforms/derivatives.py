@@ -222,3 +222,49 @@ def hvp(f: Fn, x: Any, v: Any) -> Any:
     Source: Pearlmutter, Neural Computation 6(1), 1994, 147-160, DOI 10.1162/neco.1994.6.1.147.
     """
     return jvp(differentiated("hvp", f, 0, False), (x,), (v,))[1][1]
+
+
+def gnvp(f: Fn, loss: Fn, x: Any, v: Any) -> Any:
+    """Multiply the Gauss-Newton matrix of ``loss(f(x))`` by ``v``: ``Jᵀ H J v``, forming neither matrix.
+
+    J is the Jacobian of ``f`` at ``x``, H the Hessian of ``loss`` at ``f(x)``. For a loss that is convex in its
+    argument the matrix is positive semidefinite, unlike that of :func:`hvp`, from which it differs by what the
+    curvature of ``f`` adds. For squared errors, and cross entropy of logits, it is Fisher's information matrix.
+
+    Args:
+        f: differentiable; maps ``x`` (an array or nested arrays) to arrays, nested as you like.
+        loss: twice differentiable; maps what ``f`` gives to one number.
+        x: point.
+        v: direction, nested and shaped as ``x``, in its units.
+
+    Returns:
+        Nested and shaped as ``x``, in units of the loss per unit of ``x``. Work is a constant multiple of that of
+        ``f`` and ``loss``: one forward sweep, and one back.
+
+    Raises:
+        ShapeError: ``v`` differs from ``x`` in shape, or ``loss`` returns more than one number.
+        GradientError: ``loss`` does not depend on its argument.
+
+    Example:
+        >>> gnvp(lambda x: x * x, lambda y: y * y, 3.0, 1.0).item()
+        72.0
+
+    Source: Schraudolph, Neural Computation 14(7), 2002, 1723-1738, DOI 10.1162/08997660260028683.
+    """
+    run = run_function("gnvp", f, 0, (x,), {})
+    given = trees.aligned_leaves(trees.flatten(x)[1], v)
+    directions = [_matching("gnvp", t, w, "v") for t, w in zip(given, run.wrt, strict=True)]
+    run.outer = run.outer or any(is_differentiable(d) for d in directions)
+    flat, structure = trees.flatten(run.result)
+    outputs = [as_node(y) for y in flat]
+    moved = pushforward(outputs, run.wrt, directions, record=run.outer)
+    changes = [
+        complete(run, m, o, w) for m, o, w in zip(moved, outputs, run.wrt[:1] * len(outputs), strict=True)
+    ]
+    curved = jvp(
+        differentiated("gnvp", loss, 0, False),
+        (run.close_all(run.result),),
+        (trees.unflatten(structure, changes),),
+    )[1][1]
+    seeds = trees.aligned_leaves(structure, curved)
+    return run.rebuild(gradients(run, outputs, seeds))

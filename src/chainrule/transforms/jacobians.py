@@ -6,20 +6,19 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from chainrule import trees
+from chainrule.autodiff.batch import batched
 from chainrule.autodiff.forward import pushforward
+from chainrule.autodiff.reverse import between, pullback
 from chainrule.errors import (
     ArgumentError,
 )
-from chainrule.node import (
-    Node,
-    as_node,
-)
+from chainrule.modes import recording
+from chainrule.node import Node, as_node, leaf, symbol
 from chainrule.ops.cast import astype
-from chainrule.ops.join import stack
-from chainrule.ops.move import reshape
-from chainrule.shapes import Shape
+from chainrule.ops.join import concat
+from chainrule.ops.move import broadcast_to, moveaxis, reshape
 from chainrule.transforms.derivatives import differentiated
-from chainrule.transforms.run import Fn, Run, complete, gradients, named, run_function
+from chainrule.transforms.run import Fn, Run, complete, named, run_function
 
 Order: TypeAlias = Literal["auto", "forward", "reverse"]
 
@@ -62,45 +61,75 @@ def jacobian(f: Fn, argnums: int | Sequence[int] = 0, *, order: Order = "auto") 
 
 
 def _rows(run: Run, outputs: list[Node]) -> list[list[Any]]:
-    """One reverse sweep for each element of the result."""
+    """Reverse sweeps: from each element of the result to all arguments, for many elements at once."""
     blocks: list[list[Any]] = []
     for output in outputs:
-        sweeps = [gradients(run, [output], [seed]) for seed in _units(output)]
-        blocks.append(
-            [_assemble([s[i] for s in sweeps], (*output.shape, *w.shape), w) for i, w in enumerate(run.wrt)]
-        )
+        seed = symbol(output.spec)
+        pulled = pullback([output], [seed], run.wrt, record=run.outer)
+        row: list[Any] = []
+        for w, found in zip(run.wrt, _for_units(run, seed, pulled, [output]), strict=True):
+            block = None if found is None else reshape(found, (*output.shape, *w.shape))
+            row.append(_block(run, block, output, w))
+        blocks.append(row)
     return blocks
 
 
 def _columns(run: Run, outputs: list[Node]) -> list[list[Any]]:
-    """One forward sweep for each element of the arguments."""
+    """Forward sweeps: from each element of the arguments to all results, for many elements at once."""
     blocks: list[list[Any]] = [[] for _ in outputs]
     for k, w in enumerate(run.wrt):
-        sweeps: list[list[Any]] = []
-        for unit in _units(w):
-            directions = [unit if i == k else None for i in range(len(run.wrt))]
-            moved = pushforward(outputs, run.wrt, directions, record=run.outer)
-            sweeps.append([complete(run, m, o, w) for m, o in zip(moved, outputs, strict=True)])
-        for row, output, i in zip(blocks, outputs, range(len(outputs)), strict=True):
-            columns = [astype(s[i], w.dtype) for s in sweeps]
-            row.append(_assemble(columns, (*output.shape, *w.shape), w, axis=-1))
+        direction = symbol(w.spec)
+        moved = pushforward(
+            outputs, run.wrt, [direction if i == k else None for i in range(len(run.wrt))], record=run.outer
+        )
+        for row, output, found in zip(
+            blocks, outputs, _for_units(run, direction, moved, outputs), strict=True
+        ):
+            block = None
+            if found is not None:
+                block = reshape(moveaxis(astype(found, w.dtype), 0, -1), (*output.shape, *w.shape))
+            row.append(_block(run, block, output, w))
     return blocks
 
 
-def _units(node: Node) -> list[Any]:
-    """Arrays shaped as ``node`` with a single 1, one for each element."""
-    result: list[Any] = []
-    for i in range(node.size):
-        unit = np.zeros(node.size, node.dtype)
-        unit[i] = 1
-        result.append(as_node(unit.reshape(node.shape)))
-    return result
+SWEEP_BYTES = 1 << 28
+"""So many bytes may an intermediate result have that is computed for many units at once; more units take turns."""
 
 
-def _assemble(parts: list[Any], shape: Shape, like: Node, axis: int = 0) -> Any:
-    if not parts:
-        return as_node(np.zeros(shape, like.dtype))
-    return reshape(stack(parts, axis=axis), shape)
+def _for_units(
+    run: Run, start: Node, results: Sequence[Node | None], outputs: Sequence[Node]
+) -> list[Any | None]:
+    """What ``results`` are for each unit in place of ``start``, along a new first axis; None for zero."""
+    between_, _ = between(outputs, run.wrt)
+    largest = max((n.size * n.dtype.itemsize for n in (*between_, start)), default=1)
+    step = max(1, SWEEP_BYTES // max(1, largest))
+    live = [r for r in results if r is not None]
+    parts: list[list[Any]] = []
+    with recording(run.outer):
+        for first in range(0, max(1, start.size), step):
+            units = _units(start, first, min(first + step, start.size))
+            found = batched(live, {start: units})
+            parts.append(
+                [
+                    broadcast_to(one, (units.shape[0], *one.shape)) if whole is None else whole
+                    for one, whole in zip(live, found, strict=True)
+                ]
+            )
+        joined = iter([concat(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)])
+    return [None if r is None else next(joined) for r in results]
+
+
+def _units(node: Node, first: int, stop: int) -> Any:
+    """Arrays shaped as ``node`` with a single 1, at the places ``first`` to ``stop`` in row-major order."""
+    units = np.zeros((stop - first, node.size), node.dtype)
+    units[np.arange(stop - first), np.arange(first, stop)] = 1
+    return leaf(units.reshape(stop - first, *node.shape), copy=False)
+
+
+def _block(run: Run, block: Any, output: Node, w: Node) -> Any:
+    """All derivatives of one result for one argument, as the caller gets them."""
+    zero = leaf(np.zeros((*output.shape, *w.shape), w.dtype), copy=False) if block is None else block
+    return complete(run, zero, w)
 
 
 def hessian(f: Fn, argnums: int | Sequence[int] = 0) -> Fn:

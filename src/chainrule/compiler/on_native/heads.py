@@ -74,7 +74,9 @@ def kind_of(node: Node) -> str:
     """``head``, ``alone``, ``loop`` or ``call``: who computes what is neither elementwise nor a reduction."""
     if not node.size or not all(x.size for x in node.inputs):
         return "call"
-    if node.op is GetItem or node.op in GENERATORS:
+    if node.op in GENERATORS:
+        return "loop" if node.inputs[0].ndim == 1 else "call"  # numbers of several keys, by NumPy
+    if node.op is GetItem:
         return "loop"
     if node.op in (IndexSet, ScatterAdd):
         return "alone"
