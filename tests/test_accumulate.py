@@ -91,7 +91,7 @@ def scalings(graph, order):
     state = graph.start()
     for v in order:
         state.eliminate(v)
-    left = [form for into in state.before.values() for forms in into.values() for form in forms]
+    left = [form for into in state.before.values() for n in into.values() for form in graph.forms.forms(n)]
     return sum(form.size for form in left if form.labels is not None and abs(form.factor) != 1.0)
 
 

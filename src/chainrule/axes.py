@@ -117,7 +117,7 @@ def aligned(shape: Shape, to: Shape) -> tuple[int | None, ...]:
     return tuple(before + i if n == to[before + i] else None for i, n in enumerate(shape))
 
 
-def elementwise(shape: Shape, to: Shape, **more: Any) -> Ties:
+def stretched(shape: Shape, to: Shape, **more: Any) -> Ties:
     """Ties of what broadcasts ``shape`` to ``to``, element by element."""
     return Ties(tuple(range(len(to))), aligned(shape, to), **more)
 

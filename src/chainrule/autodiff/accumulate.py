@@ -11,24 +11,25 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
 from chainrule.autodiff.elimination import Solution, multiplications, require_order
-from chainrule.autodiff.forms import Edge, joined, through
+from chainrule.autodiff.forms import Edges
 from chainrule.autodiff.local import LocalJacobians, Piece, piece_of
 from chainrule.autodiff.pieces import assembled, plus, times
 from chainrule.autodiff.reverse import between
-from chainrule.axes import elementwise
+from chainrule.axes import stretched
 from chainrule.node import Node
 from chainrule.ops.cast import identity
 
 Pieces = tuple[Piece, ...]
-E = TypeVar("E", Edge, Pieces)
+E = TypeVar("E", int, Pieces)
 
 
 class Elimination(Generic[E]):
-    """A graph of which some vertices were eliminated; its edges are forms or values.
+    """A graph of which some vertices were eliminated; its edges are numbers of `Edges`, or values.
 
     Args:
         edges: for each vertex those that enter it, by their start.
@@ -43,11 +44,12 @@ class Elimination(Generic[E]):
         add: Callable[[E, E], tuple[E, int]],
     ) -> None:
         self._multiply, self._add = multiply, add
-        self.before = {v: dict(into) for v, into in edges.items()}
-        self.after: dict[int, dict[int, None]] = {v: {} for v in edges}
+        self.before = dict(edges)
+        after: dict[int, list[int]] = {v: [] for v in edges}
         for v, into in edges.items():
             for u in into:
-                self.after.setdefault(u, {})[v] = None
+                after.setdefault(u, []).append(v)
+        self.after = {u: frozenset(out) for u, out in after.items()}
 
     def cost(self, v: int) -> int:
         """Multiplications that it would take to eliminate ``v`` now."""
@@ -64,24 +66,22 @@ class Elimination(Generic[E]):
     def eliminate(self, v: int) -> int:
         """Take ``v`` out of the graph, and return the multiplications that it took."""
         cost = 0
-        before = self.before.pop(v)
-        after = self.after.pop(v)
+        before, after = self.before.pop(v), self.after.pop(v)
         for u in before:
-            del self.after[u][v]
+            self.after[u] = self.after[u] - {v} | after
         for w in after:
-            into = self.before[w]
+            into = self.before[w] = dict(self.before[w])  # its own: copies share it
             upper = into.pop(v)
             for u, lower in before.items():
                 edge, more = self._multiply(upper, lower)
                 cost += more
-                if not edge:
-                    continue
                 if u in into:
                     into[u], more = self._add(into[u], edge)
                     cost += more
-                else:
+                elif edge:
                     into[u] = edge
-                    self.after[u][w] = None
+                else:
+                    self.after[u] = self.after[u] - {w}
         return cost
 
     def neighbours(self, v: int) -> Iterable[int]:
@@ -96,8 +96,7 @@ class Elimination(Generic[E]):
         """A state of its own."""
         again = object.__new__(type(self))
         again._multiply, again._add = self._multiply, self._add
-        again.before = {v: dict(into) for v, into in self.before.items()}
-        again.after = {v: dict(out) for v, out in self.after.items()}
+        again.before, again.after = self.before.copy(), self.after.copy()
         return again
 
 
@@ -112,11 +111,12 @@ class JacobianGraph:
         nodes: of the vertices to be eliminated, in order of computation.
         intermediates: their numbers, 0, 1, ...; arguments and results have negative ones.
         local: for each vertex the local Jacobians that enter it, by the vertex from which they come.
+        forms: edges that came up so far, without their values.
         input_size, output_size: how many numbers the arguments and the results hold that depend on each other.
     """
 
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
-        self.outputs, self.wrt = tuple(outputs), tuple(wrt)
+        self.outputs, self.wrt, self.forms = tuple(outputs), tuple(wrt), Edges()
         nodes, _ = between(outputs, wrt)
         edges = _local_edges(nodes, set(wrt))
         sinks = _copied(edges, self.outputs, set(wrt))
@@ -137,13 +137,14 @@ class JacobianGraph:
             o.size for o, v in zip(self.outputs, self._ends, strict=True) if v in self.local
         )
 
-    def start(self) -> Elimination[Edge]:
+    def start(self) -> Elimination[int]:
         """The graph before anything was eliminated, without values."""
-        forms = {
-            v: {u: tuple(piece.form for piece in pieces) for u, pieces in into.items()}
+        number = self.forms.number
+        edges = {
+            v: {u: number(tuple(piece.form for piece in pieces)) for u, pieces in into.items()}
             for v, into in self.local.items()
         }
-        return Elimination(forms, through, joined)
+        return Elimination(edges, self.forms.through, self.forms.joined)
 
     def lower_bound(self, v: int) -> int:
         """Nothing is known of one vertex."""
@@ -164,6 +165,26 @@ class JacobianGraph:
             ArgumentError: it is not a permutation of the intermediates.
         """
         return multiplications(self, order)
+
+    @property
+    def edges(self) -> int:
+        """How many local Jacobians there are."""
+        return sum(map(len, self.local.values()))
+
+    @property
+    def sweep(self) -> int:
+        """Multiplications of one sweep, in either direction: each local Jacobian times one vector."""
+        forms = [piece.form for into in self.local.values() for pieces in into.values() for piece in pieces]
+        return sum(math.prod(form.pattern.sizes) for form in forms if form.labels is not None)
+
+    def products(self, order: Sequence[int]) -> int:
+        """How many products of Jacobians an order takes, however large they are."""
+        state = self.start()
+        count = 0
+        for v in order:
+            count += len(state.before[v]) * len(state.after[v])
+            state.eliminate(v)
+        return count
 
     def accumulate(self, order: Sequence[int]) -> list[list[Node]]:
         """The Jacobian of each result with respect to each of ``wrt``, of shape ``(*result.shape, *w.shape)``.
@@ -210,7 +231,7 @@ def _copied(edges: dict[Node, dict[Node, Pieces]], outputs: Sequence[Node], star
         if output in used:
             end = identity(output)
             edges[end] = {
-                output: (piece_of(elementwise(output.shape, output.shape), output.shape, output.shape),)
+                output: (piece_of(stretched(output.shape, output.shape), output.shape, output.shape),)
             }
         used.add(end)
         ends.append(end)

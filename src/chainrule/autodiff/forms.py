@@ -90,23 +90,55 @@ def scaling(form: Form) -> int:
     return 0 if form.labels is None or abs(form.factor) == 1.0 else form.size
 
 
-@lru_cache(maxsize=1 << 16)
-def through(upper: Edge, lower: Edge) -> tuple[Edge, int]:
-    """The product of two edges, and its multiplications. It has no pieces where it is zero."""
-    edge: Edge = ()
-    cost = 0
-    for a in upper:
-        for b in lower:
-            found = product(a, b)
-            if found is not None:
-                edge, more = joined(edge, (found.form,))
-                cost += found.multiplications + more
-    return edge, cost
+class Edges:
+    """Edges by number, 0 for none: a search multiplies the same few again and again."""
+
+    def __init__(self) -> None:
+        self._forms: list[Edge] = [()]
+        self._numbers: dict[Edge, int] = {(): 0}
+        self._products: dict[tuple[int, int], tuple[int, int]] = {}
+        self._sums: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def number(self, edge: Edge) -> int:
+        """The number of an edge."""
+        found = self._numbers.setdefault(edge, len(self._forms))
+        if found == len(self._forms):
+            self._forms.append(edge)
+        return found
+
+    def forms(self, number: int) -> Edge:
+        """The edge of a number."""
+        return self._forms[number]
+
+    def through(self, upper: int, lower: int) -> tuple[int, int]:
+        """The product of two edges, and its multiplications."""
+        known = self._products.get((upper, lower))
+        if known is None:
+            edge, cost = self._multiplied(self._forms[upper], self._forms[lower])
+            known = self._products[upper, lower] = self.number(edge), cost
+        return known
+
+    def joined(self, edge: int, more: int) -> tuple[int, int]:
+        """The sum of two edges, and its multiplications."""
+        known = self._sums.get((edge, more))
+        if known is None:
+            found, cost = _joined(self._forms[edge], self._forms[more])
+            known = self._sums[edge, more] = self.number(found), cost
+        return known
+
+    def _multiplied(self, upper: Edge, lower: Edge) -> tuple[Edge, int]:
+        edge: Edge = ()
+        cost = 0
+        for a in upper:
+            for b in lower:
+                found = product(a, b)
+                if found is not None:
+                    edge, more = _joined(edge, (found.form,))
+                    cost += found.multiplications + more
+        return edge, cost
 
 
-@lru_cache(maxsize=1 << 16)
-def joined(edge: Edge, more: Edge) -> tuple[Edge, int]:
-    """The sum of two edges, and its multiplications."""
+def _joined(edge: Edge, more: Edge) -> tuple[Edge, int]:
     found = {form.pattern: form for form in edge}
     cost = 0
     for form in more:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.batch import batched
 from chainrule.autodiff.forms import Form
 from chainrule.autodiff.rules import is_linear_in, local_partials, pull, push
-from chainrule.axes import Pattern, Ties, aligned, elementwise
-from chainrule.node import Node, as_node
+from chainrule.axes import Pattern, Ties, aligned, stretched
+from chainrule.node import Node, as_node, symbol
 from chainrule.ops.create import zeros_like
-from chainrule.ops.join import stack
-from chainrule.ops.move import permute_dims, reshape
+from chainrule.ops.move import broadcast_to, permute_dims, reshape
 from chainrule.primitive import Discrete, Linear, Pointwise
 from chainrule.shapes import Shape, count
 
@@ -65,9 +65,9 @@ class LocalJacobians:
         if partial is None:
             return None
         if isinstance(partial, Node):
-            ties = elementwise(x.shape, node.shape, values=partial, labels=aligned(partial.shape, node.shape))
+            ties = stretched(x.shape, node.shape, values=partial, labels=aligned(partial.shape, node.shape))
         else:
-            ties = elementwise(x.shape, node.shape, factor=float(partial))
+            ties = stretched(x.shape, node.shape, factor=float(partial))
         return piece_of(ties, node.shape, x.shape, bool(node.op and getattr(node.op, "selects", False)))
 
 
@@ -108,32 +108,35 @@ def _found(node: Node, i: int, ties: Ties) -> Ties:
     out, into = _named(ties.out, "y"), _named(ties.into, "x")
     by_rows = count(tuple(node.shape[k] for k in rows)) <= count(tuple(x.shape[k] for k in columns))
     if by_rows:
-        wanted = [k == i for k in range(len(node.inputs))]
-        ask: Callable[[Node], Node | None] = lambda seed: pull(node, seed, wanted)[i]  # noqa: E731
-        values = _stacked(ask, node, rows, x)
+        seed, answer = symbol(node.spec), x
+        found = pull(node, seed, [k == i for k in range(len(node.inputs))])[i]
         labels = (*(out[k] for k in rows), *into)
     else:
-        tangents: list[Node | None] = [None] * len(node.inputs)
-        ask = lambda seed: push(node, [*tangents[:i], seed, *tangents[i + 1 :]])  # noqa: E731
-        values = _stacked(ask, x, columns, node)
+        seed, answer = symbol(x.spec), node
+        found = push(node, [seed if k == i else None for k in range(len(node.inputs))])
         labels = (*(into[k] for k in columns), *out)
-    return Ties(out, into, values, labels)
+    axes = rows if by_rows else columns
+    sizes = tuple(seed.shape[k] for k in axes)
+    if found is None:
+        values = zeros_like(answer)
+        return Ties(out, into, broadcast_to(values, (*sizes, *answer.shape)), labels)
+    (values,) = batched([found], {seed: as_node(_ones(seed, axes))})
+    if values is None:
+        values = broadcast_to(found, (count(sizes), *found.shape))
+    return Ties(out, into, reshape(values, (*sizes, *answer.shape)), labels)
+
+
+def _ones(node: Node, axes: Sequence[int]) -> Any:
+    """Arrays shaped as ``node``, one for each place of ``axes``, with ones there and along all other axes."""
+    sizes = tuple(node.shape[k] for k in axes)
+    seeds = np.zeros((count(sizes), *node.shape), node.dtype)
+    for n, place in enumerate(itertools.product(*map(range, sizes))):
+        at: list[Any] = [n, *[slice(None)] * node.ndim]
+        for k, p in zip(axes, place, strict=True):
+            at[1 + k] = p
+        seeds[tuple(at)] = 1
+    return seeds
 
 
 def _named(labels: Sequence[Hashable], name: str) -> tuple[Hashable, ...]:
     return tuple((name, k) if label is None else label for k, label in enumerate(labels))
-
-
-def _stacked(ask: Callable[[Node], Node | None], seeded: Node, axes: Sequence[int], answer: Node) -> Node:
-    """What is answered to ones at each place of ``axes``, one after another along new first axes."""
-    sizes = tuple(seeded.shape[k] for k in axes)
-    rows: list[Node] = []
-    for place in itertools.product(*map(range, sizes)):
-        seed = np.zeros(seeded.shape, seeded.dtype)
-        at: list[Any] = [slice(None)] * seeded.ndim
-        for k, p in zip(axes, place, strict=True):
-            at[k] = p
-        seed[tuple(at)] = 1
-        found = ask(as_node(seed))
-        rows.append(zeros_like(answer) if found is None else found)
-    return reshape(stack(rows), (*sizes, *answer.shape)) if axes else rows[0]

@@ -66,6 +66,7 @@ def search(
     moves: int = MOVES,
     restarts: int = RESTARTS,
     seed: int = 0,
+    proofs: int = THOROUGH,
     thorough: bool = False,
     progress: Callable[[Progress], object] | None = None,
 ) -> Found:
@@ -82,6 +83,7 @@ def search(
         moves: of each annealing.
         restarts: how many annealings.
         seed: of their random numbers.
+        proofs: sets of eliminated vertices that branch and bound looks at, at most.
         thorough: whether to search also where inputs or outputs hold a single number.
         progress: told how far the search is, a few times a second.
 
@@ -111,7 +113,7 @@ def search(
         cost = multiplications(problem, order)
         by = "one output: reverse" if reverse else "one input: forward"
         return Found(order, cost, min(cost, least.total), by, {by.split()[-1]: cost})
-    return _Search(problem, watch, least, moves, restarts, seed).found()
+    return _Search(problem, watch, least, moves, restarts, seed, proofs).found()
 
 
 def markowitz(
@@ -183,8 +185,9 @@ class _Search:
     """One search. The graph falls into parts that do not touch; each is searched on its own."""
 
     def __init__(
-        self, problem: Problem, watch: _Watch, least: _Least, moves: int, restarts: int, seed: int
+        self, problem: Problem, watch: _Watch, least: _Least, moves: int, restarts: int, seed: int, proofs: int
     ) -> None:
+        self._proofs = proofs
         self._problem, self._watch, self._least = problem, watch, least
         self._moves, self._restarts, self._seed = moves, restarts, seed
         self._orders: dict[str, tuple[int, ...]] = {}
@@ -208,7 +211,7 @@ class _Search:
         for number, part in enumerate(parts):
             rest, moves = total - part.cost, self._moves * len(part.order) // size
             seeds = [f"{self._seed}/{number}/{k}" for k in range(self._restarts)]
-            by = part.improve(moves, seeds, self._stop(rest + part.least_sum)) or by
+            by = part.improve(moves, seeds, self._proofs, self._stop(rest + part.least_sum)) or by
             total = rest + part.cost
             order += part.order
             at_least += part.cost if part.proved else part.least_sum
@@ -259,9 +262,9 @@ class _Part:
     def proved(self) -> bool:
         return self.cost == self.least_sum
 
-    def improve(self, moves: int, seeds: Sequence[str], stop: Callable[[int], bool]) -> str | None:
+    def improve(self, moves: int, seeds: Sequence[str], proofs: int, stop: Callable[[int], bool]) -> str | None:
         """Search; returns what found something better, or None."""
-        by = self._prove(QUICK, stop)
+        by = self._prove(min(QUICK, proofs), stop)
         begin = self.order
         for seed in seeds:
             if self.proved or stop(self.cost - self.least_sum):
@@ -270,7 +273,7 @@ class _Part:
             cost = _cost_from(self._start, order)
             if cost < self.cost:
                 self.order, self.cost, by = order, cost, "annealing"
-        return self._prove(THOROUGH, stop) or by
+        return self._prove(proofs, stop) or by
 
     def _enough(self, stop: Callable[[int], bool]) -> Callable[[int], bool]:
         return lambda more: more == 0 or stop(min(more, self.cost - self.least_sum))

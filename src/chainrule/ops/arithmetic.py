@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.axes import Ties, aligned, elementwise
+from chainrule.axes import Ties, aligned, stretched
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_nodes
 from chainrule.ops.batching import elementwise
 from chainrule.ops.cast import astype, like
@@ -127,7 +127,7 @@ class Scale(Linear):
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
         other = xs[1 - i]
-        return elementwise(xs[i].shape, y.shape, values=other, labels=aligned(other.shape, y.shape))
+        return stretched(xs[i].shape, y.shape, values=other, labels=aligned(other.shape, y.shape))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.axes import Ties, elementwise
+from chainrule.axes import Ties, stretched
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.batching import repeated, stacks
 from chainrule.primitive import Array, Custom, Discrete, Example, HasSpec, Linear, Partial, register
@@ -36,7 +36,7 @@ class Identity(Linear):
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
-        return elementwise(y.shape, y.shape)
+        return stretched(y.shape, y.shape)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -65,7 +65,7 @@ class AsType(Linear):
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
-        return elementwise(y.shape, y.shape)
+        return stretched(y.shape, y.shape)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

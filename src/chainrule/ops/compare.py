@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.axes import Ties, aligned, elementwise
+from chainrule.axes import Ties, aligned, stretched
 from chainrule.node import ArrayLike, N, Node, Operand, apply, as_node, as_nodes
 from chainrule.ops.batching import elementwise
 from chainrule.ops.function import binary, unary
@@ -219,7 +219,7 @@ class Where(Linear):
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
         one, zero = np.ones((), y.dtype), np.zeros((), y.dtype)
         values = where(xs[0], one, zero) if i == 1 else where(xs[0], zero, one)
-        return elementwise(xs[i].shape, y.shape, values=values, labels=aligned(values.shape, y.shape))
+        return stretched(xs[i].shape, y.shape, values=values, labels=aligned(values.shape, y.shape))
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.axes import At, Pattern, Ties, aligned, elementwise, reshaping
+from chainrule.axes import At, Pattern, Ties, aligned, stretched, reshaping
 from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
@@ -125,7 +125,7 @@ class BroadcastTo(Linear):
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
-        return elementwise(xs[0].shape, y.shape)
+        return stretched(xs[0].shape, y.shape)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
