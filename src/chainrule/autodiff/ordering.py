@@ -185,7 +185,14 @@ class _Search:
     """One search. The graph falls into parts that do not touch; each is searched on its own."""
 
     def __init__(
-        self, problem: Problem, watch: _Watch, least: _Least, moves: int, restarts: int, seed: int, proofs: int
+        self,
+        problem: Problem,
+        watch: _Watch,
+        least: _Least,
+        moves: int,
+        restarts: int,
+        seed: int,
+        proofs: int,
     ) -> None:
         self._proofs = proofs
         self._problem, self._watch, self._least = problem, watch, least
@@ -262,7 +269,9 @@ class _Part:
     def proved(self) -> bool:
         return self.cost == self.least_sum
 
-    def improve(self, moves: int, seeds: Sequence[str], proofs: int, stop: Callable[[int], bool]) -> str | None:
+    def improve(
+        self, moves: int, seeds: Sequence[str], proofs: int, stop: Callable[[int], bool]
+    ) -> str | None:
         """Search; returns what found something better, or None."""
         by = self._prove(min(QUICK, proofs), stop)
         begin = self.order

@@ -127,6 +127,7 @@ def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) ->
     if not pieces or not size:
         return zeros(shape, dtype=dtype)
     found = [(astype(_full(piece), dtype), _entries(piece.form, shape)) for piece in pieces]
+    found.sort(key=lambda pair: int(pair[1][0]))  # single numbers then lie where they belong
     if len(found) == 1 and np.array_equal(found[0][1], np.arange(size)):
         return reshape(found[0][0], shape)
     entries = np.concatenate([e for _, e in found])
@@ -136,7 +137,7 @@ def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) ->
             whole = index_add(whole, at, reshape(values, (len(at),)))
         return reshape(whole, shape)
     parts = [reshape(values, (len(at),)) for values, at in found]
-    if len(entries) < size:
+    if len(entries) < size:  # all that nothing reaches
         parts.append(zeros((1,), dtype=dtype))
     source = np.full(size, len(entries))
     source[entries] = np.arange(len(entries))

@@ -6,10 +6,10 @@ else reads, it stores it in the joined array itself.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from chainrule.compiler.groups import Grouping
-from chainrule.compiler.views import Sight, of_base
+from chainrule.compiler.views import Sight
 from chainrule.graph import Graph
 from chainrule.node import Node
 from chainrule.ops.join import Concatenate
@@ -27,6 +27,8 @@ def place_parts(graph: Graph, grouping: Grouping, needed: Container[Node]) -> No
     outside = {grouping.sights[n].base for n in graph.outputs}
     readers: dict[Node, int] = {}
     for node in graph.nodes:
+        if grouping.sights[node].base is not node:
+            continue  # it is only another sight of what it reads
         for x in node.inputs:
             base = grouping.sights[x].base
             readers[base] = readers.get(base, 0) + 1
@@ -38,7 +40,25 @@ def place_parts(graph: Graph, grouping: Grouping, needed: Container[Node]) -> No
         axis: int = node.params["axis"]
         strides, start = row_major(node.shape), 0
         for x in node.inputs:
-            own = x in needed and x not in outside and grouping.sights[x] == of_base(x)
-            if own and readers[x] == 1 and grouping.home.get(x) in loops and x.dtype == node.dtype:
-                grouping.placed[x] = Sight(node, start * strides[axis], strides, None)
+            sight = grouping.sights[x]
+            part, lies = sight.base, _within(sight, x, strides)
+            own = lies is not None and part in needed and part not in outside
+            if own and readers[part] == 1 and grouping.home.get(part) in loops and part.dtype == node.dtype:
+                grouping.placed[part] = Sight(node, start * strides[axis], lies, None)
             start += x.shape[axis]
+
+
+def _within(sight: Sight, x: Node, strides: Sequence[int]) -> tuple[int, ...] | None:
+    """Strides of an array in the joined one of which it is the part ``x``, perhaps with its axes in another order and
+    new ones of size 1; None if it is anything else."""
+    part = sight.base
+    if sight.offset or sight.axes is None or part.size != x.size or sight.strides != _own(part, sight.axes):
+        return None
+    along = dict(zip(sight.axes, strides, strict=True))
+    return tuple(along.get(i, 0) for i in range(part.ndim))
+
+
+def _own(part: Node, axes: Sequence[int | None]) -> tuple[int, ...]:
+    """Strides of axes of an array as it lies."""
+    own = row_major(part.shape)
+    return tuple(0 if i is None else own[i] for i in axes)

@@ -23,7 +23,7 @@ def lower_concat(group: Group, grouping: Grouping, needed: set[Node], target: Ta
     found: list[Step] = []
     start = 0
     for x in node.inputs:
-        if x.size and x not in grouping.placed:
+        if x.size and grouping.sights[x].base not in grouping.placed:
             found.append(copy(x, node, start * strides[axis], strides, grouping, target))
         start += x.shape[axis]
     return found
