@@ -79,7 +79,9 @@ def main() -> None:
     ours = steps["chainrule"]()
     for name, step in steps.items():
         for key, value in step().items():
-            np.testing.assert_allclose(np.asarray(value), ours[key].numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(
+                np.asarray(value), ours[key].numpy(), rtol=1e-3, atol=1e-5, err_msg=name
+            )
     report(measure(steps, 1 if chosen.once else BLOCKS), chosen.json)
 
 
