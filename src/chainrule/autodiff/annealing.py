@@ -14,8 +14,8 @@ from chainrule.autodiff.elimination import State
 
 HOT, COLD = 1.0, 0.05
 """What a move may cost more at first, and in the end, with a chance of 1/e: in what a vertex takes on average."""
-NEAR = 6.0
-"""Places that half of the moves go on average; the others go anywhere."""
+NEAR, FEW = 2.0, 6.0
+"""Half of the moves go past so many neighbours more than one, or back so many places, on average; the others go anywhere."""
 KEPT = 1_000_000
 """Vertices in all states that are kept of one order."""
 
@@ -24,7 +24,8 @@ class Walk:
     """An order with the states between its steps.
 
     What is left after a set of vertices was eliminated does not depend on their order. So where a vertex moves in the
-    order, only the steps between its two places change. Of long orders not all states are kept but every so many.
+    order, only the steps between its two places change, and none does if it moves past no neighbour. Of long orders
+    not all states are kept but every so many.
 
     Args:
         start: before the first step; not changed.
@@ -39,12 +40,45 @@ class Walk:
         self._stride = 1 + len(self.order) ** 2 // KEPT
         self._states: list[State] = []
         self._costs: list[int] = []
+        self._place = {v: at for at, v in enumerate(order)}
         state = start.copy()
         for at, v in enumerate(self.order):
             if at % self._stride == 0:
                 self._states.append(state.copy())
             self._costs.append(state.eliminate(v) - least[v])
         self.cost = sum(self._costs)
+
+    def later(self, i: int, draw: Callable[[], float]) -> int:
+        """A later place for what is at ``i``, past a neighbour; ``i`` itself if there is none."""
+        places = self._neighbours(i, self.order[i])
+        if not places:
+            return i
+        if draw() < 0.5:
+            return sorted(places)[min(len(places) - 1, int(-NEAR * math.log(1 - draw())))]
+        n = len(self.order)
+        j = i + 1 + int(draw() * (n - 1 - i))
+        return j if min(places) <= j else i
+
+    def earlier(self, i: int, draw: Callable[[], float]) -> int:
+        """An earlier place for what is at ``i``, past a neighbour; ``i`` itself if there is none."""
+        v, back = self.order[i], i
+        if draw() < 0.5:
+            back = 1 + int(-FEW * math.log(1 - draw()))
+        else:
+            back = 1 + int(draw() * i)
+        while back < 2 * i:
+            j = max(0, i - back)
+            places = [at for at in self._neighbours(j, v) if j <= at < i]
+            if places:
+                return min(places)  # to go on to j would change nothing
+            back *= 2
+        return i
+
+    def _neighbours(self, at: int, v: int) -> list[int]:
+        """Places of the neighbours that ``v`` has before a step."""
+        state = self._states[at] if self._stride == 1 else self._before(at)
+        place = self._place
+        return [place[w] for w in state.neighbours(v)]
 
     def move(self, i: int, j: int, slack: float) -> bool:
         """Put what is at place ``i`` to place ``j``, if that costs at most ``slack`` more; returns whether it did."""
@@ -77,13 +111,14 @@ class Walk:
         return state
 
     def _keep(self, low: int, high: int) -> None:
-        """Bring up to date the states that are kept of the steps after ``low``, up to ``high``."""
-        first = low // self._stride
-        for kept in range(first + 1, high // self._stride + 1):
-            state = self._states[kept - 1].copy()
-            for v in self.order[(kept - 1) * self._stride : kept * self._stride]:
-                state.eliminate(v)
-            self._states[kept] = state
+        """Bring up to date what is known of the steps from ``low`` to ``high``."""
+        state, stride = self._before(low), self._stride
+        for at in range(low, high + 1):
+            if at % stride == 0 and at > low:
+                self._states[at // stride] = state.copy()
+            v = self.order[at]
+            self._place[v] = at
+            state.eliminate(v)
 
 
 def anneal(
@@ -118,11 +153,7 @@ def anneal(
         if stop(cost):
             break
         i = int(draw() * n)
-        if draw() < 0.5:
-            j = int(draw() * n)
-        else:
-            step = 1 + int(-NEAR * log(1 - draw()))
-            j = min(n - 1, max(0, i + (step if draw() < 0.5 else -step)))
+        j = walk.later(i, draw) if draw() < 0.5 else walk.earlier(i, draw)
         hot *= cooling
         if i != j and walk.move(i, j, -hot * log(1 - draw())) and walk.cost < cost:
             best, cost = tuple(walk.order), walk.cost

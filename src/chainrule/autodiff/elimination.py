@@ -43,7 +43,10 @@ class State(Protocol):
         ...
 
     def neighbours(self, v: int) -> Iterable[int]:
-        """The vertices to be eliminated whose cost may change when ``v`` is eliminated now."""
+        """The vertices still to be eliminated whose cost may change when ``v`` is eliminated now.
+
+        If v is a neighbour of w, w is one of v.
+        """
         ...
 
     def harmless(self, v: int) -> bool:
@@ -297,6 +300,7 @@ class Reduced:
         into, out, bit = before[v], after[v], 1 << v
         if v in self._outputs:  # what enters it stays as its row of the Jacobian
             gone, after[v] = 0, 0
+            self._inner ^= bit
         else:
             gone = bit
         some = into
@@ -314,7 +318,7 @@ class Reduced:
         return into.bit_count() * out.bit_count()
 
     def neighbours(self, v: int) -> Iterator[int]:
-        """Predecessors and successors of ``v`` that are to be eliminated."""
+        """Predecessors and successors of ``v`` that are still to be eliminated."""
         return members((self.before[v] | self.after[v]) & self._inner)
 
     def harmless(self, v: int) -> bool:
