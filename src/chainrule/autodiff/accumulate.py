@@ -85,8 +85,8 @@ class Elimination(Generic[E]):
         return cost
 
     def neighbours(self, v: int) -> Iterable[int]:
-        """The vertices whose cost may change when ``v`` is eliminated now."""
-        return (*self.before[v], *self.after[v])
+        """The vertices to be eliminated whose cost may change when ``v`` is eliminated now."""
+        return [w for w in (*self.before[v], *self.after[v]) if w >= 0]
 
     def harmless(self, v: int) -> bool:
         """Not known: a product may be smaller or larger than what it is made of."""

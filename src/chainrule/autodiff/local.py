@@ -15,7 +15,7 @@ from chainrule.autodiff.rules import is_linear_in, local_partials, pull, push
 from chainrule.axes import Pattern, Ties, aligned, stretched
 from chainrule.node import Node, as_node, symbol
 from chainrule.ops.create import zeros_like
-from chainrule.ops.move import broadcast_to, permute_dims, reshape
+from chainrule.ops.move import broadcast_to, reshape
 from chainrule.primitive import Discrete, Linear, Pointwise
 from chainrule.shapes import Shape, count
 
@@ -26,12 +26,14 @@ class Piece:
 
     Attributes:
         form: its pattern, and with which labels its values vary.
-        values: one axis for each of ``form.labels``; None for ones.
+        values: one axis for each of ``labels``; None for ones.
+        labels: those of the form, in the order in which the values lie in memory, so that nothing is transposed.
         selects: whether a value of exactly 0 means that nothing passes, not even what is infinite.
     """
 
     form: Form
     values: Node | None
+    labels: tuple[int, ...] = ()
     selects: bool = False
 
 
@@ -80,20 +82,12 @@ def piece_of(ties: Ties, out: Shape, into: Shape, selects: bool = False) -> Piec
     pattern, names = ties.pattern(out, into)
     if ties.values is None:
         return Piece(Form(pattern, None, ties.factor), None)
-    values, labels = spelled(ties.values, [names.get(x) for x in ties.labels])
-    return Piece(Form(pattern, labels, ties.factor), values, selects)
-
-
-def spelled(values: Node, labels: Sequence[int | None]) -> tuple[Node, tuple[int, ...]]:
-    """Values with one axis for each label, ascending; axes without one have size 1 and go."""
-    kept = [(x, n) for x, n in zip(labels, values.shape, strict=True) if x is not None]
-    shape = tuple(n for _, n in kept)
-    if shape != values.shape:
+    kept = [(names[x], n) for x, n in zip(ties.labels, ties.values.shape, strict=True) if x in names]
+    values, shape = ties.values, tuple(n for _, n in kept)
+    if shape != values.shape:  # axes without a label have size 1
         values = reshape(values, shape)
-    order = sorted(range(len(kept)), key=lambda k: kept[k][0])
-    if order != list(range(len(order))):
-        values = permute_dims(values, order)
-    return values, tuple(sorted(x for x, _ in kept))
+    labels = tuple(x for x, _ in kept)
+    return Piece(Form(pattern, tuple(sorted(labels)), ties.factor), values, labels, selects)
 
 
 def _found(node: Node, i: int, ties: Ties) -> Ties:

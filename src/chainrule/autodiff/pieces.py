@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.forms import Form, product, total
-from chainrule.autodiff.local import Piece, spelled
+from chainrule.autodiff.local import Piece
 from chainrule.axes import Axis, Places
 from chainrule.node import Node
 from chainrule.ops.arithmetic import add, multiply, negative, scale
@@ -18,7 +18,7 @@ from chainrule.ops.create import full, zeros
 from chainrule.ops.einsum import einsum
 from chainrule.ops.index import getitem, index_add, take
 from chainrule.ops.join import concat
-from chainrule.ops.move import broadcast_to, reshape
+from chainrule.ops.move import broadcast_to, permute_dims, reshape
 from chainrule.ops.reduce import sum as summed
 from chainrule.shapes import DType, Shape, count
 
@@ -33,23 +33,25 @@ def times(upper: Piece, lower: Piece) -> Piece | None:
     met, form = found.composition, found.form
     kept = range(len(met.pattern.sizes))
     factors = [
-        _laid(piece.values, piece.form.labels, axes, met.sizes)
+        _laid(piece.values, piece.labels, axes, met.sizes)
         for piece, axes in ((upper, met.upper), (lower, met.lower))
         if piece.values is not None
     ]
     if not factors:
         return Piece(form, None)
     if len(factors) == 1:
-        values, _ = _summed(*factors[0], [x for x in factors[0][1] if x not in kept])
-        return Piece(form, values)
+        return Piece(form, *_summed(*factors[0], [x for x in factors[0][1] if x not in kept]))
     (a, of_a), (b, of_b) = factors
     a, of_a = _summed(a, of_a, [x for x in of_a if x not in kept and x not in of_b])
     b, of_b = _summed(b, of_b, [x for x in of_b if x not in kept and x not in of_a])
+    labels = tuple(x for x in dict.fromkeys((*of_a, *of_b)) if x in kept)
     if any(x not in kept for x in of_a):
-        terms = ("".join(ascii_letters[x] for x in labels) for labels in (of_a, of_b, form.labels or ()))
-        return Piece(form, einsum("{},{}->{}".format(*terms), a, b))
-    a, b = (_spread(v, labels, form.labels or ()) for v, labels in ((a, of_a), (b, of_b)))
-    return Piece(form, scale(b, a) if lower.selects else scale(a, b))
+        terms = ("".join(ascii_letters[x] for x in some) for some in (of_a, of_b, labels))
+        return Piece(form, einsum("{},{}->{}".format(*terms), a, b), labels)
+    if len(of_b) > len(of_a):  # the larger one lies as it is
+        labels = tuple(dict.fromkeys((*of_b, *of_a)))
+    a, b = _spread(a, of_a, labels), _spread(b, of_b, labels)
+    return Piece(form, scale(b, a) if lower.selects else scale(a, b), labels)
 
 
 def plus(a: Piece, b: Piece) -> Piece:
@@ -57,11 +59,13 @@ def plus(a: Piece, b: Piece) -> Piece:
     form, _ = total(a.form, b.form)
     if form.labels is None:
         return Piece(form, None)
+    labels = tuple(dict.fromkeys((*a.labels, *b.labels)))
     if a.form == form == b.form:
-        return Piece(form, add(_values(a), _values(b)), a.selects and b.selects)
-    terms = [_spread(_scaled(x), x.form.labels or (), form.labels) for x in (a, b)]
-    shape = tuple(form.pattern.sizes[x] for x in form.labels)
-    return Piece(form, broadcast_to(add(*terms), shape))
+        return Piece(
+            form, add(_values(a), _spread(_values(b), b.labels, labels)), labels, a.selects and b.selects
+        )
+    terms = [_spread(_scaled(x), x.labels, labels) for x in (a, b)]
+    return Piece(form, broadcast_to(add(*terms), tuple(form.pattern.sizes[x] for x in labels)), labels)
 
 
 def _values(piece: Piece) -> Node:
@@ -81,7 +85,10 @@ def _spread(values: Any, labels: Labels, to: Labels) -> Any:
     """Values with an axis for each of the labels ``to``, of size 1 where they do not vary with it."""
     if not isinstance(values, Node) or labels == to:
         return values
-    sizes = dict(zip(labels, values.shape, strict=True))
+    order = [labels.index(x) for x in to if x in labels]
+    if order != list(range(len(order))):
+        values = permute_dims(values, order)
+    sizes = dict(zip((x for x in to if x in labels), values.shape, strict=True))
     return reshape(values, tuple(sizes.get(x, 1) for x in to))
 
 
@@ -105,10 +112,10 @@ def _laid(
     if shape != values.shape:
         values = reshape(values, shape)
     if len(set(now)) < len(now):
-        once = sorted(set(now))
+        once = list(dict.fromkeys(now))
         term, out = ("".join(ascii_letters[x] for x in some) for some in (now, once))
         return einsum(f"{term}->{out}", values), tuple(once)
-    return spelled(values, now)
+    return values, tuple(now)
 
 
 def _picked(values: Node, position: int, places: Places) -> Node:
@@ -151,7 +158,7 @@ def _full(piece: Piece) -> Node:
     every = tuple(range(len(sizes)))
     if not isinstance(values, Node):
         return full(sizes, values)
-    return broadcast_to(_spread(values, piece.form.labels or (), every), sizes)
+    return broadcast_to(_spread(values, piece.labels, every), sizes)
 
 
 def _entries(form: Form, shape: Shape) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.axes import At, Pattern, Ties, aligned, stretched, reshaping
+from chainrule.axes import At, Pattern, Ties, aligned, reshaping, stretched
 from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.primitive import Array, Example, HasSpec, Linear, register
