@@ -215,6 +215,18 @@ def test_nothing_is_remembered_where_nothing_is_recorded():
     close(same, 2 * WEIGHT)
 
 
+def test_results_belong_to_nothing_where_nothing_outside_is_differentiated():
+    """What an inner gradient starts from is let go."""
+    w = cr.tensor(WEIGHT, requires_grad=True)
+    each = cr.vmap(cr.grad(unit), in_axes=(None, 0))
+    assert not each(WEIGHT, ROWS).requires_grad
+    assert not each(w, ROWS).requires_grad  # a leaf given to a transform counts as plain numbers
+    assert cr.vmap(lambda x: cr.grad(unit, 1)(w * 1.0, x))(ROWS).requires_grad
+    x = cr.tensor(ROWS, requires_grad=True)
+    assert cr.vmap(lambda x: x)(x) is x
+    assert w.grad is None
+
+
 def test_modules():
     """Gradients of each sample for a network, whose mean is the gradient of the batch; and several networks at once."""
     keys = cr.random.split(cr.random.key(0), 3)
