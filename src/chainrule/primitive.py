@@ -158,7 +158,7 @@ class Primitive:
     backend (:mod:`chainrule.compiler.instructions`), with the results of ``evaluate``. Only for what is
     elementwise, with an output of the shape to which the inputs broadcast; None for the rest."""
 
-    batch: ClassVar[Callable[..., Any] | None] = None
+    batch: Any = None  # a class method or None; type checkers know no type that both fit
     """``batch(xs, batched, **params)``, a class method: the node for many items at once. Inputs that are ``batched``
     have an axis more than the primitive expects, in front; so has the result (:mod:`chainrule.ops.batching` has rules
     to choose from). Pointwise ones need none; of others that have none the items are computed one by one."""

@@ -11,7 +11,7 @@ from chainrule.errors import ArgumentError, AxisError, ShapeError, StructureErro
 from chainrule.modes import is_recording, recording
 from chainrule.node import Node, as_node, symbol
 from chainrule.ops.move import broadcast_to, moveaxis
-from chainrule.shapes import Spec
+from chainrule.shapes import Spec, as_sequence
 from chainrule.transforms.run import Fn, argument_names, named, reaches_outside, untracked
 
 
@@ -115,7 +115,7 @@ def _labels(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
 def _in_axes(in_axes: Any, args: tuple[Any, ...]) -> list[int | None]:
     """One axis for each leaf of the positional arguments."""
     if isinstance(in_axes, (tuple, list)):
-        given: Sequence[Any] = tuple(in_axes)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        given = tuple(as_sequence(in_axes))
         if len(given) != len(args):
             raise ArgumentError(
                 f"vmap: in_axes has {len(given)} entries for {len(args)} arguments",
