@@ -20,6 +20,7 @@ from chainrule.primitive import Linear
 
 RNG = np.random.default_rng(0)
 ROWS, WEIGHT = RNG.normal(size=(5, 3)), RNG.normal(size=(3, 4))
+RECORD = RNG.normal(size=(6, 5, 3))
 
 
 def close(found, expected, rtol=1e-10):
@@ -172,6 +173,21 @@ def test_a_scan_that_counts_carries_what_differs_beside_what_does_not():
     (count, total, power), numbers = cr.vmap(f)(np.array([1.0, 2.0]))
     assert (count.tolist(), total.tolist(), power.tolist()) == ([3, 3], [3, 6], [8, 8])
     assert numbers.tolist() == [[0, 1, 2]] * 2
+
+
+def test_inside_of_a_scan():
+    """A step that is a batch, differentiated and compiled."""
+
+    def course(w, step):
+        return cr.scan(lambda h, x: (step(w, h) + x, None), np.zeros((5, 3)), RECORD)[0].sum()
+
+    slopes = [
+        cr.grad(lambda w, step=step: course(w, step))
+        for step in (cr.vmap(lambda w, h: cr.tanh(w @ h), in_axes=(None, 0)), lambda w, h: cr.tanh(h @ w.mT))
+    ]
+    expected = slopes[1](WEIGHT[:, :3]).numpy()
+    close(slopes[0](WEIGHT[:, :3]), expected)
+    close(cr.compile(slopes[0])(WEIGHT[:, :3]), expected)
 
 
 def test_random_keys_give_what_each_gives_alone():
