@@ -159,12 +159,12 @@ class Primitive:
     backend (:mod:`chainrule.compiler.instructions`), with the results of ``evaluate``. Only for what is
     elementwise, with an output of the shape to which the inputs broadcast; None for the rest."""
 
-    ties: Callable[..., Ties | Pattern | None] | None = None
+    ties: Callable[..., Ties | Pattern | None] | None = None  # no ClassVar: as emit
     """``ties(i, y, *xs, **params)``: which axes of the local derivative with respect to input i belong together, as
     `Ties`, or a `Pattern` of ones. None, for it or from it: each element may depend on any other. Pointwise
     primitives need none."""
 
-    batch: ClassVar[Callable[..., Any] | None] = None
+    batch: Any = None  # a class method or None; type checkers know no type that both fit
     """``batch(xs, batched, **params)``, a class method: the node for many items at once. Inputs that are ``batched``
     have an axis more than the primitive expects, in front; so has the result (:mod:`chainrule.ops.batching` has rules
     to choose from). Pointwise ones need none; of others that have none the items are computed one by one."""

@@ -20,6 +20,7 @@ from chainrule.primitive import Linear
 
 RNG = np.random.default_rng(0)
 ROWS, WEIGHT = RNG.normal(size=(5, 3)), RNG.normal(size=(3, 4))
+RECORD = RNG.normal(size=(6, 5, 3))
 
 
 def close(found, expected, rtol=1e-10):
@@ -174,6 +175,21 @@ def test_a_scan_that_counts_carries_what_differs_beside_what_does_not():
     assert numbers.tolist() == [[0, 1, 2]] * 2
 
 
+def test_inside_of_a_scan():
+    """A step that is a batch, differentiated and compiled."""
+
+    def course(w, step):
+        return cr.scan(lambda h, x: (step(w, h) + x, None), np.zeros((5, 3)), RECORD)[0].sum()
+
+    slopes = [
+        cr.grad(lambda w, step=step: course(w, step))
+        for step in (cr.vmap(lambda w, h: cr.tanh(w @ h), in_axes=(None, 0)), lambda w, h: cr.tanh(h @ w.mT))
+    ]
+    expected = slopes[1](WEIGHT[:, :3]).numpy()
+    close(slopes[0](WEIGHT[:, :3]), expected)
+    close(cr.compile(slopes[0])(WEIGHT[:, :3]), expected)
+
+
 def test_random_keys_give_what_each_gives_alone():
     keys = np.stack([k.numpy() for k in cr.random.split(cr.random.key(1), 4)])
 
@@ -213,6 +229,18 @@ def test_nothing_is_remembered_where_nothing_is_recorded():
         each, same = cr.vmap(lambda x: (x @ w, w * 2.0), out_axes=(0, None))(ROWS)
     assert not each.requires_grad and not same.requires_grad
     close(same, 2 * WEIGHT)
+
+
+def test_results_belong_to_nothing_where_nothing_outside_is_differentiated():
+    """What an inner gradient starts from is let go."""
+    w = cr.tensor(WEIGHT, requires_grad=True)
+    each = cr.vmap(cr.grad(unit), in_axes=(None, 0))
+    assert not each(WEIGHT, ROWS).requires_grad
+    assert not each(w, ROWS).requires_grad  # a leaf given to a transform counts as plain numbers
+    assert cr.vmap(lambda x: cr.grad(unit, 1)(w * 1.0, x))(ROWS).requires_grad
+    x = cr.tensor(ROWS, requires_grad=True)
+    assert cr.vmap(lambda x: x)(x) is x
+    assert w.grad is None
 
 
 def test_modules():

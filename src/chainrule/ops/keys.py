@@ -32,15 +32,13 @@ def keys_apart(op: type[Primitive], xs: Sequence[Any], batched: Sequence[bool], 
 
 
 def over_keys(one: Callable[..., Array]) -> Any:
-    """The evaluation for one key or several, from that for one: they are taken one after another."""
+    """The evaluation for keys of any shape, from that for one key, or for several in a row."""
 
     def evaluate(key: Array, *others: Any, shape: Shape, dtype: DType, **params: Any) -> Array:
         if key.ndim == 1:
             return one(key, *others, shape=shape, dtype=dtype, **params)
-        made = np.empty((*key.shape[:-1], *shape), dtype)
-        for place in np.ndindex(key.shape[:-1]):
-            made[place] = one(key[place], *[x[place] for x in others], shape=shape, dtype=dtype, **params)
-        return made
+        rows = [x.reshape(-1, n) for x, n in ((key, 2), *((x, 1) for x in others))]
+        return one(*rows, shape=shape, dtype=dtype, **params).reshape(*key.shape[:-1], *shape)
 
     return staticmethod(evaluate)
 
@@ -106,7 +104,7 @@ class RandomSplit(Keyed):
 
 
 def _fold_in(key: Array, number: Any, *, shape: Shape, dtype: DType) -> Array:
-    return threefry.child(threefry.key_of(key), int(number))
+    return threefry.child(threefry.key_of(key), number)
 
 
 @register

@@ -19,8 +19,8 @@ import numpy as np
 from chainrule.primitive import Array
 from chainrule.shapes import DType, Shape, count, float32
 
-Key: TypeAlias = "tuple[int, int]"
-"""Two words of 32 bits."""
+Key: TypeAlias = "tuple[Any, Any]"
+"""Two words of 32 bits: two ints; or for several keys two arrays of uint32, shape (keys, 1)."""
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
@@ -37,11 +37,11 @@ def threefry2x32(key: Key, first: Array, second: Array) -> tuple[Array, Array]:
     """Encrypt counters with Threefry-2x32, 20 rounds.
 
     Args:
-        key: two words.
+        key: two words; of one key, or of several.
         first, second: the counters' words, uint32, shape (n,).
 
     Returns:
-        Two arrays of words, uint32, shape (n,): one block for each counter.
+        Two arrays of words, uint32, shape (n,), or (keys, n): one block for each counter.
     """
     schedule = (key[0], key[1], key[0] ^ key[1] ^ PARITY)
     x, y = first + np.uint32(schedule[0]), second + np.uint32(schedule[1])
@@ -67,8 +67,9 @@ def blocks(key: Key, start: int, stop: int) -> tuple[Array, Array]:
 def words32(key: Key, start: int, stop: int) -> Array:
     """Words ``start`` .. ``stop - 1`` of 32 bits, uint32; word i is word ``i % 2`` of block ``i // 2``."""
     first = start // 2
-    pairs = np.stack(blocks(key, first, (stop + 1) // 2), axis=1)
-    return pairs.reshape(-1)[start - 2 * first : stop - 2 * first]
+    pairs = np.stack(blocks(key, first, (stop + 1) // 2), axis=-1)
+    words = pairs.reshape(*pairs.shape[:-2], 2 * pairs.shape[-2])
+    return words[..., start - 2 * first : stop - 2 * first]
 
 
 def words64(key: Key, start: int, stop: int) -> Array:
@@ -78,35 +79,43 @@ def words64(key: Key, start: int, stop: int) -> Array:
 
 
 def key_of(value: Any) -> Key:
-    """The words of a key that is given as an int64 array of shape (2,)."""
-    return int(value[0]) & _WORD, int(value[1]) & _WORD
+    """The words of a key that is given as an int64 array of shape (2,); or of several, shape (keys, 2)."""
+    if value.ndim == 1:
+        return int(value[0]) & _WORD, int(value[1]) & _WORD
+    words = (value & _WORD).astype(np.uint32)
+    return words[:, :1], words[:, 1:]
 
 
 def children(key: Key, number: int) -> Array:
     """``number`` keys, int64, shape (number, 2), which share no block with the key's own stream."""
     index = np.arange(number, dtype=np.uint32)
-    return np.stack(threefry2x32(key, index, np.full_like(index, SPLIT)), axis=1).astype(np.int64)
+    return np.stack(threefry2x32(key, index, np.full_like(index, SPLIT)), axis=-1).astype(np.int64)
 
 
-def child(key: Key, number: int) -> Array:
-    """The key, int64, shape (2,), that belongs to ``number``, a 64-bit integer."""
-    for word in (number & _WORD, number >> 32 & _WORD):
-        x, y = threefry2x32(key, np.array([word], np.uint32), np.array([FOLD_IN], np.uint32))
-        key = int(x[0]), int(y[0])
-    return np.array(key, np.int64)
+def child(key: Key, number: Any) -> Array:
+    """The key, int64, shape (2,), that belongs to ``number``, a 64-bit integer; or one for each key, shape (keys, 2).
+
+    Of several keys each has a number of its own, shape (keys, 1).
+    """
+    whole = np.atleast_1d(number).astype(np.int64)
+    for word in (whole & _WORD, whole >> 32 & _WORD):
+        key = threefry2x32(key, word.astype(np.uint32), np.array([FOLD_IN], np.uint32))
+    return np.concatenate(key, axis=-1).astype(np.int64)
 
 
 def bits(key: Key, shape: Shape, width: int) -> Array:
     """Random words as int64: 0 .. 2**32 - 1 for width 32, all of int64 for width 64."""
     words = words32 if width == 32 else words64
-    return _fill(shape, np.dtype(np.int64), lambda a, b: words(key, a, b).astype(np.int64))
+    return _fill(key, shape, np.dtype(np.int64), lambda a, b: words(key, a, b).astype(np.int64))
 
 
 def uniform(key: Key, shape: Shape, dtype: DType) -> Array:
     """Multiples of 2**-53 (float64) or 2**-24 (float32) in [0, 1), all equally likely."""
     if dtype == float32:
-        return _fill(shape, dtype, lambda a, b: (words32(key, a, b) >> np.uint32(8)) * np.float32(2.0**-24))
-    return _fill(shape, dtype, lambda a, b: (words64(key, a, b) >> np.uint64(11)) * 2.0**-53)
+        return _fill(
+            key, shape, dtype, lambda a, b: (words32(key, a, b) >> np.uint32(8)) * np.float32(2.0**-24)
+        )
+    return _fill(key, shape, dtype, lambda a, b: (words64(key, a, b) >> np.uint64(11)) * 2.0**-53)
 
 
 def normal(key: Key, shape: Shape, dtype: DType) -> Array:
@@ -116,25 +125,26 @@ def normal(key: Key, shape: Shape, dtype: DType) -> Array:
     multiple of 2**-32 (float32) or 2**-64 (float64): the largest numbers are 6.23 and 9.08.
     """
     if dtype == float32:
-        return _fill(shape, dtype, lambda a, b: _signed_quantile(words32(key, a, b), 32, dtype))
-    return _fill(shape, dtype, lambda a, b: _signed_quantile(words64(key, a, b), 64, dtype))
+        return _fill(key, shape, dtype, lambda a, b: _signed_quantile(words32(key, a, b), 32, dtype))
+    return _fill(key, shape, dtype, lambda a, b: _signed_quantile(words64(key, a, b), 64, dtype))
 
 
-def _fill(shape: Shape, dtype: DType, part: Callable[[int, int], Array]) -> Array:
-    """An array whose numbers ``a`` .. ``b - 1``, counted in row-major order, are ``part(a, b)``."""
-    size = count(shape)
-    result = np.empty(size, dtype)
-    for start in range(0, size, _CHUNK):
-        stop = min(start + _CHUNK, size)
-        result[start:stop] = part(start, stop)
-    return result.reshape(shape)
+def _fill(key: Key, shape: Shape, dtype: DType, part: Callable[[int, int], Array]) -> Array:
+    """An array whose numbers ``a`` .. ``b - 1``, counted in row-major order, are ``part(a, b)``; for each key."""
+    size, keys = count(shape), np.shape(key[0])[:1]
+    step = max(2, _CHUNK // max(1, count(keys)) // 2 * 2)
+    result = np.empty((*keys, size), dtype)
+    for start in range(0, size, step):
+        stop = min(start + step, size)
+        result[..., start:stop] = part(start, stop)
+    return result.reshape((*keys, *shape))
 
 
 def _signed_quantile(words: Array, width: int, dtype: DType) -> Array:
     one = words.dtype.type(1)
     sign = words >> words.dtype.type(width - 1)
     tail = (words & ((one << words.dtype.type(width - 1)) - one)) | one
-    z = upper_quantile(tail.astype(dtype) * dtype.type(2.0**-width))
+    z = upper_quantile((tail.astype(dtype) * dtype.type(2.0**-width)).reshape(-1)).reshape(words.shape)
     return np.where(sign.astype(np.bool_), -z, z)
 
 

@@ -9,11 +9,10 @@ from chainrule import trees
 from chainrule.autodiff.batch import batched
 from chainrule.errors import ArgumentError, AxisError, ShapeError, StructureError, shown
 from chainrule.modes import is_recording, recording
-from chainrule.node import Node, as_node, leaf, symbol
-from chainrule.ops.cast import stop_gradient
+from chainrule.node import Node, as_node, symbol
 from chainrule.ops.move import broadcast_to, moveaxis
-from chainrule.shapes import Spec
-from chainrule.transforms.run import Fn, argument_names, named
+from chainrule.shapes import Spec, as_sequence
+from chainrule.transforms.run import Fn, argument_names, named, reaches_outside, untracked
 
 
 def vmap(f: Fn, in_axes: Any = 0, out_axes: Any = 0) -> Fn:
@@ -91,6 +90,9 @@ def vmap(f: Fn, in_axes: Any = 0, out_axes: Any = 0) -> Fn:
         targets = _out_axes(out_axes, result)
         names = trees.paths(result)
         made = [_result(*each, items) for each in zip(outputs, whole, targets, names, strict=True)]
+        since = min(s.index for s in starts)
+        if not (is_recording() and reaches_outside(made, (), since)):
+            made = [y if y.index < since and is_recording() else untracked(y) for y in made]
         return trees.unflatten(shape, made)
 
     return wrapped
@@ -113,7 +115,7 @@ def _labels(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
 def _in_axes(in_axes: Any, args: tuple[Any, ...]) -> list[int | None]:
     """One axis for each leaf of the positional arguments."""
     if isinstance(in_axes, (tuple, list)):
-        given: Sequence[Any] = tuple(in_axes)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        given = tuple(as_sequence(in_axes))
         if len(given) != len(args):
             raise ArgumentError(
                 f"vmap: in_axes has {len(given)} entries for {len(args)} arguments",
@@ -185,7 +187,7 @@ def _result(one: Node, whole: Node | None, axis: int | None, path: str, items: i
                 f"vmap: out_axes is None for {name}, which differs from item to item",
                 fix="give an axis, out_axes=0, or reduce over the items outside",
             )
-        return _as_recorded(one)
+        return one
     y = broadcast_to(one, (items, *one.shape)) if whole is None else whole
     if not -y.ndim <= axis < y.ndim:
         raise AxisError(
@@ -193,10 +195,3 @@ def _result(one: Node, whole: Node | None, axis: int | None, path: str, items: i
             fix=f"valid axes: {-y.ndim} .. {y.ndim - 1}",
         )
     return moveaxis(y, 0, axis)
-
-
-def _as_recorded(node: Node) -> Any:
-    """A node of the trace, which always remembers, as the caller's mode would have made it."""
-    if is_recording() or not node.tracked or node.is_leaf:
-        return node
-    return stop_gradient(node) if node.value is None else leaf(node.value, copy=False)

@@ -124,23 +124,27 @@ def _for_units(
     run: Run, start: Node, results: Sequence[Node | None], outputs: Sequence[Node]
 ) -> list[Any | None]:
     """What ``results`` are for each unit in place of ``start``, along a new first axis; None for zero."""
-    between_, _ = between(outputs, run.wrt)
-    largest = max((n.size * n.dtype.itemsize for n in (*between_, start)), default=1)
+    passed, _ = between(outputs, run.wrt)
+    largest = max(n.size * n.dtype.itemsize for n in (*passed, start))
     step = max(1, SWEEP_BYTES // max(1, largest))
     live = [r for r in results if r is not None]
-    parts: list[list[Any]] = []
     with recording(run.outer):
-        for first in range(0, max(1, start.size), step):
-            units = _units(start, first, min(first + step, start.size))
-            found = batched(live, {start: units})
-            parts.append(
-                [
-                    broadcast_to(one, (units.shape[0], *one.shape)) if whole is None else whole
-                    for one, whole in zip(live, found, strict=True)
-                ]
-            )
-        joined = iter([concat(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)])
-    return [None if r is None else next(joined) for r in results]
+        turns = [
+            _swept(live, start, _units(start, first, min(first + step, start.size)))
+            for first in range(0, max(1, start.size), step)
+        ]
+        joined = turns[0] if len(turns) == 1 else [concat(parts) for parts in zip(*turns, strict=True)]
+    found = iter(joined)
+    return [None if r is None else next(found) for r in results]
+
+
+def _swept(results: Sequence[Node], start: Node, units: Node) -> list[Any]:
+    """``results`` for each of the units."""
+    found = batched(results, {start: units})
+    return [
+        broadcast_to(one, (units.shape[0], *one.shape)) if whole is None else whole
+        for one, whole in zip(results, found, strict=True)
+    ]
 
 
 def _units(node: Node, first: int, stop: int) -> Any:

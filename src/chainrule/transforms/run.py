@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -62,9 +62,7 @@ class Run:
 
     def close(self, node: Node) -> Node:
         """Let go of the fresh nodes unless something outside differentiates through them."""
-        if self.outer or not node.tracked:
-            return node
-        return stop_gradient(node) if node.value is None else leaf(node.value, copy=False)
+        return node if self.outer else untracked(node)
 
     def close_all(self, tree: Any) -> Any:
         def close(x: Any) -> Any:
@@ -155,17 +153,15 @@ def run_function(
     finally:
         inside_transform.reset(token)
     if outer_recording and not run.outer:
-        run.outer = _reaches_outside(run)
+        fresh = {*run.wrt, *(x for w in run.wrt for x in w.inputs)}
+        since = min((n.index for n in run.wrt), default=0)
+        results = [x for x in trees.leaves(run.result) if isinstance(x, Node)]
+        run.outer = bool(run.wrt) and reaches_outside(results, fresh, since)
     return run
 
 
-def _reaches_outside(run: Run) -> bool:
-    """Whether the result uses tracked nodes made before, or besides, the fresh ones."""
-    if not run.wrt:
-        return False
-    since = min(n.index for n in run.wrt)
-    fresh = {*run.wrt, *(x for w in run.wrt for x in w.inputs)}
-    results = [x for x in trees.leaves(run.result) if isinstance(x, Node)]
+def reaches_outside(results: Sequence[Node], fresh: Container[Node], since: int) -> bool:
+    """Whether results use tracked nodes made before number ``since``, or besides the fresh ones."""
     for node in ancestors(results, since=since):
         if node.op is None and node.tracked and node not in fresh:
             return True
@@ -200,6 +196,13 @@ def complete(run: Run, derivative: Node | None, like: Node, ref: Node | None = N
     if run.outer and not found.tracked:
         found = apply(ConstantIn, (found, like if ref is None else ref))
     return run.close(found)
+
+
+def untracked(node: Node) -> Node:
+    """The node as a constant, which keeps nothing that it was computed from."""
+    if not node.tracked:
+        return node
+    return stop_gradient(node) if node.value is None else leaf(node.value, copy=False)
 
 
 def scalar_result(run: Run, value: Any) -> Node:
