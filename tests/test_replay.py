@@ -190,7 +190,7 @@ def test_long_graphs_and_many_structures_are_swept(sweeps, monkeypatch):
         return x
 
     for _ in range(OFTEN + 2):
-        gradients(longer, 1.0)
+        gradients(longer, [1.0])
     assert len(sweeps) == OFTEN + 2
 
     monkeypatch.setattr(replay, "PROGRAMS", 3)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 import threading
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
@@ -60,7 +60,7 @@ Operand: TypeAlias = N | ArrayLike
 Params: TypeAlias = Mapping[str, Any]
 Position: TypeAlias = "tuple[CodeType, int]"
 
-_NO_PARAMS: Params = {}
+NO_PARAMS: Params = {}
 _next_index = itertools.count().__next__
 _new: Any = object.__new__
 
@@ -361,7 +361,7 @@ def new_node(
 def apply(
     op: type[Primitive],
     inputs: tuple[Node, ...],
-    params: Params = _NO_PARAMS,
+    params: Params = NO_PARAMS,
     name: str | None = None,
     position: Position | None = None,
 ) -> Any:
@@ -414,7 +414,7 @@ def apply(
         if position is None:
             position = user_position(2)
         return new_node(op, inputs, params, shape, dtype, value, tracked, name, position)
-    return new_node(None, (), _NO_PARAMS, shape, dtype, value, False, name, None)
+    return new_node(None, (), NO_PARAMS, shape, dtype, value, False, name, None)
 
 
 def leaf(
@@ -430,18 +430,18 @@ def leaf(
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
     if mode.get() == BARE:
         return held
-    return new_node(None, (), _NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
+    return new_node(None, (), NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
 
 
 def holding(value: Any, *, tracked: bool = False, name: str | None = None) -> Any:
     """A leaf around a value that an evaluation has just given; it is not checked or copied."""
-    return new_node(None, (), _NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
+    return new_node(None, (), NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
 
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
     """An input without a value, from which a program is traced."""
     dtype = as_dtype(spec.dtype)
-    return new_node(None, (), _NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
+    return new_node(None, (), NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
 
 
 _scalars: dict[tuple[type, DType, Any], Node] = {}
@@ -521,7 +521,7 @@ def starting(value: Node, name: str | None = None) -> Any:
     identity = REGISTRY["identity"]
     floating = value.dtype.kind == "f"
     return new_node(
-        identity, (value,), _NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
+        identity, (value,), NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
     )
 
 
@@ -547,16 +547,31 @@ def ancestors(outputs: Iterable[Node], since: int = 0, until: Container[Node] = 
     return sorted(seen, key=by_index)
 
 
-def tracked_ancestors(output: Node) -> tuple[list[Node], set[Node]]:
-    """The nodes through which derivatives of ``output`` flow, itself included, inputs first; and as a set."""
+def tracked_ancestors(
+    output: Node, most: int = 0, stop: Callable[[list[Node]], bool] | None = None
+) -> tuple[list[Node], set[Node]]:
+    """The nodes through which derivatives of ``output`` flow, itself included, inputs first; and as a set.
+
+    If there are more than ``most``, ``stop`` is asked, with those found first, whether these will do.
+    """
     seen, order = {output}, [output]
-    for node in order:  # which grows on the way
+    nodes = iter(order)  # which grows on the way
+    if stop is not None:
+        _reach(itertools.islice(nodes, most), seen, order)
+        if len(order) > most and stop(order):
+            return order, seen
+    _reach(nodes, seen, order)
+    order.sort(key=by_index)  # nearly sorted as it is, which takes linear time
+    return order, seen
+
+
+def _reach(nodes: Iterable[Node], seen: set[Node], order: list[Node]) -> None:
+    """Append the tracked inputs of nodes, each once."""
+    for node in nodes:
         for x in node.inputs:
             if x.tracked and x not in seen:
                 seen.add(x)
                 order.append(x)
-    order.sort(key=by_index)  # nearly sorted as it is, which takes linear time
-    return order, seen
 
 
 by_index = operator.attrgetter("index")

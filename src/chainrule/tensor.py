@@ -14,6 +14,7 @@ from chainrule import habits, ops
 from chainrule.at import At
 from chainrule.autodiff.listening import tell
 from chainrule.autodiff.reverse import leaf_gradients
+from chainrule.compiler.large import natively
 from chainrule.errors import (
     ArgumentError,
     DTypeError,
@@ -138,7 +139,7 @@ class Tensor(Node):
         """
         self._require_gradient()
         seed = self._seed(gradient)
-        found = leaf_gradients(self, seed, record=create_graph)
+        found = leaf_gradients(self, seed, record=create_graph, large=natively())
         for node, delta in found.items():
             node.add_gradient(delta, record=create_graph)
         tell(self, list(found), list(found.values()))

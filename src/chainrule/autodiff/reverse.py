@@ -7,6 +7,7 @@ Sweeps follow descending node numbers, so they need no recursion and always add 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chainrule.autodiff.replay import NODES, Replays, structure_of
@@ -51,16 +52,42 @@ def pullback(
     return [deltas.get(w) for w in wrt]
 
 
-def leaf_gradients(output: Node, seed: Node, *, record: bool) -> dict[Node, Node]:
+@dataclass(frozen=True, slots=True)
+class Large:
+    """Who sweeps large graphs instead.
+
+    Attributes:
+        most: nodes up to which a graph is not large.
+        sweep: computes the gradients from the output and the value of the seed, to the same bits; None if it cannot.
+    """
+
+    most: int
+    sweep: Callable[[Node, Any], dict[Node, Any] | None]
+
+
+def leaf_gradients(output: Node, seed: Node, *, record: bool, large: Large | None = None) -> dict[Node, Node]:
     """Gradients of one output for every tracked leaf before it, and every node that retains its gradient.
 
     Args:
         output: the result; ``seed`` is ∂L/∂output, of its shape.
         record: whether the gradients remember how they were computed.
+        large: whom to ask where nodes are many and mostly single numbers.
     """
-    order, live = tracked_ancestors(output)
+    elsewhere: list[dict[Node, Any]] = []
+
+    def stop(first: list[Node]) -> bool:
+        if large is not None and 2 * sum(not n.shape for n in first) > len(first):
+            found = large.sweep(output, seed.value)
+            if found is not None:
+                elsewhere.append(found)
+        return bool(elsewhere)
+
+    bare = not record and output.value is not None and seed.value is not None
+    order, live = tracked_ancestors(output, large.most, stop) if bare and large else tracked_ancestors(output)
+    if elsewhere:
+        return {node: holding(value) for node, value in elsewhere[0].items()}
     kept = {n for n in order if n.retains_grad}
-    if record or output.value is None or seed.value is None:
+    if not bare:
         return _sweep(order, live, {output: seed}, kept, record, None)
     structure = structure_of(order) if not kept and len(order) <= NODES else None
     replay = structure and _replays.find(structure, order, _sweep_all)
@@ -130,7 +157,15 @@ def _sweep_values(order: Sequence[Node], live: set[Node], deltas: dict[Node, Any
                 deltas[x] = contribution if known is None else known + contribution
 
 
-def _pull_on_nodes(node: Node, delta: Any, wanted: list[bool]) -> list[Any]:
+def pulled(node: Node, delta: Any, wanted: Sequence[bool]) -> list[Any]:
+    """Values of the contributions of one node to its inputs, None for none. Call it within `on_bare_values`."""
+    op = node.op
+    if op is None or not op.bare:
+        return _pull_on_nodes(node, delta, wanted)
+    return pull_through(op, node.params, node.value, [x.value for x in node.inputs], delta, wanted)
+
+
+def _pull_on_nodes(node: Node, delta: Any, wanted: Sequence[bool]) -> list[Any]:
     """Values of the contributions, by a rule that a user wrote and that may do more than arrays can."""
     with recording(False):
         pulled = pull(node, holding(delta), wanted)
