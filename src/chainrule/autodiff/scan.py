@@ -23,7 +23,7 @@ from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
 from chainrule.autodiff.totals import Total, totals
 from chainrule.errors import ShapeError
-from chainrule.graph import Graph
+from chainrule.graph import Graph, distinct
 from chainrule.modes import RECORDING, REMEMBERING, mode, recording
 from chainrule.node import Node, ancestors, apply, leaf, symbol
 from chainrule.ops.exponential import sigmoid
@@ -147,7 +147,7 @@ class Scan(Custom):
 
 
 def _cost(graph: Graph) -> Cost:
-    computed = [(n, n.op) for n in graph.nodes if n.op is not None and n not in set(graph.inputs)]
+    computed = [(n, n.op) for n, first in distinct(graph.nodes) if n is first and n.op is not None]
     return sum((op.cost(n.inputs, n.shape, n.dtype, **n.params) for n, op in computed), Cost())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
-from chainrule.primitive import Array, Example, HasSpec, Linear, register
+from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import (
     NUMBERS,
     DType,
@@ -147,6 +147,11 @@ class SumTo(Linear):
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return broadcast_to(g, xs[0].shape)
+
+    @classmethod
+    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
+        additions = max(0, count(xs[0].shape) - count(shape))
+        return Cost(additions=additions, bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
