@@ -1,5 +1,7 @@
 """The order of multiplication of a chain of Jacobians."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def test_best_of_all_orders(seed):
 def test_an_order_makes_the_product():
     rng = np.random.default_rng(0)
     sizes = [5, 2, 7, 1, 6, 3]
-    factors = [rng.normal(size=(b, a)) for a, b in zip(sizes, sizes[1:], strict=False)]
+    factors = [rng.normal(size=(b, a)) for a, b in itertools.pairwise(sizes)]
 
     def product(order):
         return factors[order - 1] if isinstance(order, int) else product(order[0]) @ product(order[1])
