@@ -13,7 +13,7 @@ import numpy as _np
 
 from chainrule import data, errors, models, nn, ops, optim, studio, train
 from chainrule.autodiff.check import check
-from chainrule.explain import attribute, diagnose, explain, layers, sensitivity, steps, why
+from chainrule.explain import attribute, cost, diagnose, explain, layers, sensitivity, steps, why
 from chainrule.formula import Formula, formula
 from chainrule.graph import Graph
 from chainrule.ops import *  # noqa: F403
@@ -52,6 +52,7 @@ __all__ = [
     "bool",
     "check",
     "compile",
+    "cost",
     "data",
     "diagnose",
     "e",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -211,17 +211,13 @@ class Program:
         for node in constants:
             places[node] = len(places)
         self._constants = [n.value for n in constants]
-        made: dict[tuple[Any, ...], Node] = {}  # calls without parameters; those that repeat are made once
         computed: list[Node] = []
-        for node in within:
-            if node.inputs:
-                inputs = [places[x] for x in node.inputs]
-                first = node if node.params else made.setdefault((node.op, *inputs), node)
-                if first is node:
-                    places[node] = len(graph.inputs) + len(constants) + len(computed)
-                    computed.append(node)
-                else:
-                    places[node] = places[first]
+        for node, first in distinct(within):
+            if first is node:
+                places[node] = len(graph.inputs) + len(constants) + len(computed)
+                computed.append(node)
+            else:
+                places[node] = places[first]
         self._results = [places[n] for n in graph.outputs]
         self._steps = _steps(
             computed, places, small, {*range(len(graph.inputs) + len(constants)), *self._results}
@@ -241,6 +237,26 @@ class Program:
                 for place in dead:
                     values[place] = None
         return [values[place] for place in self._results]
+
+
+def distinct(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
+    """Each computed node with the one that is computed for it: itself, or an earlier one that makes the same call.
+
+    Calls with parameters are not compared.
+
+    Args:
+        nodes: in topological order.
+    """
+    stands: dict[Node, Node] = {}
+    made: dict[tuple[Any, ...], Node] = {}
+    for node in nodes:
+        if not node.inputs:
+            continue
+        inputs = [stands.get(x, x) for x in node.inputs]
+        first = node if node.params else made.setdefault((node.op, *map(id, inputs)), node)
+        if first is not node:
+            stands[node] = first
+        yield node, first
 
 
 def _steps(

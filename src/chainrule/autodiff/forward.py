@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chainrule.autodiff.reverse import between
 from chainrule.autodiff.rules import push
@@ -11,7 +11,12 @@ from chainrule.node import Node
 
 
 def pushforward(
-    outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node | None], *, record: bool = True
+    outputs: Sequence[Node],
+    wrt: Sequence[Node],
+    tangents: Sequence[Node | None],
+    *,
+    record: bool = True,
+    visit: Callable[[Node, Node], None] | None = None,
 ) -> list[Node | None]:
     """Push ``tangents`` of ``wrt`` forward to ``outputs``.
 
@@ -20,6 +25,7 @@ def pushforward(
         wrt: nodes from which the tangents start.
         tangents: directions, of the shapes of ``wrt``; None for zero.
         record: whether the results remember how they were computed, to be differentiated again.
+        visit: called as ``visit(node, tangent)`` at each node that is passed.
 
     Returns:
         The directional derivative of each output; None where it is zero.
@@ -36,4 +42,6 @@ def pushforward(
             tangent = push(node, [moved.get(x) for x in node.inputs])
             if tangent is not None:
                 moved[node] = tangent
+                if visit is not None:
+                    visit(node, tangent)
     return [moved.get(output) for output in outputs]

@@ -24,7 +24,7 @@ from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
 from chainrule.autodiff.totals import Total, totals
 from chainrule.errors import ShapeError
-from chainrule.graph import Graph
+from chainrule.graph import Graph, distinct
 from chainrule.modes import RECORDING, REMEMBERING, mode, recording
 from chainrule.node import Node, ancestors, apply, leaf, symbol
 from chainrule.ops.batching import items_in
@@ -224,7 +224,7 @@ def _batch(body: Body, differ: tuple[bool, ...], items: int) -> _Batched:
 
 
 def _cost(graph: Graph) -> Cost:
-    computed = [(n, n.op) for n in graph.nodes if n.op is not None and n not in set(graph.inputs)]
+    computed = [(n, n.op) for n, first in distinct(graph.nodes) if n is first and n.op is not None]
     return sum((op.cost(n.inputs, n.shape, n.dtype, **n.params) for n, op in computed), Cost())
 
 

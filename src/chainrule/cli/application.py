@@ -22,6 +22,7 @@ from typer.main import get_command
 
 import chainrule
 from chainrule.cli.asking import why_command
+from chainrule.cli.costing import cost_command
 from chainrule.cli.doctoring import doctor_command
 from chainrule.cli.explaining import explain_command
 from chainrule.cli.measuring import bench_command
@@ -70,6 +71,7 @@ app.command("explain", context_settings={"ignore_unknown_options": True})(explai
 app.command("step", context_settings={"ignore_unknown_options": True})(step_command)
 app.command("why", context_settings={"ignore_unknown_options": True})(why_command)
 app.command("doctor", context_settings={"ignore_unknown_options": True})(doctor_command)
+app.command("cost", context_settings={"ignore_unknown_options": True})(cost_command)
 app.command("studio", context_settings={"ignore_unknown_options": True})(studio_command)
 app.command("train")(train_command)
 app.command("predict")(predict_command)

@@ -35,27 +35,40 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=plain, allow_nan=False), flush=True)
 
 
-class Page:
-    """A file for ``--html``, looked at before the work that is to fill it.
+class Written:
+    """A file for an option such as ``--svg``, looked at before the work that is to fill it.
 
     Raises:
         DataError: it cannot be written.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, option: str) -> None:
+        self._file, self._option = file, option
         if file.is_dir() or not file.resolve().parent.is_dir():
             raise self._not_written("is a folder" if file.is_dir() else "is in a folder that does not exist")
 
-    def write(self, body: str) -> None:
-        """Write a whole page around what is to be shown."""
+    def write(self, text: str) -> None:
+        """Write the file."""
         try:
-            self._file.write_text(f"<!doctype html>\n<meta charset=utf-8>\n{body}\n", encoding="utf-8")
+            self._file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise self._not_written(f"cannot be written: {error.strerror}") from None
 
     def _not_written(self, why: str) -> DataError:
-        return DataError(f"{self._file} {why}", fix="--html FILE, in a folder that can be written to")
+        return DataError(
+            f"{self._file} {why}", fix=f"{self._option} FILE, in a folder that can be written to"
+        )
+
+
+class Page(Written):
+    """A file for ``--html``."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, "--html")
+
+    def write(self, text: str) -> None:
+        """Write a whole page around what is to be shown."""
+        super().write(f"<!doctype html>\n<meta charset=utf-8>\n{text}\n")
 
 
 def cut(text: str, most: int) -> str:

@@ -3,6 +3,7 @@
 :func:`explain`, :func:`layers`, :func:`attribute`, :func:`why` and :func:`diagnose` are the ways in.
 """
 
+from chainrule.explain.costs import CostLedger, NodeCost, TradeOff, Way, cost, cost_function, cost_program
 from chainrule.explain.derive import explain
 from chainrule.explain.diagnosis import (
     MOST_PASSES,
@@ -28,6 +29,7 @@ from chainrule.explain.sweep import Edge, ExplainedNode
 __all__ = [
     "MOST_PASSES",
     "Attribution",
+    "CostLedger",
     "Derivation",
     "Edge",
     "Explanation",
@@ -49,7 +51,13 @@ __all__ = [
     "Event",
     "Finding",
     "LayerNumbers",
+    "NodeCost",
     "Noise",
+    "TradeOff",
+    "Way",
+    "cost",
+    "cost_function",
+    "cost_program",
     "Report",
     "Stretch",
     "diagnose",

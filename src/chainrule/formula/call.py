@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -71,6 +72,12 @@ class Formula:
         given = self._bind(args, values)
         (result,) = self.graph.rebuild(*(_operand(name, given[name]) for name in self.variables))
         return result
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """Its variables as parameters, for whoever asks a function for its arguments."""
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Signature([inspect.Parameter(name, kind) for name in self.variables])
 
     def _bind(self, args: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
         """Values by variable."""

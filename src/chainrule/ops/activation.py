@@ -97,7 +97,7 @@ class Softplus(Pointwise):
 
     name, label, latex = "softplus", "softplus", r"\operatorname{{softplus}} {0}"
     domain = Interval(-6.0, 6.0)
-    per_element = PerElement(additions=3, transcendentals=2)
+    per_element = PerElement(additions=4, transcendentals=2)
     evaluate = staticmethod(_softplus)
 
     @staticmethod
@@ -121,7 +121,7 @@ class LogSigmoid(Pointwise):
 
     name, label, latex = "log_sigmoid", "ln σ", r"\ln \sigma({0})"
     domain = Interval(-6.0, 6.0)
-    per_element = PerElement(additions=4, transcendentals=2)
+    per_element = PerElement(additions=6, transcendentals=2)
 
     @staticmethod
     def evaluate(x: Any) -> Any:

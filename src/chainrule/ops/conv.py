@@ -28,6 +28,7 @@ from chainrule.ops.windows import (
     Pads,
     Pair,
     Tap,
+    count_seen,
     count_windows,
     cut_windows,
     geometry,
@@ -196,7 +197,19 @@ class _Convolution(Linear):
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
         shapes = dict(zip(cls.roles, (xs[0].shape, xs[1].shape, shape), strict=True))
-        products = count(shapes["output"]) * count(shapes["kernel"][:3])
+        kernel, output = shapes["kernel"], shapes["output"]
+        products = count(output) * count(kernel[:3])
+        if kernel[2] == 1 and kernel[3] == params["groups"]:  # which computes nothing on padding
+            h, w = shapes["image"][1:3]
+            seen = count_seen(
+                (h, w),
+                (kernel[0], kernel[1]),
+                (output[1], output[2]),
+                params["stride"],
+                params["padding"],
+                params["dilation"],
+            )
+            products = output[0] * seen * kernel[3]
         return Cost(products, products, bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod

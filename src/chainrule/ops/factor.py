@@ -30,6 +30,7 @@ from chainrule.primitive import (
     Example,
     HasSpec,
     Partial,
+    PerElement,
     Primitive,
     moved_bytes,
     register,
@@ -51,11 +52,9 @@ class OfMatrix(Primitive):
 
     Attributes:
         gives_matrix: whether each matrix gives a matrix of its size, rather than a number.
-        cubic: multiplications for a matrix of n rows, divided by n³; there are as many additions.
     """
 
     gives_matrix: ClassVar[bool] = False
-    cubic: ClassVar[float] = 1 / 3
     batch = classmethod(stacks)
 
     @classmethod
@@ -66,13 +65,30 @@ class OfMatrix(Primitive):
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:
-        work = int(count(xs[0].shape) * xs[0].shape[-1] * cls.cubic)
-        return Cost(work, work, bytes=moved_bytes(xs, shape, dtype))
+        matrices = count(xs[0].shape[:-2])
+        each = cls.work(xs[0].shape[-1])
+        return Cost(
+            matrices * each.multiplications,
+            matrices * each.additions,
+            matrices * each.transcendentals,
+            moved_bytes(xs, shape, dtype),
+        )
+
+    @classmethod
+    def work(cls, n: int) -> PerElement:
+        """Work for one matrix of n rows; unless overridden the elimination and the logarithms of its pivots."""
+        products, divisions = _elimination(n)
+        return PerElement(products + divisions, products + n, n)
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         for shape in ((3, 3), (2, 1, 2, 2), (1, 1), (2, 0, 0), (0, 2, 2)):
             yield Example((_regular(rng, shape),))
+
+
+def _elimination(n: int) -> tuple[int, int]:
+    """Products, each with a difference, and divisions that turn n rows into two triangles."""
+    return (n - 1) * n * (2 * n - 1) // 6, n * (n - 1) // 2
 
 
 def _regular(rng: np.random.Generator, shape: Shape) -> Array:
@@ -152,9 +168,11 @@ class Solve(Custom):
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:
-        n = shape[-2]
-        work = count(xs[0].shape) * n // 3 + count(shape) * n
-        return Cost(work, work, bytes=moved_bytes(xs, shape, dtype))
+        n, columns, systems = shape[-2], shape[-1], count(shape[:-2])
+        each = _solution(n, columns)
+        return Cost(
+            systems * each.multiplications, systems * each.additions, bytes=moved_bytes(xs, shape, dtype)
+        )
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -166,6 +184,12 @@ class Solve(Custom):
             ((0, 2, 2), (2, 3)),
         ):
             yield Example((_regular(rng, a), np.asarray(rng.normal(size=b))))
+
+
+def _solution(n: int, columns: int) -> PerElement:
+    """Work for the solution of one system: elimination, and both triangles for each right side."""
+    products, divisions = _elimination(n)
+    return PerElement(products + divisions + columns * n * n, products + columns * n * (n - 1))
 
 
 def _unequal_rows(a: Shape, b: Shape) -> ShapeError:
@@ -205,7 +229,11 @@ class Inverse(OfMatrix, Custom):
 
     name, label, latex = "inv", "inv", "{0}^{{-1}}"
     evaluate = staticmethod(_inverse)
-    gives_matrix, cubic = True, 1
+    gives_matrix = True
+
+    @classmethod
+    def work(cls, n: int) -> PerElement:
+        return _solution(n, n)
 
     @staticmethod
     def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
@@ -248,7 +276,13 @@ class Cholesky(OfMatrix, Custom):
 
     name, label, latex = "cholesky", "chol", r"\operatorname{{chol}} {0}"
     evaluate = staticmethod(_cholesky)
-    gives_matrix, cubic = True, 1 / 6
+    gives_matrix = True
+
+    @classmethod
+    def work(cls, n: int) -> PerElement:
+        products = (n - 1) * n * (n + 1) // 6
+        symmetric = n * n
+        return PerElement(symmetric + products + n * (n - 1) // 2, symmetric + products, n)
 
     @staticmethod
     def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
@@ -345,6 +379,11 @@ class Det(OfMatrix, Custom):
     name, label, latex = "det", "det", r"\det {0}"
     evaluate = np.linalg.det
 
+    @classmethod
+    def work(cls, n: int) -> PerElement:
+        logarithm = super().work(n)
+        return PerElement(logarithm.multiplications + 1, logarithm.additions, logarithm.transcendentals + 1)
+
     @staticmethod
     def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
         (t,) = tangents
@@ -390,7 +429,11 @@ class Cofactor(OfMatrix, Custom):
 
     name, label, latex = "cofactor", "cof", r"\operatorname{{cof}} {0}"
     evaluate = staticmethod(_cofactor)
-    gives_matrix, cubic = True, 14
+    gives_matrix = True
+
+    @classmethod
+    def work(cls, n: int) -> PerElement:
+        return PerElement(14 * n**3, 14 * n**3)  # about: singular values are found by iteration
 
     @staticmethod
     def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:

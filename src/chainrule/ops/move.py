@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.axes import At, Pattern, Ties, aligned, reshaping, stretched
 from chainrule.errors import ArgumentError, AxisError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
-from chainrule.primitive import Array, Example, HasSpec, Linear, register
+from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import (
     NUMBERS,
     DType,
@@ -185,6 +185,11 @@ class SumTo(Linear):
         shape: Shape = params["shape"]
         total = sum_to(xs[0], (items, *(1,) * (len(item) - len(shape)), *shape))
         return reshape(total, (items, *shape))
+
+    @classmethod
+    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
+        additions = max(0, count(xs[0].shape) - count(shape))
+        return Cost(additions=additions, bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

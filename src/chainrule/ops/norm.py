@@ -64,8 +64,11 @@ class VectorNorm(Functional):
     def cost(cls, xs: Any, shape: Shape, dtype: DType, **params: Any) -> Cost:
         n, results = count(xs[0].shape), count(shape)
         if params["ord"] == 2:
-            return Cost(n, n, results, moved_bytes(xs, shape, dtype))
-        return Cost(n + results, 2 * n, n + results, moved_bytes(xs, shape, dtype))
+            # Sums, and whether each of them is neither too small nor too large for an exact root.
+            additions = n + results if n else 2 * results
+            return Cost(n, additions, results, moved_bytes(xs, shape, dtype))
+        additions = 3 * n if n else 2 * results
+        return Cost(n + results, additions, n + results, moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

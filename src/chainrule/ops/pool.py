@@ -23,6 +23,7 @@ from chainrule.ops.windows import (
     Pair,
     Tap,
     as_pair,
+    count_seen,
     count_windows,
     geometry,
     image_shape,
@@ -36,6 +37,7 @@ from chainrule.primitive import (
     HasSpec,
     Linear,
     Partial,
+    PerElement,
     Primitive,
     moved_bytes,
     register,
@@ -104,8 +106,10 @@ class _Pool(Primitive):
     """Shape rule, cost and examples of what pools an image or spreads a pool over one."""
 
     batch = classmethod(folded)
-    steps = 1
-    """Additions or comparisons for each element of each window."""
+    each = PerElement(additions=1)
+    """Work for each pixel of each window; padding is left out."""
+    whole = PerElement()
+    """Work for each window."""
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
@@ -115,9 +119,17 @@ class _Pool(Primitive):
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
-        size: Pair = params["size"]
-        work = cls.steps * count(_pooled(cls.name, xs[-1], params)) * size[0] * size[1]
-        return Cost(additions=work, bytes=moved_bytes(xs, shape, dtype))
+        n, h, w, c = xs[-1].shape
+        pooled = _pooled(cls.name, xs[-1], params)
+        windows = pooled[1], pooled[2]
+        pixels = (
+            n * c * count_seen((h, w), params["size"], windows, params["stride"], params["padding"], _NEAR)
+        )
+        return Cost(
+            cls.each.multiplications * pixels + cls.whole.multiplications * count(pooled),
+            cls.each.additions * pixels,
+            bytes=moved_bytes(xs, shape, dtype),
+        )
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
@@ -177,7 +189,7 @@ class MaxPool2dTangent(_Pool, Linear):
     """
 
     name, label, latex = "max_pool2d_tangent", "maxpool'", r"\operatorname{{maxpool}}'_{{{1}}} {0}"
-    steps = 4
+    each, whole = PerElement(multiplications=1, additions=4), PerElement(multiplications=2)
     evaluate = staticmethod(_max_pool_tangent)
 
     @classmethod
@@ -204,7 +216,7 @@ class MaxPool2dGrad(_Pool, Linear):
     """
 
     name, label, latex = "max_pool2d_grad", "maxpoolᵀ", r"\operatorname{{maxpool}}'^{{\mathsf T}}_{{{1}}} {0}"
-    steps = 4
+    each, whole = PerElement(multiplications=1, additions=4), PerElement(multiplications=1)
     evaluate = staticmethod(_max_pool_grad)
 
     @classmethod

@@ -85,6 +85,10 @@ class RandomUniform(Keyed):
     name, label, latex = "random_uniform", "uniform", r"\mathcal{{U}}(0, 1)"
     evaluate = over_keys(_uniform)
 
+    @classmethod
+    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
+        return super().cost(xs, shape, dtype, **params) + Cost(multiplications=count(shape))
+
 
 def _normal(key: Array, *, shape: Shape, dtype: DType) -> Array:
     return threefry.normal(threefry.key_of(key), shape, dtype)

@@ -159,7 +159,7 @@ class LogSumExp(Functional):
     @classmethod
     def cost(cls, xs: Any, shape: Shape, dtype: DType, **params: Any) -> Cost:
         n, results = count(xs[0].shape), count(shape)
-        additions = 3 * n - results if n else 0
+        additions = 3 * n - results if n else results
         return Cost(0, additions, n + results, moved_bytes(xs, shape, dtype))
 
 
@@ -246,8 +246,8 @@ class LogSoftmax(_Weights):
     @classmethod
     def cost(cls, xs: Any, shape: Shape, dtype: DType, **params: Any) -> Cost:
         n = count(shape)
-        slices = count(reduce_shape(shape, params["axes"], False)) if n else 0
-        return Cost(0, 4 * n - 2 * slices, n + slices, moved_bytes(xs, shape, dtype))
+        slices = count(reduce_shape(shape, params["axes"], False))
+        return Cost(0, 4 * n - 2 * slices if n else 0, n + slices, moved_bytes(xs, shape, dtype))
 
 
 def mean(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False) -> N:

@@ -15,7 +15,7 @@ from chainrule.errors import ArgumentError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.batching import folded
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
-from chainrule.shapes import NUMBERS, DType, Shape, as_int, count, require_dtype, require_room
+from chainrule.shapes import NUMBERS, DType, Shape, as_int, require_dtype, require_room
 
 Pair: TypeAlias = "tuple[int, int]"
 Pads: TypeAlias = "tuple[Pair, Pair]"
@@ -76,6 +76,19 @@ def taps(
         for column in range(kernel[1]):
             columns = _seen(image[1], windows[1], stride[1], column * dilation[1] - padding[1][0])
             yield Tap(row, column, (everything, rows[0], columns[0]), (everything, rows[1], columns[1]))
+
+
+def count_seen(image: Pair, kernel: Pair, windows: Pair, stride: Pair, padding: Pads, dilation: Pair) -> int:
+    """Pairs of a window and a pixel of the image that lies in it; padding is left out."""
+    along = [
+        sum(
+            len(range(*seen.indices(windows[a])))
+            for tap in range(kernel[a])
+            for seen in _seen(image[a], windows[a], stride[a], tap * dilation[a] - padding[a][0])[:1]
+        )
+        for a in (0, 1)
+    ]
+    return along[0] * along[1]
 
 
 def _seen(size: int, windows: int, stride: int, offset: int) -> tuple[slice, slice]:
@@ -174,7 +187,16 @@ class OverlapAdd2d(Linear):
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
-        return Cost(additions=count(xs[0].shape), bytes=moved_bytes(xs, shape, dtype))
+        n, *number, kh, kw, c = xs[0].shape
+        seen = count_seen(
+            params["shape"],
+            (kh, kw),
+            (number[0], number[1]),
+            params["stride"],
+            params["padding"],
+            params["dilation"],
+        )
+        return Cost(additions=n * seen * c, bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

@@ -32,6 +32,15 @@ def trace(f: Fn, *args: Any, **kwargs: Any) -> Graph:
           y = multiply(x, x): float64[]
           return y
     """
+    given, inputs = symbols(f, args)
+    with recording(True):
+        result = f(*given, **kwargs)
+    outputs = [as_node(x) for x in trees.leaves(result)]
+    return without_identities(Graph(inputs, outputs))
+
+
+def symbols(f: Fn, args: tuple[Any, ...]) -> tuple[list[Any], list[Node]]:
+    """Arguments without values in place of ``args``, nested as these are, and all of them in order."""
     names = argument_names(f, len(args))
     inputs: list[Node] = []
     given: list[Any] = []
@@ -46,10 +55,7 @@ def trace(f: Fn, *args: Any, **kwargs: Any) -> Graph:
             fresh.append(symbol(Spec(node.shape, node.dtype), f"{name}.{path}".rstrip(".")))
             inputs.append(fresh[-1])
         given.append(trees.unflatten(structure, fresh))
-    with recording(True):
-        result = f(*given, **kwargs)
-    outputs = [as_node(x) for x in trees.leaves(result)]
-    return without_identities(Graph(inputs, outputs))
+    return given, inputs
 
 
 def without_identities(graph: Graph) -> Graph:

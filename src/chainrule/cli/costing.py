@@ -1,0 +1,107 @@
+"""``chainrule cost``."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from chainrule.cli.explaining import numbers
+from chainrule.cli.printing import Json, Written, cut, print_json
+from chainrule.errors import ArgumentError
+from chainrule.explain import CostLedger, cost, cost_function, cost_program
+from chainrule.formula import formula
+
+_OPTIONS = ("--json", "--svg", "--theme", "--top")
+_FUNCTION = re.compile(r"(?P<where>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
+"""``examples/roe_flux.py:roe_flux`` or ``package.module:function``."""
+
+
+def cost_command(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCRIPT.py|FORMULA|MODULE:FUNCTION",
+            help='A program that calls cr.cost; such as "(a+b)*(b+c)"; a function of a module or a .py file.',
+            show_default=False,
+        ),
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGUMENTS...", help="For a script; of a function or a formula NAME=VALUE."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="Show so many steps, the costliest.")] = 10,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the picture too.", show_default=False)
+    ] = None,
+    theme: Annotated[str, typer.Option(help="With --svg: light or dark.")] = "light",
+    as_json: Json = False,
+) -> None:
+    """Count what a function and its derivative cost, before computing anything.
+
+    FLOPs, bytes and memory of the function, of reverse and of forward mode, and of its local Jacobians as a chain; step
+    by step, and beside the cheap-gradient bound. What a script prints goes to stderr.
+
+    For example: chainrule cost examples/roe_flux.py; chainrule cost "(a+b)*(b+c)"; chainrule cost model.py:loss
+
+    Arguments of a function that are not given have their defaults, or are what its module calls by their names.
+    """
+    page = None if svg is None else Written(svg, "--svg")
+    if theme not in ("light", "dark"):
+        raise ArgumentError(f"there is no theme {cut(theme, 60)}", fix="--theme light or --theme dark")
+    with _waiting(what), contextlib.redirect_stdout(sys.stderr):
+        ledgers = _ledgers(what, arguments or ())
+    if page is not None:
+        page.write(ledgers[-1].svg("light" if theme == "light" else "dark", top))
+    if as_json:
+        documents = [ledger.to_dict() for ledger in ledgers]
+        print_json(documents[0] if len(documents) == 1 else {"ledgers": documents})
+    else:
+        print("\n\n".join(ledger.text_of(top) for ledger in ledgers))
+
+
+def _ledgers(what: str, arguments: Sequence[str]) -> tuple[CostLedger, ...]:
+    function = _FUNCTION.fullmatch(what)
+    if function:
+        given = numbers(arguments, _OPTIONS)
+        return (cost_function(function["where"], function["name"], given),)
+    if what.endswith(".py") or Path(what).is_file():
+        if not what.endswith(".py"):
+            raise ArgumentError(
+                f"{cut(what, 60)} is a file, but no Python program", fix="pass a formula, or a .py file"
+            )
+        return cost_program(what, arguments)
+    return (_of_formula(what, arguments),)
+
+
+def _of_formula(text: str, arguments: Sequence[str]) -> CostLedger:
+    read = formula(text)
+    values = numbers(arguments, _OPTIONS)
+    if not read.variables:
+        raise ArgumentError(
+            f"{cut(text, 60)} is constant: nothing can change", fix="put a variable in it, as in 2*x"
+        )
+    unknown = [name for name in values if name not in read.variables]
+    if unknown:
+        raise ArgumentError(
+            f"the formula has no variable {cut(unknown[0], 60)}",
+            fix=f"its variables are: {', '.join(read.variables)}; values do not change the cost",
+        )
+    return cost(read, *(values.get(name, 1.0) for name in read.variables), argnums=range(len(read.variables)))
+
+
+@contextlib.contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """Say on a terminal what is done, and for how long, while it lasts."""
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(f"counting {cut(what, 40)}")
+        yield
