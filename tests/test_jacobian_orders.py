@@ -1,0 +1,152 @@
+"""``cr.jacobian``: the order that it takes, orders of one's own, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import ArgumentError, DTypeError
+from chainrule.node import as_node
+from chainrule.transforms.orders import Orders
+from chainrule.transforms.run import run_function
+
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=6)
+
+
+def physics(x):
+    """Many numbers that are computed from each other, six in and three out."""
+    a, b, c, d, e, f = (x[i] for i in range(6))
+    s = cr.sqrt(a * a + b * b + 1.0)
+    t = cr.exp(-s * c) + d * e
+    u = t * s - f * cr.sin(t)
+    return cr.stack([u * s + a, t / (1.0 + u * u), cr.tanh(u * t) * f])
+
+
+def bottleneck(x):
+    w = [RNG_W[i] for i in range(3)]
+    return w[2] @ cr.tanh(w[1] @ cr.tanh(w[0] @ x))
+
+
+RNG_W = [np.random.default_rng(i).normal(size=s) for i, s in enumerate([(2, 30), (30, 2), (20, 30)])]
+WIDE = RNG.normal(size=30)
+
+
+@pytest.mark.parametrize(("f", "x"), [(physics, X), (bottleneck, WIDE)])
+@pytest.mark.parametrize("order", ["auto", "forward", "reverse"])
+def test_all_orders_give_one_jacobian_eager_compiled_and_batched(f, x, order):
+    expected = cr.jacobian(f, order="reverse")(x).numpy()
+    jacobian = cr.jacobian(f, order=order)
+    np.testing.assert_allclose(jacobian(x).numpy(), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(cr.compile(jacobian)(x).numpy(), expected, rtol=1e-10, atol=1e-12)
+    several = np.stack([x, 0.5 * x])
+    for found in (cr.vmap(jacobian)(several), cr.compile(cr.vmap(jacobian))(several)):
+        np.testing.assert_allclose(found.numpy()[0], expected, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(
+            found.numpy()[1], cr.jacobian(f, order="reverse")(0.5 * x).numpy(), rtol=1e-10, atol=1e-12
+        )
+
+
+def choice(f, x, order="auto", traced=True):
+    found = []
+
+    def look(x):
+        run = run_function("jacobian", f, 0, (x,), {})
+        found.append(Orders(order, None).of([as_node(run.result)], run.wrt)[0])
+        return run.result
+
+    cr.trace(look, x) if traced else look(x)
+    return found[0]
+
+
+def test_auto_eliminates_where_that_multiplies_less_than_sweeps():
+    assert choice(physics, X).by == "elimination"
+    assert choice(bottleneck, WIDE).by == "elimination"
+
+
+def test_auto_sweeps_where_one_sweep_is_all():
+    assert choice(lambda x: (cr.sin(x) * x).sum(), X).by == "reverse"
+    assert choice(lambda x: cr.sin(x) * RNG_W[0][0], np.asarray(2.0)).by == "forward"
+
+
+def test_auto_sweeps_in_large_graphs():
+    def deep(x):
+        for _ in range(500):
+            x = cr.sin(x)
+        return x
+
+    assert choice(deep, X).by in ("forward", "reverse")
+
+
+def test_the_same_order_each_time():
+    assert choice(physics, X) == choice(physics, X)
+
+
+def test_second_derivatives_flow_through_elimination():
+    f = cr.jacobian(lambda x: cr.jacobian(physics)(x).reshape(18), order="reverse")(X)
+    expected = cr.jacobian(lambda x: cr.jacobian(physics, order="reverse")(x).reshape(18), order="reverse")(X)
+    np.testing.assert_allclose(f.numpy(), expected.numpy(), rtol=1e-9, atol=1e-11)
+
+
+def test_gradients_of_captured_tensors_flow_through_elimination():
+    w = cr.tensor(X, requires_grad=True)
+    jacobian = cr.jacobian(lambda x: physics(x * w))(X)
+    jacobian.sum().backward()
+    step = 1e-6
+    for i in range(2):
+        ends = []
+        for sign in (1, -1):
+            moved = X.copy()
+            moved[i] += sign * step
+            ends.append(cr.jacobian(lambda x, m=moved: physics(x * m))(X).numpy().sum())
+        np.testing.assert_allclose(w.grad.numpy()[i], (ends[0] - ends[1]) / (2 * step), rtol=1e-5)
+
+
+def small(x):
+    return cr.sin(cr.exp(x) * x) * x
+
+
+def test_an_order_of_ones_own():
+    expected = np.diag(np.cos(np.exp(X) * X) * (np.exp(X) * X + np.exp(X)) * X + np.sin(np.exp(X) * X))
+    for order in ([0, 1, 2], [2, 0, 1], (1, 2, 0)):
+        np.testing.assert_allclose(cr.jacobian(small, order=order)(X).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ([0, 1], "2 is missing"),
+        ([0, 1, 1], "1 occurs twice"),
+        ([0, 1, 7], "7 is no vertex"),
+        ([0, 1, "2"], "no vertex"),
+        ([0, 1, 2.0], "no vertex"),
+    ],
+)
+def test_an_order_that_is_no_permutation(order, message):
+    with pytest.raises(ArgumentError, match=message) as caught:
+        cr.jacobian(small, order=order)(X)
+    assert "0 exp, 1 multiply, 2 sin" in str(caught.value)
+
+
+def test_what_is_no_order():
+    with pytest.raises(ArgumentError, match="unknown order 'backwards'"):
+        cr.jacobian(small, order="backwards")
+    with pytest.raises(ArgumentError, match="seconds must be positive"):
+        cr.jacobian(small, seconds=0)
+
+
+def test_results_without_derivatives():
+    with pytest.raises(DTypeError, match="int64, which has no derivative"):
+        cr.jacobian(lambda x: cr.argmax(x))(X)
+
+
+def test_more_search_finds_no_worse_an_order():
+    few = choice(physics, X)
+    run = run_function("jacobian", physics, 0, (X,), {})
+    more, graph = Orders("auto", 2.0).of([as_node(run.result)], run.wrt)
+    assert graph.multiplications(more.order) <= graph.multiplications(few.order)
+
+
+def test_empty_arrays_and_results_that_do_not_depend():
+    assert cr.jacobian(lambda x: x * x)(np.zeros((0, 2))).shape == (0, 2, 0, 2)
+    found = cr.jacobian(lambda x: (x * 2.0, np.ones(3)))(X)
+    np.testing.assert_array_equal(found[1].numpy(), np.zeros((3, 6)))
