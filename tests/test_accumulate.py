@@ -10,7 +10,8 @@ import chainrule as cr
 from chainrule import trees
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.errors import ArgumentError
-from chainrule.node import ancestors, as_node
+from chainrule.node import ancestors, apply, as_node
+from chainrule.primitive import REGISTRY
 from chainrule.transforms.run import run_function
 
 NORMAL = np.random.default_rng(0).normal
@@ -123,3 +124,23 @@ def test_an_order_that_is_none(order):
     graph = graph_of(lambda x: cr.sin(cr.exp(x) * x), (X,))
     with pytest.raises(ArgumentError, match="order"):
         graph.accumulate(order)
+
+
+@pytest.mark.parametrize("name", [p.name for p in REGISTRY.values() if p.differentiable and p.bare])
+def test_ties_of_every_primitive_say_what_its_rule_gives(name):
+    primitive = REGISTRY[name]
+    for example in primitive.examples(np.random.default_rng(3)):
+        if not any(x.dtype.kind == "f" and x.size for x in example.inputs):
+            continue
+        wanted = [i for i, x in enumerate(example.inputs) if x.dtype.kind == "f"]
+
+        def f(*xs, example=example):
+            return apply(primitive, tuple(map(as_node, xs)), example.params)
+
+        run = run_function("jacobian", f, wanted, example.inputs, {})
+        if run.result.dtype.kind != "f":
+            continue
+        expected = cr.jacobian(f, wanted, order="reverse")(*example.inputs)
+        (row,) = JacobianGraph([run.result], run.wrt).accumulate([])
+        for entry, like in zip(row, expected, strict=True):
+            np.testing.assert_allclose(entry.array(), like.numpy(), rtol=1e-9, atol=1e-11)
