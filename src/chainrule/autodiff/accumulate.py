@@ -25,6 +25,7 @@ from chainrule.node import Node
 from chainrule.ops.cast import identity
 
 Pieces = tuple[Piece, ...]
+Visit = Callable[[Node], None]
 E = TypeVar("E", int, Pieces)
 
 
@@ -106,6 +107,7 @@ class JacobianGraph:
     Args:
         outputs: results, any shapes.
         wrt: nodes with respect to which they are differentiated.
+        visit: called with each node whose local Jacobians have been made.
 
     Attributes:
         nodes: of the vertices to be eliminated, in order of computation.
@@ -115,10 +117,12 @@ class JacobianGraph:
         input_size, output_size: how many numbers the arguments and the results hold that depend on each other.
     """
 
-    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
+    def __init__(
+        self, outputs: Sequence[Node], wrt: Sequence[Node], visit: Visit = lambda node: None
+    ) -> None:
         self.outputs, self.wrt, self.forms = tuple(outputs), tuple(wrt), Edges()
         nodes, _ = between(outputs, wrt)
-        edges = _local_edges(nodes, set(wrt))
+        edges = _local_edges(nodes, set(wrt), visit)
         sinks = _copied(edges, self.outputs, set(wrt))
         edges = _between(edges, wrt, sinks)
         ends = set(sinks)
@@ -186,8 +190,12 @@ class JacobianGraph:
             state.eliminate(v)
         return count
 
-    def accumulate(self, order: Sequence[int]) -> list[list[Node]]:
+    def accumulate(self, order: Sequence[int], visit: Visit = lambda node: None) -> list[list[Node]]:
         """The Jacobian of each result with respect to each of ``wrt``, of shape ``(*result.shape, *w.shape)``.
+
+        Args:
+            order: of the intermediates.
+            visit: called with each node that was eliminated.
 
         Raises:
             ArgumentError: the order is not a permutation of the intermediates.
@@ -196,6 +204,7 @@ class JacobianGraph:
         state = Elimination(self.local, _product, _sum)
         for v in order:
             state.eliminate(v)
+            visit(self.nodes[v])
         none: dict[int, Pieces] = {}
         return [
             [
@@ -206,7 +215,7 @@ class JacobianGraph:
         ]
 
 
-def _local_edges(nodes: Sequence[Node], starts: set[Node]) -> dict[Node, dict[Node, Pieces]]:
+def _local_edges(nodes: Sequence[Node], starts: set[Node], visit: Visit) -> dict[Node, dict[Node, Pieces]]:
     """For each node the local Jacobians that enter it, by the node from which they come."""
     local = LocalJacobians()
     inside = set(nodes)
@@ -219,6 +228,7 @@ def _local_edges(nodes: Sequence[Node], starts: set[Node]) -> dict[Node, dict[No
             piece = local.of(node, i) if x in inside else None
             if piece is not None:
                 into[x] = _sum(into[x], (piece,))[0] if x in into else (piece,)
+        visit(node)
     return edges
 
 

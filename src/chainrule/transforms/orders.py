@@ -67,7 +67,7 @@ class Orders:
         if self.order != "auto":
             return Choice(self.order), None
         nodes, live = between(outputs, wrt)
-        if min(width, height) <= 1 or not _is_small(nodes, live):
+        if min(width, height) <= 1 or not is_small(nodes, live):
             return sweeps, None
         structure = structure_of(nodes)
         key = structure and (structure.key, len(wrt), outputs[0].value is None)
@@ -94,8 +94,13 @@ class Orders:
         return Choice("elimination", found.order) if saved > more else sweeps
 
 
-def _is_small(nodes: Sequence[Node], live: set[Node]) -> bool:
-    """Whether elimination can be worth it: few nodes, none of which has a local Jacobian that would be huge."""
+def is_small(nodes: Sequence[Node], live: set[Node]) -> bool:
+    """Whether elimination may be worth it: few nodes, and no local Jacobian that would be huge.
+
+    Args:
+        nodes: between arguments and results.
+        live: those among them that depend on the arguments.
+    """
     if len(nodes) > LARGEST or any(0 in n.shape for n in nodes):
         return False
     for node in nodes:
