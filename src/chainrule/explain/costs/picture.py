@@ -21,7 +21,7 @@ _WIDTH, _LEFT, _RIGHT = 760.0, 208.0, 546.0
 _WAY, _STEP, _THICK, _THIN = 44.0, 28.0, 13.0, 5.0
 _FACTOR = 50
 """From such a ratio on bars have a logarithmic scale: on another the short ones could not be seen."""
-_LONGEST_NAME, _LONGEST_CODE, _LONGEST_LINE = 28, 34, 112
+_LONGEST_NAME, _LONGEST_CODE, _LONGEST_LINE = 28, 32, 112
 _CURVE = 130.0
 _LETTER = 5.6
 """Width of a letter of the legend, about."""
