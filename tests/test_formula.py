@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 import re
 from typing import Any
@@ -497,3 +498,10 @@ def test_a_random_tree_evaluates_as_in_python(tree: Any, spaces: str, power: str
         expected, _ = compute(tree)
     f = cr.formula(text.replace("**", power))
     np.testing.assert_equal(f(**{name: POINT[name] for name in f.variables}).item(), expected)
+
+
+def test_variables_are_its_parameters():
+    """Whoever asks a function what its arguments are called is told, as `cr.trace` asks."""
+    f = cr.formula("(a+b)*(b+c)")
+    assert list(inspect.signature(f).parameters) == ["a", "b", "c"]
+    assert [x.name for x in cr.trace(f, 1.0, 2.0, 3.0).inputs] == ["a", "b", "c"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -166,3 +168,66 @@ def test_nodes_add_up_to_the_whole():
             if way is not ledger.function:
                 whole = tuple(a + b for a, b in zip(whole, figures(ledger.function.cost), strict=True))
             assert whole == figures(way.cost), (ledger.name, way.key)
+
+
+def test_products_of_a_chain_of_jacobians():
+    """Dense local Jacobians, multiplied in each of the orders."""
+    pairs = [normal(2, 10), normal(10, 2), normal(2, 10), normal(10, 2)]
+
+    def f(x):
+        for w in pairs:
+            x = cr.sin(w @ x)
+        return x
+
+    x = normal(10)
+    chain = cr.cost(f, x).chain
+    factors = [cr.jacobian(lambda x, w=w: cr.sin(w @ x))(normal(w.shape[1])).numpy() for w in pairs]
+
+    def multiplied(order):
+        if isinstance(order, int):
+            return counted_view(factors[order - 1])
+        return multiplied(order[0]) @ multiplied(order[1])
+
+    for order in (chain.best, chain.reverse, chain.forward):
+        with counting() as count:
+            multiplied(order.order)
+        assert count[MULTIPLICATIONS] == order.multiplications
+
+
+LARGE = 100_000
+
+
+def deep(x):
+    for _ in range(6):
+        x = cr.exp(-x) * 0.5
+    return cr.sum(x)
+
+
+def branching(x):
+    a, b = cr.sin(x), cr.cos(x)
+    return cr.sum((a * b + a) * x)
+
+
+def wide(x):
+    return cr.sum(cr.exp(cr.reshape(x, (500, 200)).mT @ np.ones((500, 400))))
+
+
+@pytest.mark.parametrize("f", [deep, branching, wide])
+@pytest.mark.parametrize("differentiated", [False, True])
+def test_peak_memory(f, differentiated):
+    """NumPy's allocations while a graph is evaluated, beside what the ledger says."""
+    x = np.ones(LARGE)
+
+    def pulled(x, u):
+        value, pull = cr.vjp(f, x)
+        return value, pull(u)
+
+    way = cr.cost(f, x).way("reverse" if differentiated else "function")
+    args = (x, np.ones(())) if differentiated else (x,)
+    graph = cr.trace(pulled if differentiated else f, *args)
+    held = sum(node.size * node.dtype.itemsize for node in graph.nodes if not node.inputs)
+    tracemalloc.start()
+    graph.evaluate(*args)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak == pytest.approx(way.peak_bytes - held, rel=0.02)

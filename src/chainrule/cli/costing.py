@@ -39,7 +39,8 @@ def cost_command(
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="Show so many steps, the costliest.")] = 10,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the picture too.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the picture too, of the last ledger.", show_default=False),
     ] = None,
     theme: Annotated[str, typer.Option(help="With --svg: light or dark.")] = "light",
     as_json: Json = False,

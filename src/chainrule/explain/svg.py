@@ -11,7 +11,13 @@ SANS = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans'
 
 
 def document(
-    width: float, height: float, title: str, description: str, paper: str, shapes: Iterable[str]
+    width: float,
+    height: float,
+    title: str,
+    description: str,
+    paper: str,
+    shapes: Iterable[str],
+    by: str = "chainrule",
 ) -> str:
     """A picture of its own.
 
@@ -20,13 +26,14 @@ def document(
         title, description: in words, for who cannot see it.
         paper: the colour behind everything.
         shapes: what is on it.
+        by: who drew it, which a comment says.
     """
     w, h = number(width), number(height)
     mark = mark_of(title, description)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" '
         f'viewBox="0 0 {w} {h}" role="img" aria-labelledby="title{mark} desc{mark}">',
-        "<!-- drawn by chainrule -->",
+        f"<!-- drawn by {by} -->",
         f'<title id="title{mark}">{text_of(title)}</title>',
         f'<desc id="desc{mark}">{text_of(description)}</desc>',
         element("rect", width=width, height=height, fill=paper),

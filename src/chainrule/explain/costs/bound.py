@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Set
 
 from chainrule.node import Node
 from chainrule.ops.arithmetic import Divide, Multiply
-from chainrule.primitive import Linear
+from chainrule.primitive import Cost, Linear
 
 NONSCALAR, TOTAL = 3, 5
 """How many times its own work a function takes with its gradient, at most: in nonscalar operations, and in all."""
 
 
-def nonscalar(node: Node, active: Set[Node]) -> int:
+def nonscalar(node: Node, cost: Cost, active: Set[Node]) -> int:
     """Multiplications and divisions by what depends on the variables, and calls of elementary functions of it.
 
     Sums, and products with numbers that do not depend on the variables, are free in this count.
 
     Args:
         node: has a primitive.
+        cost: of one evaluation.
         active: nodes that depend on the variables.
 
     Source: Baur and Strassen, Theoretical Computer Science 22, 1983, 317-330, DOI 10.1016/0304-3975(83)90110-X, where
@@ -28,14 +29,8 @@ def nonscalar(node: Node, active: Set[Node]) -> int:
     moving = [x in active for x in node.inputs]
     if op is None or not any(moving):
         return 0
-    cost = op.cost(node.inputs, node.shape, node.dtype, **node.params)
     if op is Divide:
         return cost.multiplications if moving[1] else 0
     if op is Multiply or issubclass(op, Linear):
         return cost.multiplications if sum(moving) > 1 else 0
     return cost.multiplications + cost.transcendentals
-
-
-def count_nonscalar(nodes: Iterable[Node], active: Set[Node]) -> int:
-    """The same for several nodes."""
-    return sum(nonscalar(node, active) for node in nodes)

@@ -96,9 +96,9 @@ def find_chain(traced: Traced, names: dict[Node, str]) -> Chain | None:
     along = [next(w for w in traced.wrt if w in traced.live), *places]
     sizes, named = tuple(n.size for n in along), tuple(names[n] for n in along)
     factors = len(places)
-    orders = [_order(sizes, from_the_result(factors)), _order(sizes, from_the_argument(factors))]
     best = _order(sizes, matrix_chain(sizes)[1]) if factors <= MOST_FACTORS else None
-    return Chain(sizes, named, *orders, best)
+    from_result, from_argument = from_the_result(factors), from_the_argument(factors)
+    return Chain(sizes, named, _order(sizes, from_result), _order(sizes, from_argument), best)
 
 
 def _order(sizes: tuple[int, ...], order: Parenthesisation) -> Order:

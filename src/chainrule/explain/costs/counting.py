@@ -6,7 +6,7 @@ import contextvars
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from chainrule.explain.costs.bound import count_nonscalar
+from chainrule.explain.costs.bound import nonscalar
 from chainrule.explain.costs.chains import Chain, find_chain
 from chainrule.explain.costs.derivatives import Derivative, Traced, forward, reaches, reverse, trace_function
 from chainrule.explain.costs.ledger import CHAIN, FORWARD, FUNCTION, REVERSE, Bound, CostLedger, NodeCost, Way
@@ -50,24 +50,25 @@ def cost(f: Callable[..., Any], *args: Any, argnums: int | Sequence[int] = 0, **
     Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapter 4, DOI 10.1137/1.9780898717761.
     """
     traced = trace_function(f, argnums, args, kwargs)
-    both = {REVERSE: reverse(traced), FORWARD: forward(traced)}
+    known: dict[Node, Cost] = {}
+    both = {key: _Counted(traced, make(traced), known) for key, make in _MODES.items()}
+    function = {n: known[n] for n, first in distinct(traced.graph.nodes) if first is n}
     storage = Storage(traced.graph.nodes)
-    function = {first: node_cost(first) for node, first in distinct(traced.graph.nodes) if first is node}
     alone = Way(FUNCTION, "function", total(function.values()), peak_bytes=peak_bytes(traced.graph, storage))
-    by_node = {FUNCTION: function, **{key: _by_node(traced, d) for key, d in both.items()}}
     names = traced.graph.names()
     chain = find_chain(traced, names)
-    ways = [alone, *(_way(key, traced, d) for key, d in both.items())]
+    ways = [alone, *(counted.way(key) for key, counted in both.items())]
     if chain is not None and chain.best is not None:
         ways.append(_chain_way(chain, alone.cost))
+    by_node = {FUNCTION: function, **{key: counted.by_node() for key, counted in both.items()}}
     ledger = CostLedger(
         traced.name,
         traced.numbers_in,
         traced.numbers_out,
         tuple(ways),
-        tuple(_nodes(traced, by_node, names, _kept(traced, both[REVERSE]))),
+        tuple(_nodes(traced, by_node, names, both[REVERSE].kept())),
         chain,
-        _bound(traced, both[REVERSE], alone.cost),
+        _bound(both[REVERSE], list(function), alone.cost),
     )
     listener = heard.get()
     if listener is not None:
@@ -75,78 +76,107 @@ def cost(f: Callable[..., Any], *args: Any, argnums: int | Sequence[int] = 0, **
     return ledger
 
 
-def node_cost(node: Node) -> Cost:
-    """Work of one evaluation of a node."""
-    if node.op is None:
-        return Cost()
-    return node.op.cost(node.inputs, node.shape, node.dtype, **node.params)
-
-
 def total(costs: Iterable[Cost]) -> Cost:
     """Costs added up."""
-    return sum(costs, Cost())
+    multiplications = additions = transcendentals = moved = 0
+    for cost in costs:
+        multiplications += cost.multiplications
+        additions += cost.additions
+        transcendentals += cost.transcendentals
+        moved += cost.bytes
+    return Cost(multiplications, additions, transcendentals, moved)
 
 
 def multiple(cost: Cost, times: int) -> Cost:
     """A cost several times."""
+    if times == 1:
+        return cost
     return Cost(
         times * cost.multiplications, times * cost.additions, times * cost.transcendentals, times * cost.bytes
     )
 
 
+_MODES = {REVERSE: reverse, FORWARD: forward}
 _TITLES = {REVERSE: "reverse mode", FORWARD: "forward mode"}
+_AT_MOST = {
+    REVERSE: "counted with sweeps from all arrays of results at once, so at most this; those from one are cheaper",
+    FORWARD: "counted with sweeps along all arrays of arguments at once, so at most this; those along one are cheaper",
+}
 
 
-def _way(key: str, traced: Traced, derivative: Derivative) -> Way:
-    times = derivative.times()
-    costs = {node: multiple(node_cost(node), n) for node, n in times.items()}
-    each = [total(map(node_cost, nodes)) for nodes in _by_part(derivative, times)]
-    storage = Storage(derivative.graph.nodes)
-    own = set(traced.graph.nodes)
-    later = [n for n in derivative.graph.nodes if n.inputs and n not in own]
-    jacobian = sum((p.sweeps - 1) * sum(map(bytes_of, p.results)) for p in derivative.parts)
-    return Way(
-        key,
-        _TITLES[key],
-        total(costs.values()),
-        sweeps=derivative.sweeps,
-        sweep=max(each, key=lambda c: c.flops),
-        peak_bytes=peak_bytes(derivative.graph, storage) + jacobian,
-        kept_bytes=read_later(storage, own, later) if key == REVERSE else None,
-    )
+class _Counted:
+    """The sweeps of one mode with the work of each node.
 
+    Args:
+        traced: the function.
+        derivative: its sweeps.
+        known: work of one evaluation by node, which is filled.
 
-def _by_part(derivative: Derivative, computed: Iterable[Node]) -> list[list[Node]]:
-    """What is computed again in each sweep, for each kind of sweep."""
-    part = {seed: i for i, each in enumerate(derivative.parts) for seed in each.seeds}
-    for node in derivative.graph.nodes:
-        for x in node.inputs:
-            if x in part:
-                part[node] = part[x]
-    found: list[list[Node]] = [[] for _ in derivative.parts]
-    for node in computed:
-        if node in part:
-            found[part[node]].append(node)
-    return found
+    Attributes:
+        times: how often each node is computed.
+        parts: what is computed again in each sweep, for each kind of sweep.
+        later: nodes of the sweeps.
+    """
 
+    def __init__(self, traced: Traced, derivative: Derivative, known: dict[Node, Cost]) -> None:
+        self.traced, self.derivative, self.known = traced, derivative, known
+        self.times = derivative.times()
+        for node in self.times:
+            if node not in known:
+                assert node.op is not None
+                known[node] = node.op.cost(node.inputs, node.shape, node.dtype, **node.params)
+        self.parts = self._parts()
+        self.storage = Storage(derivative.graph.nodes)
+        own = set(traced.graph.nodes)
+        self.later = [n for n in derivative.graph.nodes if n.inputs and n not in own]
 
-def _by_node(traced: Traced, derivative: Derivative) -> dict[Node, Cost]:
-    """What the derivative adds to each step of the function, all sweeps together."""
-    own = set(traced.graph.nodes)
-    found: dict[Node, Cost] = {}
-    for node, times in derivative.times().items():
-        if node not in own:
-            owner = derivative.made_for.get(node, traced.graph.outputs[0])
-            found[owner] = found.get(owner, Cost()) + multiple(node_cost(node), times)
-    return found
+    def _parts(self) -> list[list[Node]]:
+        part = {seed: i for i, each in enumerate(self.derivative.parts) for seed in each.seeds}
+        for node in self.derivative.graph.nodes:
+            for x in node.inputs:
+                if x in part:
+                    part[node] = part[x]
+        found: list[list[Node]] = [[] for _ in self.derivative.parts]
+        for node in self.times:
+            if node in part:
+                found[part[node]].append(node)
+        return found
 
+    def work(self, nodes: Iterable[Node]) -> Cost:
+        """Of one evaluation of each."""
+        return total(self.known[n] for n in nodes)
 
-def _kept(traced: Traced, derivative: Derivative) -> dict[Node, int]:
-    """Bytes of each result of the function that the sweeps read."""
-    own = set(traced.graph.nodes)
-    storage = Storage(derivative.graph.nodes)
-    read = {storage.base(x) for n in derivative.graph.nodes if n not in own for x in n.inputs}
-    return {n: bytes_of(n) for n in read if n.inputs and n in own}
+    def way(self, key: str) -> Way:
+        """The row of the ledger."""
+        derivative, known = self.derivative, self.known
+        jacobian = sum((p.sweeps - 1) * sum(map(bytes_of, p.results)) for p in derivative.parts)
+        kept = read_later(self.storage, self.traced.graph.nodes, self.later) if key == REVERSE else None
+        return Way(
+            key,
+            _TITLES[key],
+            total(multiple(known[node], n) for node, n in self.times.items()),
+            sweeps=derivative.sweeps,
+            sweep=max(map(self.work, self.parts), key=lambda c: c.flops),
+            peak_bytes=peak_bytes(derivative.graph, self.storage) + jacobian,
+            kept_bytes=kept,
+            note="" if derivative.apart else _AT_MOST[key],
+        )
+
+    def by_node(self) -> dict[Node, Cost]:
+        """What the derivative adds to each step of the function, all sweeps together."""
+        found: dict[Node, list[Cost]] = {}
+        last = self.traced.graph.outputs[0]
+        for node in self.later:
+            if node in self.times:
+                owner = self.derivative.made_for.get(node, last)
+                found.setdefault(owner, []).append(multiple(self.known[node], self.times[node]))
+        return {node: total(costs) for node, costs in found.items()}
+
+    def kept(self) -> dict[Node, int]:
+        """Bytes of each result of the function that the sweeps read."""
+        own = set(self.traced.graph.nodes)
+        read = {self.storage.base(x) for n in self.later for x in n.inputs}
+        return {n: bytes_of(n) for n in read if n.inputs and n in own}
 
 
 def _nodes(
@@ -185,18 +215,15 @@ def _chain_way(chain: Chain, function: Cost) -> Way:
     )
 
 
-def _bound(traced: Traced, derivative: Derivative, function: Cost) -> Bound:
+def _bound(counted: _Counted, own: list[Node], function: Cost) -> Bound:
     """Of the function and one sweep from its costliest result."""
-    own = [n for n, first in distinct(traced.graph.nodes) if n is first]
-    times = derivative.times()
-    active = reaches(derivative.graph.nodes, traced.wrt)
-    sweeps = _by_part(derivative, times)
-    again = {n for nodes in sweeps for n in nodes}
-    costliest = max(sweeps, key=lambda nodes: total(map(node_cost, nodes)).flops)
-    both = [*(n for n in times if n not in again), *costliest]
-    flops = total(map(node_cost, both)).flops
+    again = {n for nodes in counted.parts for n in nodes}
+    costliest = max(counted.parts, key=lambda nodes: counted.work(nodes).flops)
+    both = [*(n for n in counted.times if n not in again), *costliest]
+    active = reaches(counted.derivative.graph.nodes, counted.traced.wrt)
+    flops = counted.work(both).flops
     return Bound(
-        count_nonscalar(own, active),
-        count_nonscalar(both, active),
+        sum(nonscalar(n, counted.known[n], active) for n in own),
+        sum(nonscalar(n, counted.known[n], active) for n in both),
         flops / function.flops if function.flops else None,
     )

@@ -77,11 +77,13 @@ class Derivative:
         graph: arguments and directions to results and derivatives.
         parts: the sweeps.
         made_for: the node of the function for which a node of a sweep was made, where that is known.
+        apart: whether there is a part for each array; if not, one sweep for all of them stands for each.
     """
 
     graph: Graph
     parts: tuple[Part, ...]
     made_for: Mapping[Node, Node]
+    apart: bool
 
     @property
     def sweeps(self) -> int:
@@ -168,7 +170,8 @@ def _results(result: Any) -> list[Node]:
 def reverse(traced: Traced) -> Derivative:
     """One sweep for each number of the results: those of each array of results are alike."""
     outputs = [o for o in dict.fromkeys(traced.graph.outputs) if o in traced.live]
-    groups = [[o] for o in outputs] if len(outputs) <= MOST_RESULTS else [outputs]
+    apart = len(outputs) <= MOST_RESULTS
+    groups = [[o] for o in outputs] if apart else [outputs]
     maker = _Maker()
     parts: list[Part] = []
     for group in groups:
@@ -177,7 +180,7 @@ def reverse(traced: Traced) -> Derivative:
         pulled = pullback(group, seeds, traced.wrt, visit=maker.pulled)
         results = tuple(g for g in pulled if g is not None)
         parts.append(Part(tuple(seeds), results, sum(o.size for o in group)))
-    return _derivative(traced, parts, maker)
+    return _derivative(traced, parts, maker, apart)
 
 
 def forward(traced: Traced) -> Derivative:
@@ -193,18 +196,18 @@ def forward(traced: Traced) -> Derivative:
         moved = pushforward(traced.graph.outputs, traced.wrt, tangents, visit=maker.pushed)
         results = tuple(m for m in moved if m is not None)
         parts.append(Part(tuple(directions.values()), results, sum(w.size for w in group)))
-    return _derivative(traced, parts, maker)
+    return _derivative(traced, parts, maker, apart)
 
 
 def _direction(like: Node) -> Any:
     return symbol(Spec(like.shape, like.dtype))
 
 
-def _derivative(traced: Traced, parts: Sequence[Part], maker: _Maker) -> Derivative:
+def _derivative(traced: Traced, parts: Sequence[Part], maker: _Maker, apart: bool) -> Derivative:
     seeds = [s for part in parts for s in part.seeds]
     results = [r for part in parts for r in part.results]
     graph = Graph([*traced.graph.inputs, *seeds], [*traced.graph.outputs, *results])
-    return Derivative(graph, tuple(parts), maker.made_for(traced, graph))
+    return Derivative(graph, tuple(parts), maker.made_for(traced, graph), apart)
 
 
 class _Maker:

@@ -244,7 +244,7 @@ class CostLedger:
         return picture.draw(self, theme, top)
 
     def _repr_html_(self) -> str:
-        return f'<div class="chainrule-cost">{picture.draw(self, "both")}</div>'
+        return f'<div class="chainrule-cost" style="overflow-x:auto">{picture.draw(self, "both")}</div>'
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data, described in ``docs/cost.md``; counts beyond 2^53 are text. At most 1,000 steps."""

@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from chainrule.errors import ArgumentError
-from chainrule.explain.costs.text import costliest, headline, line_text, short, size_text, step_text, verdict
+from chainrule.explain.costs.text import headline, short, size_text, verdict
+from chainrule.explain.costs.where import Piece, by_line, by_step, count_lines, way_shown
 from chainrule.explain.svg import document, element, label, point, text_of
 
 if TYPE_CHECKING:
-    from chainrule.explain.costs.ledger import CostLedger, NodeCost, Way
+    from chainrule.explain.costs.ledger import CostLedger, Way
 
 TOP = 12
 """Steps that have a bar."""
 _WIDTH, _LEFT, _RIGHT = 760.0, 208.0, 546.0
 """Of the picture, and of its bars; numbers stand behind these."""
-_WAY, _STEP, _THICK, _THIN = 44.0, 36.0, 13.0, 5.0
+_WAY, _STEP, _THICK, _THIN = 44.0, 28.0, 13.0, 5.0
 _FACTOR = 50
 """From such a ratio on bars have a logarithmic scale: on another the short ones could not be seen."""
-_LONGEST_NAME, _LONGEST_LINE = 28, 112
+_LONGEST_NAME, _LONGEST_CODE, _LONGEST_LINE = 28, 32, 112
 _CURVE = 130.0
 _LETTER = 5.6
 """Width of a letter of the legend, about."""
@@ -75,11 +76,8 @@ def _described(ledger: CostLedger, top: int) -> str:
     said = [verdict(ledger)]
     for way in ledger.ways:
         said.append(f"{_capital(way.title)}: {short(way.cost.flops)} FLOPs, {_moved(way)}.")
-    best = ledger.cheapest.key
-    for node in costliest(ledger, top):
-        costs = [node.costs[key] for key in ("function", best) if key in node.costs]
-        flops = sum(c.flops for c in costs)
-        said.append(f"{step_text(node)}: {short(flops)} FLOPs, {size_text(sum(c.bytes for c in costs))}.")
+    for piece in _pieces(ledger, top)[1]:
+        said.append(f"{piece.what}: {short(piece.flops)} FLOPs, {size_text(piece.bytes)}.")
     return " ".join(said)
 
 
@@ -124,55 +122,50 @@ def _ways(ledger: CostLedger, y: float, colours: Palette) -> tuple[float, list[s
     return y, shapes
 
 
+def _pieces(ledger: CostLedger, top: int) -> tuple[str, list[Piece]]:
+    """Lines where there are many steps on several, else steps; and what they are, in words."""
+    pieces, there, noun = by_line(ledger, top), count_lines(ledger), "line"
+    if not pieces:
+        pieces, there, noun = by_step(ledger, top), len(ledger.nodes), "step"
+    return (
+        f"the {len(pieces)} costliest of {there} {noun}s" if len(pieces) < there else f"all {noun}s"
+    ), pieces
+
+
 def _steps(ledger: CostLedger, y: float, top: int, colours: Palette) -> tuple[float, list[str]]:
-    nodes = costliest(ledger, top)
-    if not nodes:
+    which, pieces = _pieces(ledger, top)
+    if not pieces:
         return y, []
-    best = ledger.cheapest
-    key = best.key if best.key in nodes[0].costs else "reverse"
-    title = {way.key: way.title for way in ledger.ways}[key]
-    which = (
-        f"the {len(nodes)} costliest of {len(ledger.nodes)} steps"
-        if len(nodes) < len(ledger.nodes)
-        else "all steps"
-    )
-    shapes = [
-        *_heading(
-            f"Where the work is: {which}",
-            y,
-            colours,
-            (("function", "function"), ("derivative", title), ("bytes", "bytes moved")),
-        )
-    ]
+    legend = (("function", "function"), ("derivative", way_shown(ledger).title), ("bytes", "bytes moved"))
+    shapes = [*_heading(f"Where the work is: {which}", y, colours, legend)]
     y += 14
-    parts = {id(node): (node.costs["function"], node.costs[key]) for node in nodes}
-    flops = max(sum(c.flops for c in costs) for costs in parts.values()) or 1
-    moved = max(sum(c.bytes for c in costs) for costs in parts.values()) or 1
+    flops, moved = max(p.flops for p in pieces) or 1, max(p.bytes for p in pieces) or 1
     room = _RIGHT - _LEFT
-    for node in nodes:
-        first, then = parts[id(node)]
+    for piece in pieces:
+        name = _cut(piece.what, _LONGEST_NAME if piece.shape else _LONGEST_CODE)
+        size = 12.0 if piece.shape else 11.0
         shapes.append(
-            label(_cut(step_text(node), _LONGEST_NAME), _LEFT - 12, y + 11, 12.0, colours["ink"], "end")
+            label(name, _LEFT - 12, y + 11, size, colours["ink"], "end", 600 if piece.shape else 400)
         )
-        width = room * first.flops / flops
+        width = room * (piece.function.flops / flops)
         shapes.append(_bar(_LEFT, y, width, _THICK, colours["function"]))
-        shapes.append(_bar(_LEFT + width, y, room * then.flops / flops, _THICK, colours["derivative"]))
-        size = first.bytes + then.bytes
-        shapes.append(_bar(_LEFT, y + _THICK + 2, room * size / moved, _THIN, colours["bytes"]))
-        told = f"{short(first.flops + then.flops)} FLOPs, {size_text(size)}"
+        rest = room * (piece.derivative.flops / flops)
+        shapes.append(_bar(_LEFT + width, y, rest, _THICK, colours["derivative"]))
+        shapes.append(_bar(_LEFT, y + _THICK + 2, room * (piece.bytes / moved), _THIN, colours["bytes"]))
+        told = f"{short(piece.flops)} FLOPs, {size_text(piece.bytes)}"
         shapes.append(label(told, _RIGHT + 12, y + 11, 11.0, colours["ink"], "start", 400))
-        shapes.append(_where(node, y))
-        y += _STEP - 8
+        shapes.append(_where(piece, y))
+        y += _STEP
     return y, shapes
 
 
-def _where(node: NodeCost, y: float) -> str:
+def _where(piece: Piece, y: float) -> str:
     """The user's line, as a tip over the whole row."""
-    if node.source is None:
+    if piece.source is None:
         return ""
-    tip = element("title", text_of(line_text(node)))
+    tip = element("title", text_of(str(piece.source)))
     return element(
-        "rect", tip, x=20.0, y=y - 3, width=_WIDTH - 40, height=_STEP - 9, fill="none", pointer_events="all"
+        "rect", tip, x=20.0, y=y - 3, width=_WIDTH - 40, height=_STEP, fill="none", pointer_events="all"
     )
 
 

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chainrule.explain.costs.bound import NONSCALAR, TOTAL
-from chainrule.explain.numbers import count_text, counted, number_text, shape_text
+from chainrule.explain.costs.where import Piece, by_line, by_step, count_lines, way_shown
+from chainrule.explain.numbers import count_text, counted, number_text
 
 if TYPE_CHECKING:
     from chainrule.explain.costs.chains import Chain, Order
-    from chainrule.explain.costs.ledger import CostLedger, NodeCost, Way
+    from chainrule.explain.costs.ledger import CostLedger, Way
 
 TOP = 10
 _MOST_TERMS = 6
 """Products of a chain that are written out."""
-_LONGEST_NAME, _LONGEST_LINE = 24, 48
+_LONGEST_LINE = 60
 
 
 def write(ledger: CostLedger, top: int = TOP) -> str:
@@ -27,6 +28,7 @@ def write(ledger: CostLedger, top: int = TOP) -> str:
         _remarks(ledger),
         _chain(ledger.chain) if ledger.chain else [],
         _tradeoff(ledger),
+        _lines(ledger, top),
         _steps(ledger, top),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
@@ -157,61 +159,42 @@ def _tradeoff(ledger: CostLedger) -> list[str]:
     return ["Memory against work:", *table([["budget", "peak memory", "FLOPs again"], *rows])]
 
 
-def _steps(ledger: CostLedger, top: int) -> list[str]:
-    keys = [way.key for way in ledger.ways if any(way.key in node.costs for node in ledger.nodes)]
-    best = ledger.cheapest.key if ledger.cheapest.key in keys else keys[-1]
-    costly = costliest(ledger, top)
-    if not costly:
+def _lines(ledger: CostLedger, top: int) -> list[str]:
+    pieces = by_line(ledger, top)
+    if not pieces:
         return []
-    titles = {way.key: way.title for way in ledger.ways}
-    of = (
-        f"the {len(costly)} costliest of {len(ledger.nodes)} steps"
-        if len(costly) < len(ledger.nodes)
-        else "all"
-    )
-    flops, moved = f"FLOPs: {titles[best]}", "bytes"
-    rows = [["step", "shape", "FLOPs: function", flops, moved, "line"]]
-    for node in costly:
-        rows.append(
-            [
-                step_text(node),
-                shape_text(node.shape) or "1",
-                short(node.costs["function"].flops),
-                short(node.costs[best].flops),
-                size_text(node.costs["function"].bytes + node.costs[best].bytes),
-                line_text(node),
-            ]
-        )
-    if not any(row[5] for row in rows[1:]):
-        rows = [row[:5] for row in rows]
-    return [f"Where the work is ({of}):", *table(rows, left=(0, 5))]
+    head = ["line", "steps", *_columns(ledger)]
+    rows = [[_place(piece), count_text(piece.steps), *_figures(piece)] for piece in pieces]
+    return [f"Where the work is, {_which(len(pieces), count_lines(ledger), 'line')}:", *table([head, *rows])]
 
 
-def costliest(ledger: CostLedger, top: int) -> list[NodeCost]:
-    """The steps with the most FLOPs in function and cheapest way; those that move most bytes among equals."""
-    best = ledger.cheapest.key
-
-    def weight(node: NodeCost) -> tuple[int, int]:
-        costs = [node.costs[key] for key in ("function", best) if key in node.costs]
-        return sum(c.flops for c in costs), sum(c.bytes for c in costs)
-
-    return sorted(ledger.nodes, key=weight, reverse=True)[:top]
-
-
-def step_text(node: NodeCost) -> str:
-    """``matmul``, ``matmul model.layers.0.weight`` or ``h = matmul``, with what has a name of the user's."""
-    reads = f" {', '.join(_end(name) for name in node.reads)}" if node.reads else ""
-    return f"{f'{_end(node.name)} = ' if node.named else ''}{node.operation}{reads}"
+def _steps(ledger: CostLedger, top: int) -> list[str]:
+    pieces = by_step(ledger, top)
+    if not pieces:
+        return []
+    rows = [["step", "shape", *_columns(ledger), "line"]]
+    rows += [[piece.what, piece.shape, *_figures(piece), _place(piece)] for piece in pieces]
+    if not any(row[-1] for row in rows[1:]):
+        rows = [row[:-1] for row in rows]
+    which = _which(len(pieces), len(ledger.nodes), "step")
+    return [f"Where the work is, {which}:", *table(rows, left=(0, 5))]
 
 
-def _end(name: str) -> str:
-    """A name, or the end of a long one, which says more than its beginning."""
-    return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
+def _which(shown: int, there: int, noun: str) -> str:
+    return f"the {shown} costliest of {counted(there, noun)}" if shown < there else f"all {noun}s"
 
 
-def line_text(node: NodeCost) -> str:
+def _columns(ledger: CostLedger) -> list[str]:
+    return ["FLOPs: function", f"FLOPs: {way_shown(ledger).title}", "bytes"]
+
+
+def _figures(piece: Piece) -> list[str]:
+    return [short(piece.function.flops), short(piece.derivative.flops), size_text(piece.bytes)]
+
+
+def _place(piece: Piece) -> str:
     """File, line and text, cut to fit."""
-    said = str(node.source) if node.source else ""
+    said = str(piece.source) if piece.source else ""
     return said if len(said) <= _LONGEST_LINE else f"{said[: _LONGEST_LINE - 1]}…"
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from chainrule.explain.svg import SANS, document, element, label, mark_of, number, point, text_of
+from chainrule.explain import svg
+from chainrule.explain.svg import SANS, element, label, mark_of, number, point, text_of
 from chainrule.studio.exporting.places import Cubic
 
 SERIF = "'STIX Two Text', 'Times New Roman', 'TeX Gyre Termes', 'Liberation Serif', Times, serif"
+
+document = partial(svg.document, by="chainrule studio")
+"""A picture of its own, which exporting knows again as the studio's."""
 
 
 def path(cubics: Sequence[Cubic], **attributes: Any) -> str:
