@@ -19,7 +19,7 @@ from chainrule.errors import ArgumentError
 from chainrule.explain import CostLedger, cost, cost_function, cost_program
 from chainrule.formula import formula
 
-_OPTIONS = ("--json", "--svg", "--theme", "--top")
+_OPTIONS = ("--json", "--svg", "--theme", "--top", "--seconds")
 _FUNCTION = re.compile(r"(?P<where>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
 """``examples/roe_flux.py:roe_flux`` or ``package.module:function``."""
 
@@ -43,12 +43,19 @@ def cost_command(
         typer.Option(metavar="FILE", help="Write the picture too, of the last ledger.", show_default=False),
     ] = None,
     theme: Annotated[str, typer.Option(help="With --svg: light or dark.")] = "light",
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, help="Of a function or formula: search so long for an order.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count what a function and its derivative cost, before computing anything.
 
-    FLOPs, bytes and memory of the function, of reverse and of forward mode, and of its local Jacobians as a chain; step
-    by step, and beside the cheap-gradient bound. What a script prints goes to stderr.
+    FLOPs, bytes and memory of the function, of reverse and of forward mode, of its local Jacobians as a chain, and of
+    vertex elimination in the cheapest order that is found; step by step, and beside the cheap-gradient bound. What a
+    script prints goes to stderr.
 
     For example: chainrule cost examples/roe_flux.py; chainrule cost "(a+b)*(b+c)"; chainrule cost model.py:loss
 
@@ -58,7 +65,7 @@ def cost_command(
     if theme not in ("light", "dark"):
         raise ArgumentError(f"there is no theme {cut(theme, 60)}", fix="--theme light or --theme dark")
     with _waiting(what), contextlib.redirect_stdout(sys.stderr):
-        ledgers = _ledgers(what, arguments or ())
+        ledgers = _ledgers(what, arguments or (), seconds)
     if page is not None:
         page.write(ledgers[-1].svg("light" if theme == "light" else "dark", top))
     if as_json:
@@ -68,21 +75,26 @@ def cost_command(
         print("\n\n".join(ledger.text_of(top) for ledger in ledgers))
 
 
-def _ledgers(what: str, arguments: Sequence[str]) -> tuple[CostLedger, ...]:
+def _ledgers(what: str, arguments: Sequence[str], seconds: float | None) -> tuple[CostLedger, ...]:
     function = _FUNCTION.fullmatch(what)
     if function:
         given = numbers(arguments, _OPTIONS)
-        return (cost_function(function["where"], function["name"], given),)
+        return (cost_function(function["where"], function["name"], given, seconds=seconds),)
     if what.endswith(".py") or Path(what).is_file():
         if not what.endswith(".py"):
             raise ArgumentError(
                 f"{cut(what, 60)} is a file, but no Python program", fix="pass a formula, or a .py file"
             )
+        if seconds is not None:
+            raise ArgumentError(
+                "--seconds is for functions and formulas",
+                fix="pass cr.cost(..., seconds=...) in the script",
+            )
         return cost_program(what, arguments)
-    return (_of_formula(what, arguments),)
+    return (_of_formula(what, arguments, seconds),)
 
 
-def _of_formula(text: str, arguments: Sequence[str]) -> CostLedger:
+def _of_formula(text: str, arguments: Sequence[str], seconds: float | None) -> CostLedger:
     read = formula(text)
     values = numbers(arguments, _OPTIONS)
     if not read.variables:
@@ -95,7 +107,8 @@ def _of_formula(text: str, arguments: Sequence[str]) -> CostLedger:
             f"the formula has no variable {cut(unknown[0], 60)}",
             fix=f"its variables are: {', '.join(read.variables)}; values do not change the cost",
         )
-    return cost(read, *(values.get(name, 1.0) for name in read.variables), argnums=range(len(read.variables)))
+    given = (values.get(name, 1.0) for name in read.variables)
+    return cost(read, *given, argnums=range(len(read.variables)), seconds=seconds)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,18 @@ from typing import Any
 from chainrule.explain.costs.bound import nonscalar
 from chainrule.explain.costs.chains import Chain, find_chain
 from chainrule.explain.costs.derivatives import Derivative, Traced, forward, reaches, reverse, trace_function
-from chainrule.explain.costs.ledger import CHAIN, FORWARD, FUNCTION, REVERSE, Bound, CostLedger, NodeCost, Way
+from chainrule.explain.costs.elimination import Eliminated, eliminate
+from chainrule.explain.costs.ledger import (
+    CHAIN,
+    ELIMINATION,
+    FORWARD,
+    FUNCTION,
+    REVERSE,
+    Bound,
+    CostLedger,
+    NodeCost,
+    Way,
+)
 from chainrule.explain.costs.memory import Storage, bytes_of, peak_bytes, read_later
 from chainrule.graph import distinct
 from chainrule.node import Node
@@ -21,13 +32,20 @@ heard: contextvars.ContextVar[list[CostLedger] | None] = contextvars.ContextVar(
 """Where ledgers are collected while ``chainrule cost`` runs a program."""
 
 
-def cost(f: Callable[..., Any], *args: Any, argnums: int | Sequence[int] = 0, **kwargs: Any) -> CostLedger:
-    """What ``f`` and its derivative cost: FLOPs, bytes, memory, for forward and reverse mode. Nothing is computed.
+def cost(
+    f: Callable[..., Any],
+    *args: Any,
+    argnums: int | Sequence[int] = 0,
+    seconds: float | None = None,
+    **kwargs: Any,
+) -> CostLedger:
+    """What ``f`` and its derivative cost in each order: FLOPs, bytes, memory. Nothing is computed.
 
     Args:
         f: a function of arrays, or of nested dict, list, tuple and Module; its results are floating.
         args: example arguments; only shapes and dtypes matter.
         argnums: for which positional arguments it is differentiated; an int, or several.
+        seconds: how long a cheap order of elimination may be searched for, at most; by default a fraction of a second.
         kwargs: handed to ``f`` as they are.
 
     Returns:
@@ -61,6 +79,10 @@ def cost(f: Callable[..., Any], *args: Any, argnums: int | Sequence[int] = 0, **
     if chain is not None and chain.best is not None:
         ways.append(_chain_way(chain, alone.cost))
     by_node = {FUNCTION: function, **{key: counted.by_node() for key, counted in both.items()}}
+    eliminated = eliminate(traced, seconds)
+    if eliminated is not None:
+        way, by_node[ELIMINATION] = _elimination_way(traced, eliminated, known)
+        ways.append(way)
     ledger = CostLedger(
         traced.name,
         traced.numbers_in,
@@ -69,6 +91,7 @@ def cost(f: Callable[..., Any], *args: Any, argnums: int | Sequence[int] = 0, **
         tuple(_nodes(traced, by_node, names, both[REVERSE].kept())),
         chain,
         _bound(both[REVERSE], list(function), alone.cost),
+        elimination=eliminated and eliminated.described(names),
     )
     listener = heard.get()
     if listener is not None:
@@ -213,6 +236,15 @@ def _chain_way(chain: Chain, function: Cost) -> Way:
         counts=False,
         note=f"products of dense local Jacobians as {chain.best.text}, the best order; making these is not counted",
     )
+
+
+def _elimination_way(
+    traced: Traced, eliminated: Eliminated, known: dict[Node, Cost]
+) -> tuple[Way, dict[Node, Cost]]:
+    """The row, and what each step of the function adds to it."""
+    counted = _Counted(traced, Derivative(eliminated.graph, (), eliminated.made_for, True), known)
+    peak = peak_bytes(eliminated.graph, counted.storage)
+    return Way(ELIMINATION, "elimination", counted.work(counted.times), peak_bytes=peak), counted.by_node()
 
 
 def _bound(counted: _Counted, own: list[Node], function: Cost) -> Bound:

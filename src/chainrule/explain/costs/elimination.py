@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.autodiff.ordering import Found, search
 from chainrule.explain.costs.derivatives import Traced
+from chainrule.explain.costs.ledger import Elimination
 from chainrule.graph import Graph
 from chainrule.modes import recording
 from chainrule.node import Node, symbol
@@ -32,16 +33,15 @@ class Eliminated:
     found: Found
     steps: tuple[Node, ...]
 
-    @property
-    def note(self) -> str:
-        """How good the order is, in a sentence."""
-        found, count = self.found, f"{self.found.multiplications:,} multiplications of local Jacobians"
-        known = ", ".join(f"{name} {n:,}" for name, n in found.tried.items() if name != found.by)
-        others = f"; {known}" if known else ""
-        if found.optimal:
-            return f"{count}, proved to be the fewest{others}"
-        bound = f", and no order takes fewer than {found.at_least:,}" if found.at_least else ""
-        return f"{count}, the fewest found by {found.by}{bound}{others}"
+    def described(self, names: Mapping[Node, str]) -> Elimination:
+        """As plain data.
+
+        Args:
+            names: of the nodes of the function.
+        """
+        found, steps = self.found, tuple(names[n] for n in self.steps)
+        tried = dict(found.tried)
+        return Elimination(found.order, steps, found.multiplications, found.at_least, found.by, tried)
 
 
 def eliminate(traced: Traced, seconds: float | None = None) -> Eliminated | None:

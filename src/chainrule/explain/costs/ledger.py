@@ -15,7 +15,7 @@ from chainrule.explain.costs.chains import Chain
 from chainrule.explain.numbers import LISTED, counted, json_count
 from chainrule.primitive import Cost
 
-FUNCTION, REVERSE, FORWARD, CHAIN = "function", "reverse", "forward", "chain"
+FUNCTION, REVERSE, FORWARD, CHAIN, ELIMINATION = "function", "reverse", "forward", "chain", "elimination"
 """Keys of the rows that every ledger may have."""
 
 
@@ -153,6 +153,55 @@ class TradeOff:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Elimination:
+    """The order of vertex elimination that was found.
+
+    Attributes:
+        order: of the intermediate results, counted from 0 as they are computed; what ``cr.jacobian`` takes as ``order``.
+        steps: names of the intermediate results.
+        multiplications: of local Jacobians with each other.
+        at_least: what every order takes, as far as that is known; 0 where nothing is.
+        by: what found it: ``"reverse"``, ``"forward"``, ``"markowitz"``, ``"annealing"`` or ``"exact"``.
+        tried: multiplications of the orders that need no search, by name.
+    """
+
+    order: tuple[int, ...]
+    steps: tuple[str, ...]
+    multiplications: int
+    at_least: int
+    by: str
+    tried: dict[str, int]
+
+    @property
+    def optimal(self) -> bool:
+        """Whether it is proved that no order takes fewer."""
+        return self.multiplications == self.at_least
+
+    @property
+    def text(self) -> str:
+        """How good the order is, in a sentence."""
+        count = f"{self.multiplications:,} multiplications of local Jacobians"
+        known = ", ".join(f"{name} takes {n:,}" for name, n in self.tried.items() if name != self.by)
+        others = f"; {known}" if known else ""
+        if self.optimal:
+            return f"{count}, proved to be the fewest{others}"
+        bound = f", and no order takes fewer than {self.at_least:,}" if self.at_least else ""
+        return f"{count}, the fewest found, by {self.by}{bound}{others}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "order": list(self.order),
+            "steps": list(self.steps),
+            "multiplications": json_count(self.multiplications),
+            "at_least": json_count(self.at_least),
+            "optimal": self.optimal,
+            "by": self.by,
+            "tried": {name: json_count(n) for name, n in self.tried.items()},
+        }
+
+
 @dataclass(frozen=True)
 class CostLedger:
     """What a function and its derivative cost. :func:`cost` makes it; print it, or look at it in a notebook.
@@ -165,6 +214,7 @@ class CostLedger:
         chain: its local Jacobians as a chain of matrices; None where it is none.
         bound: the cheap-gradient bound.
         tradeoff: memory against recomputation, by falling budget; empty where nobody has worked it out.
+        elimination: the order of vertex elimination; None where one sweep is the best anyway, or the graph too large.
     """
 
     name: str
@@ -175,6 +225,7 @@ class CostLedger:
     chain: Chain | None
     bound: Bound
     tradeoff: tuple[TradeOff, ...] = ()
+    elimination: Elimination | None = None
 
     def plus(self, *ways: Way, tradeoff: Iterable[TradeOff] = ()) -> CostLedger:
         """The ledger with further rows, and with a curve of memory against work.
@@ -260,6 +311,7 @@ class CostLedger:
             "verdict": self.verdict,
             "bound": self.bound.to_dict(),
             "chain": self.chain and self.chain.to_dict(),
+            "elimination": self.elimination and self.elimination.to_dict(),
             "tradeoff": [point.to_dict() for point in self.tradeoff],
             "nodes": [node.to_dict() for node in self.nodes[:LISTED]],
             "nodes_left_out": max(0, len(self.nodes) - LISTED),

@@ -50,7 +50,11 @@ def cost_program(path: str, arguments: Sequence[str] = ()) -> tuple[CostLedger, 
 
 
 def cost_function(
-    where: str, name: str, given: Mapping[str, Any], arguments: Sequence[str] = ()
+    where: str,
+    name: str,
+    given: Mapping[str, Any],
+    arguments: Sequence[str] = (),
+    seconds: float | None = None,
 ) -> CostLedger:
     """The cost of a function of a module or a Python file.
 
@@ -62,6 +66,7 @@ def cost_function(
         name: of the function.
         given: arguments by name.
         arguments: what a file finds behind its name in ``sys.argv``.
+        seconds: as of :func:`cost`.
 
     Raises:
         DataError, ArgumentError: there is no such file, module or function, or an argument has no value. What the
@@ -79,7 +84,7 @@ def cost_function(
         raise ArgumentError(
             f"{name} has no floating argument", fix="give it arrays of float32 or float64 as arguments"
         )
-    return cost(f, *args, argnums=tuple(floating))
+    return cost(f, *args, argnums=tuple(floating), seconds=seconds)
 
 
 def _space(where: str, arguments: Sequence[str]) -> Mapping[str, Any]:

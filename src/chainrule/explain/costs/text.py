@@ -81,7 +81,8 @@ def _why(ledger: CostLedger, best: Way) -> str:
 
 
 def _notes(ledger: CostLedger) -> list[str]:
-    return [f"{way.title}: {way.note}." for way in ledger.ways if way.note]
+    notes = [f"{way.title}: {way.note}." for way in ledger.ways if way.note]
+    return notes + ([f"elimination: {ledger.elimination.text}."] if ledger.elimination else [])
 
 
 def _ways(ledger: CostLedger) -> list[str]:
