@@ -19,7 +19,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,8 +134,8 @@ def measure(library: Library, name: str, n: int) -> dict[str, float]:
     }
 
 
-def compare(found: list[Library], n: int, turns: int) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def compare(found: list[Library], n: int, turns: int) -> Iterator[dict[str, Any]]:
+    """A row for each graph and library."""
     for name in GRAPHS:
         measured: dict[str, list[dict[str, float]]] = {library.name: [] for library in found}
         for _ in range(turns):
@@ -147,18 +147,15 @@ def compare(found: list[Library], n: int, turns: int) -> list[dict[str, Any]]:
             taken = measured[library.name]
             assert all(np.isclose(m["gradient"], wanted, rtol=1e-9) for m in taken), (name, library.name)
             backward = statistics.median(m["backward_ms"] for m in taken)
-            rows.append(
-                {
-                    "graph": name,
-                    "library": library.name,
-                    "operations": taken[0]["operations"],
-                    "record_us": statistics.median(m["record_us"] for m in taken),
-                    "backward_ms": backward,
-                    "best_ms": min(m["backward_ms"] for m in taken),
-                    "ratio": backward / own,
-                }
-            )
-    return rows
+            yield {
+                "graph": name,
+                "library": library.name,
+                "operations": taken[0]["operations"],
+                "record_us": statistics.median(m["record_us"] for m in taken),
+                "backward_ms": backward,
+                "best_ms": min(m["backward_ms"] for m in taken),
+                "ratio": backward / own,
+            }
 
 
 def main() -> None:
@@ -171,20 +168,21 @@ def main() -> None:
     found, missing = libraries()
     found = found[:1] if options.alone else found
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 10 * options.nodes))
-    compare(found[:1], 20_000, 1)  # what is loaded once
+    list(compare(found[:1], 20_000, 1))  # what is loaded once
     if options.once:
-        compare(found, 2000, 1)
+        list(compare(found, 2000, 1))
         print("ran once, untimed")
         return
     rows = compare(found, options.nodes, TURNS)
     if options.json:
-        print(json.dumps({"rows": rows, "missing": missing}))
+        print(json.dumps({"rows": list(rows), "missing": missing}))
         return
     print("graph    library     operations  record us/op  backward ms    best  ratio")
     for row in rows:
         print(
             f"{row['graph']:9}{row['library']:10}{row['operations']:12,}{row['record_us']:14.2f}"
-            f"{row['backward_ms']:13.1f}{row['best_ms']:8.1f}{row['ratio']:7.1f}"
+            f"{row['backward_ms']:13.1f}{row['best_ms']:8.1f}{row['ratio']:7.1f}",
+            flush=True,
         )
     if missing:
         print(f"not installed: {', '.join(missing)}")

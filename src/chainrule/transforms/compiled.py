@@ -134,7 +134,7 @@ class Compiled:
         names = argument_names(self._f, len(args))
         self._nesting.require({**dict(zip(names, args, strict=False)), **kwargs})
         graph, structure = traced(self._f, args, kwargs)
-        made = executable(graph, self._threads, winograd=self._winograd)
+        made = _on_tape(graph) or executable(graph, self._threads, winograd=self._winograd)
         single = graph.outputs[0].spec if structure is None and graph.outputs[0].shape else None
         version = Version(made, structure, len(graph.inputs), single)
         self._versions[key] = version
@@ -303,6 +303,15 @@ def _leaf_names(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[st
     for name, arg in kwargs.items():
         found += [f"{name}.{path}".rstrip(".") for path in trees.paths(arg)]
     return found
+
+
+def _on_tape(graph: Graph) -> Any:
+    """The graph as a tape, if it has very many scalars; None otherwise."""
+    from chainrule.compiler import tape
+    from chainrule.compiler.on_native.target import host
+
+    target = host()
+    return tape.Tape(graph, target) if target is not None and tape.suits(graph) else None
 
 
 def executable(

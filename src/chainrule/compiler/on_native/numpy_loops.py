@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.compiler import addresses
-from chainrule.compiler.on_native.elements import Elements
+from chainrule.compiler.on_native.elements import Elements, promoted, slow
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Type, Value, number
 from chainrule.compiler.on_numpy import ELEMENTARY
 from chainrule.modes import silently
-from chainrule.shapes import DType
+from chainrule.node import Node
+from chainrule.shapes import FLOATS, DType
 
 _SAMPLES = (0.0, -0.0, 0.3, 1.0, -1.0, 2.0, 0.7310585786300049, -37.25, 1e5, np.inf, np.nan)
 
@@ -48,9 +49,8 @@ class _Ufunc(ctypes.Structure):
 
 
 @functools.cache
-def loop_of(name: str, dtype: DType) -> Loop | None:
-    """The loop of an elementary function for one floating dtype; None if it cannot be found."""
-    ufunc = ELEMENTARY.get(name)
+def loop_of(ufunc: Any, dtype: DType) -> Loop | None:
+    """The loop of a function of NumPy's for one floating dtype; None if it cannot be found."""
     if not isinstance(ufunc, np.ufunc) or not addresses.READABLE:
         return None
     held = _Ufunc.from_address(id(ufunc) + addresses.DATA)
@@ -104,11 +104,27 @@ class NumpyElements(Elements):
         if name == "sigmoid":  # as the primitive of that name evaluates it
             one = number(xs[0].type, 1)
             return self.div(one, self.add(one, self.elementary("exp", self.neg(xs[0]))))
-        loop = loop_of(name, self.dtype(xs[0]))
+        return self.ufunc(ELEMENTARY[name], *xs)
+
+    def ufunc(self, ufunc: Any, *xs: Value) -> Value:
+        """A function of NumPy's, of floats."""
+        loop = loop_of(ufunc, self.dtype(xs[0]))
         if loop is None:
-            self.missing.append(name)
+            self.missing.append(str(ufunc))
             return xs[0]
         return self._call(loop, xs)
+
+    def node(self, node: Node, *xs: Value) -> Value:
+        """What a node with an emission does to its inputs."""
+        op, params = node.op, tuple(sorted(node.params.items()))
+        assert op is not None
+        assert op.emit is not None
+        given = promoted(self, xs)
+        if isinstance(op.evaluate, np.ufunc) and slow(op, tuple(x.dtype for x in node.inputs), params):
+            dtypes = {self.dtype(x) for x in given}
+            if len(dtypes) == 1 and dtypes <= {node.dtype} and node.dtype in FLOATS:
+                return self.ufunc(op.evaluate, *given)  # an emission may add in another order
+        return op.emit(self, *given, **node.params)
 
     def _call(self, loop: Loop, xs: tuple[Value, ...]) -> Value:
         f, kind = self._f, xs[0].type

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.rules import pull_through
-from chainrule.compiler.on_native.elements import promoted
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Value, number, type_of
 from chainrule.compiler.on_native.numpy_loops import Loop, NumpyElements
 from chainrule.compiler.on_native.target import Target
@@ -101,5 +100,4 @@ def _is_written(node: Node) -> bool:
 def _value(k: NumpyElements, node: Node, known: Mapping[Node, Value]) -> Value:
     if node.op is None:
         return number(type_of(node.dtype), np.asarray(node.value).item())
-    assert node.op.emit is not None
-    return node.op.emit(k, *promoted(k, [known[x] for x in node.inputs]), **node.params)
+    return k.node(node, *(known[x] for x in node.inputs))

@@ -8,8 +8,6 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-import numpy as np
-
 from chainrule.compiler.on_native.pulling import MOST
 from chainrule.shapes import FLOATS, DType, bool_, float32, float64, int32, int64
 
@@ -85,8 +83,8 @@ def hashed(op: int, signature: int) -> int:
 
 def code(value: Any) -> int:
     """What a signature calls a node's value."""
-    number = isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0
-    return CODES.get(np.asarray(value).dtype, 0) if number else 0
+    dtype = getattr(value, "dtype", None)
+    return 0 if dtype is None or value.shape else CODES.get(dtype, 0)
 
 
 def described(signature: int) -> tuple[DType | None, list[DType], list[bool]]:
