@@ -104,9 +104,7 @@ def roe_flux_3d(*q: Any) -> tuple[Any, ...]:
         (w1 + w2 + w5) * w + w4,
         w1 * (h - u * a) + w2 * 0.5 * speed2 + w3 * v + w4 * w + w5 * (h + u * a),
     )
-    flux = [
-        (s[7], s[7] * s[1] + s[4], s[7] * s[2], s[7] * s[3], s[1] * (s[6] + s[4])) for s in (left, right)
-    ]
+    flux = [(s[7], s[7] * s[1] + s[4], s[7] * s[2], s[7] * s[3], s[1] * (s[6] + s[4])) for s in (left, right)]
     return tuple(0.5 * (fl + fr - d) for fl, fr, d in zip(*flux, waves, strict=True))
 
 

@@ -45,11 +45,14 @@ class GraphFile:
             size = path.stat().st_size
             if size > LARGEST_FILE:
                 raise DataError(
-                    f"{path}: {size} bytes: expected a graph of at most {LARGEST_FILE}", fix="pass a smaller graph"
+                    f"{path}: {size} bytes: expected a graph of at most {LARGEST_FILE}",
+                    fix="pass a smaller graph",
                 )
             document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise DataError(f"{path}: {error.strerror or error}", fix="pass the path of a JSON file") from None
+            raise DataError(
+                f"{path}: {error.strerror or error}", fix="pass the path of a JSON file"
+            ) from None
         except RecursionError:
             raise DataError(f"{path}: JSON nested too deeply to be a graph", fix=_FIX) from None
         except ValueError as error:  # no UTF-8, no JSON, or an integer of thousands of digits
@@ -117,7 +120,9 @@ class GraphFile:
         try:
             Path(path).write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
         except OSError as error:
-            raise DataError(f"{path}: {error.strerror or error}", fix="pass a path in a folder that is there") from None
+            raise DataError(
+                f"{path}: {error.strerror or error}", fix="pass a path in a folder that is there"
+            ) from None
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
