@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_graphs import random_graph
 
 import chainrule as cr
 from chainrule.autodiff.elimination import EliminationGraph
 from chainrule.autodiff.elimination_files import GraphFile
 from chainrule.errors import ArgumentError, DataError, StructureError
+from small_graphs import random_graph
 
 GRAPHS = Path(__file__).parent.parent / "graphs"
 seeds = st.integers(0, 2**32)

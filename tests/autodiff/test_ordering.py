@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_graphs import random_graph
 
 from chainrule.autodiff import ordering
 from chainrule.autodiff.annealing import Walk
@@ -19,6 +18,7 @@ from chainrule.autodiff.elimination_files import GraphFile
 from chainrule.autodiff.matrix_chain import LONGEST, MatrixChain, matrix_chain
 from chainrule.autodiff.ordering import Progress, markowitz, search
 from chainrule.errors import ArgumentError
+from small_graphs import random_graph
 
 GRAPHS = Path(__file__).parent.parent / "graphs"
 seeds = st.integers(0, 2**32)
