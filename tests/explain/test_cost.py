@@ -213,14 +213,25 @@ def test_json_is_documented(narrow):
 
     def keys(x):
         if isinstance(x, dict):
-            return {*x, *(k for v in x.values() for k in keys(v))} - {"function", "reverse", "forward", "markowitz"}
+            return {*x, *(k for v in x.values() for k in keys(v))} - {
+                "function",
+                "reverse",
+                "forward",
+                "markowitz",
+            }
         return {k for v in x for k in keys(v)} if isinstance(x, list) else set()
 
     with_curve = narrow.plus(tradeoff=[TradeOff(8, 4, 2)]).to_dict()
     undocumented = {key for key in keys(with_curve) if f"`{key}`" not in page}
     assert not undocumented
     assert document["cheapest"] == "elimination"
-    assert [way["key"] for way in document["ways"]] == ["function", "reverse", "forward", "chain", "elimination"]
+    assert [way["key"] for way in document["ways"]] == [
+        "function",
+        "reverse",
+        "forward",
+        "chain",
+        "elimination",
+    ]
 
 
 def test_nodes_have_lines_and_names():

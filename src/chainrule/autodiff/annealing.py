@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from chainrule.autodiff.elimination import State
 
-HOT, COLD = 1.0, 0.05
+HOT, COLD = 1.0, 0.04
 """What a move may cost more at first, and in the end, with a chance of 1/e: in what a vertex takes on average."""
 NEAR, FEW = 2.0, 6.0
-"""Half of the moves go past so many neighbours more than one, or back so many places, on average; the others go anywhere."""
+"""Neighbours past which, and places by which, half of the moves go on average; the others go anywhere."""
+SETTLED = 0.2
+"""Seconds before which nothing is concluded from how long moves take."""
 KEPT = 1_000_000
 """Vertices in all states that are kept of one order."""
 
@@ -128,7 +131,7 @@ def anneal(
     *,
     seed: int | str,
     moves: int,
-    stop: Callable[[int], bool],
+    left: Callable[[int], float],
 ) -> tuple[int, ...]:
     """The best order that a random walk comes by: at first it goes up as well as down, later only down.
 
@@ -136,25 +139,33 @@ def anneal(
         start: what is to be eliminated; not changed.
         order: where the walk begins.
         least: what each vertex takes at least, in every order; 0 where nothing is known.
-        seed: of the walk. The same seed gives the same order, if nothing stops it.
+        seed: of the walk. The same seed gives the same order, unless time is short.
         moves: steps of the walk; each takes one vertex out of the order and puts it in elsewhere.
-        stop: whether to end now; asked before each move, with what the best order so far takes beyond ``least``.
+        left: seconds until the walk must end, asked with what the best order so far takes beyond ``least``. Where they
+            seem too few for all moves, fewer are made, and it cools down faster.
     """
     n = len(order)
-    if n < 2:
-        return tuple(order)
     walk = Walk(start, order, least)
     best, cost = tuple(order), walk.cost
-    unit = (cost + sum(least[v] for v in order)) / n
-    hot, cooling = unit * HOT, (COLD / HOT) ** (1 / max(1, moves))
+    hot = HOT * (cost + sum(least[v] for v in order)) / max(n, 1)
+    cold, cooling = hot * COLD / HOT, 1.0
     rng = random.Random(seed)
     draw, log = rng.random, math.log
-    for _ in range(moves):
-        if stop(cost):
+    began, made, todo, late = time.monotonic(), 0, moves if n > 1 else 0, False
+    between = max(1, min(32, 20_000 // max(n, 1)))
+    while todo > 0 and cost:
+        if late or not made:
+            cooling = (cold / hot) ** (1 / todo)
+        for _ in range(min(todo, between)):
+            i = int(draw() * n)
+            j = walk.later(i, draw) if draw() < 0.5 else walk.earlier(i, draw)
+            hot *= cooling
+            if i != j and walk.move(i, j, -hot * log(1 - draw())) and walk.cost < cost:
+                best, cost = tuple(walk.order), walk.cost
+        made += min(todo, between)
+        past, todo, seconds = time.monotonic() - began, moves - made, left(cost)
+        if seconds <= 0:
             break
-        i = int(draw() * n)
-        j = walk.later(i, draw) if draw() < 0.5 else walk.earlier(i, draw)
-        hot *= cooling
-        if i != j and walk.move(i, j, -hot * log(1 - draw())) and walk.cost < cost:
-            best, cost = tuple(walk.order), walk.cost
+        if past > SETTLED and seconds / past * made < todo:
+            todo, late = int(seconds / past * made), True
     return best

@@ -1,22 +1,23 @@
 """Paths that share no vertex: the largest flow through a graph in which each vertex has room for one path.
 
 Source: Ford and Fulkerson, Maximal flow through a network, Canad. J. Math. 8, 1956, 399-404, DOI
-10.4153/CJM-1956-045-5; each path a shortest one, so that it ends soon.
+10.4153/CJM-1956-045-5.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 _SINK = -1
 
 
-def disjoint_paths(steps: Sequence[int], start: int, ends: set[int]) -> int:
+def disjoint_paths(steps: Sequence[int], start: int, ends: AbstractSet[int]) -> int:
     """How many paths lead from ``start`` to ``ends`` of which no two share a vertex but ``start``.
 
     Args:
-        steps: for each vertex the set of bits of those to which a step leads. No steps lead in a circle.
+        steps: for each vertex the set of bits of those to which a step leads. No steps lead in a circle, and each
+            vertex to which one leads is an end or leads to one.
         start: a vertex; to stay there is no path, even if it is one of ``ends``.
         ends: vertices; paths may also lead through them.
 
@@ -24,46 +25,61 @@ def disjoint_paths(steps: Sequence[int], start: int, ends: set[int]) -> int:
         >>> disjoint_paths([0b0110, 0b1000, 0b1000, 0], 0, {3}), disjoint_paths([0b0110, 0, 0], 0, {1, 2})
         (1, 2)
     """
-    free = _arcs(steps, start, ends)
+    most = steps[start].bit_count()
+    if most < 2:
+        return most
+    flow = _Flow(steps, start, ends)
     count = 0
-    while path := _free_path(free, 2 * start + 1):
-        for a, b in path:
-            free[a].remove(b)
-            free[b].add(a)
+    while count < most and flow.add():
         count += 1
     return count
 
 
-def _arcs(steps: Sequence[int], start: int, ends: set[int]) -> dict[int, set[int]]:
-    """Where a first path may go, by where it is: vertex v is an entry 2v and an exit 2v + 1."""
-    free: dict[int, set[int]] = {_SINK: set(), 2 * start + 1: set()}
-    todo = [start]
-    while todo:
-        v = todo.pop()
-        some = steps[v]
-        while some:
-            low = some & -some
-            some ^= low
-            w = low.bit_length() - 1
-            free[2 * v + 1].add(2 * w)
-            if 2 * w not in free:
-                free[2 * w], free[2 * w + 1] = {2 * w + 1}, {_SINK} if w in ends else set()
-                todo.append(w)
-    return free
+class _Flow:
+    """Vertex v is an entry 2v and an exit 2v + 1, with room for one path from the one to the other."""
 
+    def __init__(self, steps: Sequence[int], start: int, ends: AbstractSet[int]) -> None:
+        self._steps, self._ends, self._source = steps, ends, 2 * start + 1
+        self._free: dict[int, set[int]] = {}
+        """Where one more path may go, by where it is, for what was looked at so far."""
 
-def _free_path(free: dict[int, set[int]], start: int) -> list[tuple[int, int]]:
-    """The arcs of a shortest path to the sink; none if there is no path."""
-    came: dict[int, int] = {start: start}
-    todo = deque([start])
-    while todo and _SINK not in came:
-        a = todo.popleft()
-        for b in free[a] - came.keys():
-            came[b] = a
-            todo.append(b)
-    arcs: list[tuple[int, int]] = []
-    at = _SINK
-    while at in came and at != start:
-        arcs.append((came[at], at))
-        at = came[at]
-    return arcs
+    def add(self) -> bool:
+        """Look for one more path, which may also undo steps of others; returns whether there is one."""
+        source = self._source
+        came = {source: source}
+        todo = [source]
+        while todo:
+            a = todo.pop()
+            for b in self._from(a):
+                if b not in came:
+                    came[b] = a
+                    if b == _SINK:
+                        self._use(came)
+                        return True
+                    todo.append(b)
+        return False
+
+    def _from(self, a: int) -> set[int]:
+        if a not in self._free:
+            v = a >> 1
+            if a & 1:
+                places, some = set[int](), self._steps[v]
+                while some:
+                    low = some & -some
+                    some ^= low
+                    places.add(2 * (low.bit_length() - 1))
+                if v in self._ends and a != self._source:
+                    places.add(_SINK)
+            else:
+                places = {a + 1}
+            self._free[a] = places
+        return self._free[a]
+
+    def _use(self, came: dict[int, int]) -> None:
+        b = _SINK
+        while b != self._source:
+            a = came[b]
+            self._from(a).remove(b)
+            if b != _SINK:
+                self._from(b).add(a)
+            b = a

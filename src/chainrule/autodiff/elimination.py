@@ -152,8 +152,8 @@ class EliminationGraph:
         for a, b in edges:
             if not (-inputs <= a <= vertices and a != 0 and 0 < b <= vertices):
                 raise StructureError(
-                    f"edge {shown(a)} -> {shown(b)}: expected to lead to a vertex, 1 to {vertices}, from a vertex or an "
-                    f"input, -1 to -{inputs}",
+                    f"edge {shown(a)} -> {shown(b)}: expected to lead to a vertex, 1 to {vertices}, from one or from "
+                    f"an input, -1 to -{inputs}",
                     fix="number inputs -1, -2, ... and computed vertices 1, 2, ...",
                 )
             if a >= b:

@@ -26,7 +26,7 @@ class Proof:
         order: the best that is known.
         least: what each vertex takes at least, in every order.
         most: sets of eliminated vertices to look at before giving up.
-        stop: whether to give up now, asked at each of them with what the best order takes beyond ``least``.
+        left: seconds until it must end, asked at each of them with what the best order takes beyond ``least``.
 
     Attributes:
         order, cost: the best that was found, and what it takes.
@@ -40,10 +40,10 @@ class Proof:
         least: Mapping[int, int],
         *,
         most: int,
-        stop: Callable[[int], bool],
+        left: Callable[[int], float],
     ) -> None:
         self.order = tuple(order)
-        self._least, self._most, self._stop = least, most, stop
+        self._least, self._most, self._left = least, most, left
         self._bit = {v: 1 << k for k, v in enumerate(order)}
         state = start.copy()
         self._best = sum(state.eliminate(v) - least[v] for v in order)
@@ -59,7 +59,7 @@ class Proof:
         if not left:
             self._best, self.order = cost, tuple(self._done)
             return True
-        if len(self._cheapest) >= self._most or self._stop(self._best):
+        if len(self._cheapest) >= self._most or self._left(self._best) <= 0:
             return False
         self._cheapest[eliminated] = cost
         for v in sorted(left, key=self._bit.__getitem__):

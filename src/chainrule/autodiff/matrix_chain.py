@@ -1,7 +1,7 @@
 """Chains of dense Jacobians: where to set the parentheses of a product, by dynamic programming.
 
-Eliminating an inner vertex of a chain multiplies the two matrices that meet there, so an order of elimination is a way to
-set parentheses, and the best one is known after n³/6 steps.
+Eliminating an inner vertex of a chain multiplies the two matrices that meet there, so an order of elimination is a way
+to set parentheses, and the best one is known after n³/6 steps.
 
 Source: Godbole, On efficient computation of matrix chain products, IEEE Trans. Comput. C-22, 1973, 864-866, DOI
 10.1109/TC.1973.5009182. (Hu and Shing, SIAM J. Comput. 11, 1982, 362-373, take n log n; the steps here are NumPy's, and

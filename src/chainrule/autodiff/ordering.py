@@ -14,8 +14,8 @@ from chainrule.errors import ArgumentError, shown
 
 SECONDS, MOVES, RESTARTS = 10.0, 50_000, 4
 """Of a search: thirty times as many moves found nothing better on graphs of a hundred vertices."""
-QUICK, THOROUGH = 2_000, 20_000
-"""Sets of eliminated vertices that the exact search looks at before the annealing, and after it."""
+QUICK, THOROUGH = 40_000, 200_000
+"""Vertices that the exact search looks at before the annealing, and after it, in all sets of what may be left."""
 BOUNDING = 0.2
 """Share of the time in which bounds are worked out."""
 PAUSE = 0.2
@@ -83,7 +83,7 @@ def search(
         moves: of each annealing.
         restarts: how many annealings.
         seed: of their random numbers.
-        proofs: sets of eliminated vertices that branch and bound looks at, at most.
+        proofs: vertices that branch and bound looks at, at most, in all sets of what may be left.
         thorough: whether to search also where inputs or outputs hold a single number.
         progress: told how far the search is, a few times a second.
 
@@ -159,13 +159,16 @@ class _Watch:
         self._seconds, self._progress, self._said = seconds, progress, 0.0
         self.at_least = 0
 
-    def over(self, best: int | None = None, share: float = 1.0) -> bool:
-        """Whether the time is, or a share of it; ``best`` is told, if there is something to tell."""
+    def left(self, share: float = 1.0) -> float:
+        """Seconds, of all or of a share; 0 or less when they are over."""
+        return share * self._seconds - (time.monotonic() - self._began)
+
+    def say(self, best: int) -> None:
+        """Tell how good the best order is, unless that was told a moment ago."""
         past = time.monotonic() - self._began
-        if self._progress is not None and best is not None and past - self._said >= PAUSE:
+        if self._progress is not None and past - self._said >= PAUSE:
             self._said = past
             self._progress(Progress(best, self.at_least, past))
-        return past >= share * self._seconds
 
 
 class _Least(dict[int, int]):
@@ -175,7 +178,7 @@ class _Least(dict[int, int]):
         inner = problem.intermediates
         super().__init__((v, 0) for v in inner)
         for v in inner:
-            if watch.over(share=BOUNDING):
+            if watch.left(BOUNDING) <= 0:
                 break
             self[v] = problem.lower_bound(v)
         self.total = watch.at_least = sum(self.values())
@@ -218,11 +221,11 @@ class _Search:
         for number, part in enumerate(parts):
             rest, moves = total - part.cost, self._moves * len(part.order) // size
             seeds = [f"{self._seed}/{number}/{k}" for k in range(self._restarts)]
-            by = part.improve(moves, seeds, self._proofs, self._stop(rest + part.least_sum)) or by
+            by = part.improve(moves, seeds, self._proofs, self._left(rest + part.least_sum)) or by
             total = rest + part.cost
             order += part.order
             at_least += part.cost if part.proved else part.least_sum
-        return Found(tuple(order), total, at_least, by, self._tried, self._watch.over())
+        return Found(tuple(order), total, at_least, by, self._tried, self._watch.left() <= 0)
 
     def _try_known(self) -> None:
         """Forward, reverse and Markowitz: at least the one of the first two that is likely cheaper."""
@@ -232,14 +235,14 @@ class _Search:
             cost = self._cost(both[name], patient=not self._tried)
             if cost is not None:
                 self._orders[name], self._tried[name] = both[name], cost
-        found = markowitz(problem, self._watch.over)
+        found = markowitz(problem, lambda: self._watch.left() <= 0)
         if found is not None:
             self._orders["markowitz"], self._tried["markowitz"] = found
 
     def _cost(self, order: Sequence[int], patient: bool) -> int | None:
         state, cost = self._problem.start(), 0
         for v in order:
-            if not patient and self._watch.over():
+            if not patient and self._watch.left() <= 0:
                 return None
             cost += state.eliminate(v)
         return cost
@@ -247,8 +250,14 @@ class _Search:
     def _only(self, part: set[int], name: str) -> tuple[int, ...]:
         return tuple(v for v in self._orders[name] if v in part)
 
-    def _stop(self, rest: int) -> Callable[[int], bool]:
-        return lambda more: self._watch.over(rest + more)
+    def _left(self, rest: int) -> Callable[[int], float]:
+        """The seconds that are left, for what asks with its best cost beyond ``rest``."""
+
+        def left(more: int) -> float:
+            self._watch.say(rest + more)
+            return self._watch.left()
+
+        return left
 
 
 class _Part:
@@ -270,27 +279,35 @@ class _Part:
         return self.cost == self.least_sum
 
     def improve(
-        self, moves: int, seeds: Sequence[str], proofs: int, stop: Callable[[int], bool]
+        self, moves: int, seeds: Sequence[str], proofs: int, left: Callable[[int], float]
     ) -> str | None:
-        """Search; returns what found something better, or None."""
-        by = self._prove(min(QUICK, proofs), stop)
-        begin = self.order
+        """Search; returns what found something better, or None.
+
+        Walks end early where two have come to the same best: that is how far walks come here.
+        """
+        by, begin, agreed = self._prove(min(QUICK, proofs), left), self.order, 0
         for seed in seeds:
-            if self.proved or stop(self.cost - self.least_sum):
-                return by
-            order = anneal(self._start, begin, self._least, seed=seed, moves=moves, stop=self._enough(stop))
+            best = self.cost - self.least_sum
+            if self.proved or agreed > 1 or left(best) <= 0:
+                break
+            order = anneal(
+                self._start,
+                begin,
+                self._least,
+                seed=seed,
+                moves=moves,
+                left=lambda more, m=best: left(min(more, m)),
+            )
             cost = _cost_from(self._start, order)
             if cost < self.cost:
-                self.order, self.cost, by = order, cost, "annealing"
-        return self._prove(proofs, stop) or by
+                self.order, self.cost, by, agreed = order, cost, "annealing", 0
+            agreed += cost == self.cost
+        return self._prove(proofs, left) or by
 
-    def _enough(self, stop: Callable[[int], bool]) -> Callable[[int], bool]:
-        return lambda more: more == 0 or stop(min(more, self.cost - self.least_sum))
-
-    def _prove(self, most: int, stop: Callable[[int], bool]) -> str | None:
+    def _prove(self, most: int, left: Callable[[int], float]) -> str | None:
         if self.proved:
             return None
-        proof = Proof(self._start, self.order, self._least, most=most, stop=stop)
+        proof = Proof(self._start, self.order, self._least, most=most // len(self.order), left=left)
         before, self.order = self.cost, proof.order
         self.cost = proof.cost
         if proof.complete:
@@ -334,7 +351,7 @@ def _parts(state: State, inner: Sequence[int]) -> list[set[int]]:
 
 
 def _require(seconds: float, moves: int, restarts: int, seed: int) -> None:
-    if not isinstance(seconds, (int, float)) or not seconds > 0:
+    if type(seconds) not in (int, float) or not seconds > 0:
         raise ArgumentError(
             f"seconds: expected a number above 0, got {shown(seconds)}", fix=f"pass {SECONDS}"
         )

@@ -22,7 +22,7 @@ MOST_ENTRIES = 1 << 22
 """Of a local Jacobian whose primitive states no ties, likewise."""
 MOVES = 2_000
 """Of the annealing, where a graph is traced: a fraction of a second. Eager calls take the best order that needs none."""
-PROOFS = 2_000
+PROOFS = 20_000
 """Likewise, of branch and bound."""
 SECONDS_EACH, SECONDS_PRODUCT = 1e-9, 5e-6
 """What a multiplication takes, and what an eager product of two Jacobians takes beside its multiplications."""
