@@ -20,7 +20,19 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.shapes import bool_ as bool
 from chainrule.shapes import float32, float64, int32, int64
 from chainrule.tensor import Tensor, asarray, enable_grad, no_grad, tensor
-from chainrule.transforms import compile, grad, hessian, hvp, jacobian, jvp, scan, trace, value_and_grad, vjp
+from chainrule.transforms import (
+    checkpoint,
+    compile,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    scan,
+    trace,
+    value_and_grad,
+    vjp,
+)
 
 __version__ = version("chainrule")
 
@@ -38,6 +50,7 @@ __all__ = [
     "attribute",
     "bool",
     "check",
+    "checkpoint",
     "compile",
     "data",
     "diagnose",

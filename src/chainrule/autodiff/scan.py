@@ -101,7 +101,7 @@ class Scan(Custom):
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
         body: Body = params["body"]
-        step = body.derived("cost", lambda: _cost(body.graph))
+        step = body.derived("cost", lambda: cost_of(body.graph))
         n: int = params["length"]
         return Cost(
             n * step.multiplications,
@@ -146,7 +146,8 @@ class Scan(Custom):
         yield Example((*made, np.zeros((0, 2, 3))), nothing)
 
 
-def _cost(graph: Graph) -> Cost:
+def cost_of(graph: Graph) -> Cost:
+    """The work of all nodes of a graph."""
     computed = [(n, n.op) for n in graph.nodes if n.op is not None and n not in set(graph.inputs)]
     return sum((op.cost(n.inputs, n.shape, n.dtype, **n.params) for n, op in computed), Cost())
 

@@ -5,10 +5,23 @@ give back a function. They nest to any order. Inside, ``f`` computes on fresh no
 arguments, so Python's own ``if`` and ``for`` may look at the numbers; only :func:`trace` hides them.
 """
 
+from chainrule.transforms.checkpoint import checkpoint
 from chainrule.transforms.compiled import compile
 from chainrule.transforms.derivatives import grad, hvp, jvp, value_and_grad, vjp
 from chainrule.transforms.jacobians import hessian, jacobian
 from chainrule.transforms.scan import scan
 from chainrule.transforms.tracing import trace
 
-__all__ = ["compile", "grad", "hessian", "hvp", "jacobian", "jvp", "scan", "trace", "value_and_grad", "vjp"]
+__all__ = [
+    "checkpoint",
+    "compile",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "scan",
+    "trace",
+    "value_and_grad",
+    "vjp",
+]
