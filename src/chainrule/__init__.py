@@ -21,6 +21,7 @@ from chainrule.shapes import bool_ as bool
 from chainrule.shapes import float32, float64, int32, int64
 from chainrule.tensor import Tensor, asarray, enable_grad, no_grad, tensor
 from chainrule.transforms import (
+    checkpoint,
     compile,
     gnvp,
     grad,
@@ -51,6 +52,7 @@ __all__ = [
     "attribute",
     "bool",
     "check",
+    "checkpoint",
     "compile",
     "cost",
     "data",

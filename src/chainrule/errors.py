@@ -140,6 +140,21 @@ class ArgumentError(ChainruleError, ValueError):
     """An argument that is neither a shape, an axis nor a dtype has an impossible value."""
 
 
+class BudgetError(ArgumentError):
+    """A program needs more memory than it is allowed.
+
+    Args:
+        message, fix, source: as for every error.
+        minimum: the smallest budget that can be met, in bytes.
+    """
+
+    def __init__(
+        self, message: str, *, fix: str | None = None, source: Source | None = None, minimum: int = 0
+    ) -> None:
+        super().__init__(message, fix=fix, source=source)
+        self.minimum = minimum
+
+
 class OperandError(ChainruleError, TypeError):
     """Something that is not an array was used as one."""
 

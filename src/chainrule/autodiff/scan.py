@@ -105,7 +105,7 @@ class Scan(Custom):
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
         body: Body = params["body"]
-        step = body.derived("cost", lambda: _cost(body.graph))
+        step = body.derived("cost", lambda: cost_of(body.graph))
         n: int = params["length"]
         return Cost(
             n * step.multiplications,
@@ -223,8 +223,10 @@ def _batch(body: Body, differ: tuple[bool, ...], items: int) -> _Batched:
     return _Batched(Body(graph, first, body.carries, f"batch of {body.name}"), items, tuple(grown), ys)
 
 
-def _cost(graph: Graph) -> Cost:
-    computed = [(n, n.op) for n, first in distinct(graph.nodes) if n is first and n.op is not None]
+def cost_of(graph: Graph) -> Cost:
+    """The work of all nodes of a graph, equal calls once."""
+    inputs = set(graph.inputs)
+    computed = [(n, n.op) for n, first in distinct(graph.nodes) if n is first and n.op is not None and n not in inputs]
     return sum((op.cost(n.inputs, n.shape, n.dtype, **n.params) for n, op in computed), Cost())
 
 

@@ -6,13 +6,14 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from chainrule.compiler import addresses, passes, records, report
 from chainrule.compiler.addresses import address_of
+from chainrule.compiler.dataflow import Dataflow
 from chainrule.compiler.layout import Action, Builder, Call, Layout, Seen, Spot
 from chainrule.compiler.memory import MUCH, aligned, give_back
 from chainrule.compiler.on_native import gate, jit, pool, program, python_call
@@ -22,11 +23,58 @@ from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.passes.expand import expand
 from chainrule.compiler.recycling import empty, maker
+from chainrule.compiler.rematerialise import Planner, Recomputation
 from chainrule.compiler.steps import Step
+from chainrule.compiler.views import Sight
+from chainrule.errors import BudgetError
 from chainrule.graph import Graph
 from chainrule.modes import silently
+from chainrule.node import Node
 from chainrule.primitive import Array
 from chainrule.shapes import bool_, count
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A program whose arrays have no place in memory yet.
+
+    Attributes:
+        graph: after all passes; its last ``flags`` outputs are flags.
+        flags: how many.
+        changes: what the passes did.
+        steps: what is done.
+        overwritten: for a result, the input whose memory it takes.
+        sights: how nodes are read.
+    """
+
+    graph: Graph
+    flags: int
+    changes: list[passes.Change]
+    steps: list[Step]
+    overwritten: Mapping[Node, Node]
+    sights: Mapping[Node, Sight]
+
+    @staticmethod
+    def of(graph: Graph, target: Target | None, donated: Mapping[int, int]) -> Unplaced:
+        """Run all passes on a graph, and make kernels. Arguments are those of :func:`lower`."""
+        simple, changes = passes.run(graph)
+        lean, flags = expand(simple) if target else (simple, 0)
+        wanted = {lean.outputs[o]: lean.inputs[i] for o, i in donated.items()}
+        checked = lean.outputs[len(lean.outputs) - flags :]
+        steps, overwritten, sights = steps_of(lean, target, wanted, checked)
+        return Unplaced(lean, flags, changes, steps, overwritten, sights)
+
+    def placed(self, donated: Mapping[int, int], threads: int) -> Builder:
+        """A place for every array."""
+        return Builder(self.graph, self.flags, self.steps, self.sights, self.overwritten, donated, threads)
+
+    def dataflow(self, threads: int) -> Dataflow:
+        """What the steps read and write in the arena."""
+        ends = len(self.graph.outputs) - self.flags
+        results = {self.sights[n].base for n in self.graph.outputs[:ends]}
+        elsewhere = {*self.graph.inputs, *self.overwritten, *results}
+        flags = {self.sights[n].base for n in self.graph.outputs[ends:]}
+        return Dataflow(self.steps, elsewhere, self.overwritten, flags, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +88,7 @@ class Lowered:
         segments: the steps of each native function.
         where: for each array, its entry in the table of addresses and the bytes from there.
         layout: how it runs.
+        recomputation: what runs again to keep within a budget; None if there is none.
     """
 
     graph: Graph
@@ -48,9 +97,16 @@ class Lowered:
     segments: list[list[Step]]
     where: Mapping[Any, tuple[int, int]]
     layout: Layout
+    recomputation: Recomputation | None = None
 
 
-def lower(graph: Graph, target: Target | None, threads: int, donated: Mapping[int, int]) -> Lowered:
+def lower(
+    graph: Graph,
+    target: Target | None,
+    threads: int,
+    donated: Mapping[int, int],
+    memory: int | None = None,
+) -> Lowered:
     """Run all passes on a graph, make kernels, and give every array a place.
 
     Args:
@@ -58,14 +114,40 @@ def lower(graph: Graph, target: Target | None, threads: int, donated: Mapping[in
         target: what to make code for; None leaves everything to NumPy.
         threads: how many run it.
         donated: for an output by number, the input whose memory it takes.
+        memory: bytes for intermediate results; some steps run again if that takes less.
+
+    Raises:
+        BudgetError: that is too little.
     """
-    simple, changes = passes.run(graph)
-    lean, flags = expand(simple) if target else (simple, 0)
-    wanted = {lean.outputs[o]: lean.inputs[i] for o, i in donated.items()}
-    checked = lean.outputs[len(lean.outputs) - flags :]
-    steps, overwritten, sights = steps_of(lean, target, wanted, checked)
-    built = Builder(lean, flags, steps, sights, overwritten, donated, threads)
-    return Lowered(lean, changes, steps, built.segments, built.where, built.layout)
+    made = Unplaced.of(graph, target, donated)
+    again = None
+    if memory is not None:
+        flow = made.dataflow(threads)
+        again = Planner(flow).within(memory)
+        made = replace(made, steps=flow.realised(again.sequence))
+    built = made.placed(donated, threads)
+    return Lowered(made.graph, made.changes, made.steps, built.segments, built.where, built.layout, again)
+
+
+def tradeoff(
+    graph: Graph,
+    budgets: Sequence[int],
+    target: Target | None,
+    threads: int,
+    donated: Mapping[int, int] | None = None,
+) -> list[Recomputation | None]:
+    """What runs again for each of several budgets, in bytes; None where one cannot be met.
+
+    Arguments are those of :func:`lower`. Nothing is made into machine code.
+    """
+    planner = Planner(Unplaced.of(graph, target, donated or {}).dataflow(threads))
+    found: list[Recomputation | None] = []
+    for budget in budgets:
+        try:
+            found.append(planner.within(budget))
+        except BudgetError:
+            found.append(None)
+    return found
 
 
 class Executable:
@@ -77,9 +159,13 @@ class Executable:
         threads: how many run it. Results do not depend on it.
         donated: for an output, by number, the input whose memory it takes.
         denormals: whether to compute with numbers too small for the usual form, or take them for zero.
+        memory: bytes for intermediate results, at most.
+
+    Raises:
+        BudgetError: that is too little.
 
     Attributes:
-        graph, target, threads: as given.
+        graph, target, threads, memory: as given.
         layout: how it runs.
         from_cache: whether the machine code came from disk.
         quick: like calling it, but gives None for arrays that it is not made for; None if there is no such way.
@@ -92,8 +178,9 @@ class Executable:
         threads: int,
         donated: Mapping[int, int] | None = None,
         denormals: bool = True,
+        memory: int | None = None,
     ) -> None:
-        self.graph, self.target, self.threads = graph, target, threads
+        self.graph, self.target, self.threads, self.memory = graph, target, threads, memory
         self._donated = dict(donated or {})
         self._pool = pool.shared_pool(threads) if target else None
         self.layout, library = self._made(denormals)
@@ -112,7 +199,7 @@ class Executable:
         if self.target is None or self._pool is None:
             return self.lowered.layout, None
         imports = {**self._pool.imports, **python_call.imports()}
-        key = records.key_of(self.graph, self.target, self.threads, self._donated, denormals)
+        key = records.key_of(self.graph, self.target, self.threads, self._donated, denormals, self.memory)
         found = records.read(key, self.graph) if key else None
         if found:
             library = jit.load(found.code, _symbols(found.layout), self.target, imports)
@@ -143,7 +230,7 @@ class Executable:
     @functools.cached_property
     def lowered(self) -> Lowered:
         """What the passes and the backend made of the graph; made now if machine code came from disk."""
-        return lower(self.graph, self.target, self.threads, self._donated)
+        return lower(self.graph, self.target, self.threads, self._donated, self.memory)
 
     def _table(self) -> Array:
         """The addresses that are the same for every call."""

@@ -18,6 +18,7 @@ from chainrule.autodiff.scan import Scan
 from chainrule.compiler.views import Axes, Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
+from chainrule.ops.cast import After
 from chainrule.ops.reduce import Max, Min, Prod, Sum
 from chainrule.shapes import Shape, count
 
@@ -150,6 +151,7 @@ class _Grouper:
         self.scans: dict[Hashable, Group] = {}
         self.summands: set[Node] = set()
         self.opening: set[Node] = set()
+        self.waits: dict[Node, tuple[Node, ...]] = {}
         self.elementwise, self.kind_of, self.reduces = elementwise, kind_of, reduces
         self.sights: dict[Node, Sight] = {}
         self.home: dict[Node, Group] = {}
@@ -167,6 +169,7 @@ class _Grouper:
             sight = see_through(node, below) if below else None
             if sight is not None:
                 self.sights[node] = sight
+                self._note_waits(node)
                 continue
             self.sights[node] = of_base(node)
             if self.elementwise(node) or self.reduces(node):
@@ -179,6 +182,14 @@ class _Grouper:
         self._join_siblings()
         order = sorted(self.groups.values(), key=lambda g: (g.after.bit_count(), g.number))
         return Grouping(order, self.sights, self.home, opening=self.opening)
+
+    def _note_waits(self, node: Node) -> None:
+        """Note the arrays that must be there before what reads this view runs."""
+        first, *others = node.inputs
+        bases = [self.sights[x].base for x in others] if node.op is After else ()
+        found = (*self.waits.get(first, ()), *bases)
+        if found:
+            self.waits[node] = found
 
     def _joins_scan(self, node: Node) -> bool:
         """Let the nodes for results of several dtypes of one scan be one group."""
@@ -241,9 +252,10 @@ class _Grouper:
         """Groups that compute what a node reads, each once."""
         found: dict[Group, None] = {}
         for x in node.inputs:
-            home = self.home.get(self.sights[x].base)
-            if home is not None:
-                found[home] = None
+            for base in (self.sights[x].base, *self.waits.get(x, ())):
+                home = self.home.get(base)
+                if home is not None:
+                    found[home] = None
         return list(found)
 
     def _open(self, kind: str, node: Node, domain: Shape) -> Group:

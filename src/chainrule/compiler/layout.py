@@ -8,15 +8,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from chainrule.compiler.dataflow import nbytes
 from chainrule.compiler.memory import Life, plan
 from chainrule.compiler.on_native import program
 from chainrule.compiler.on_native.program import ARENA, FIRST
-from chainrule.compiler.steps import POOL, Scratch, Step, Workspace
+from chainrule.compiler.steps import POOL, Step
 from chainrule.compiler.views import Sight
 from chainrule.graph import Graph
 from chainrule.node import Node
 from chainrule.primitive import Array
-from chainrule.shapes import DType, Shape, count, row_major
+from chainrule.shapes import DType, Shape, row_major
 
 BRIEF = 1 << 20
 """Operations and bytes together that take 20 to 150 microseconds at most, by what the operations are."""
@@ -190,7 +191,7 @@ class Builder:
                     self._constants[key] = np.ascontiguousarray(key.value)
                     continue
                 first = lives[key][1] if key in lives else i
-                lives[key] = (_nbytes(key, threads), first, i)
+                lives[key] = (nbytes(key, threads), first, i)
         waiting = [flag for flag in flags if flag in lives]  # for the last of them, when all are looked at
         looked = max((lives[flag][2] for flag in waiting), default=0)
         for flag in waiting:
@@ -255,11 +256,3 @@ def _is_whole(sight: Sight, node: Node) -> bool:
         return False
     expected = row_major(node.shape)
     return all(n == 1 or s == e for n, s, e in zip(node.shape, sight.strides, expected, strict=True))
-
-
-def _nbytes(key: Any, threads: int) -> int:
-    if isinstance(key, Workspace):
-        return key.nbytes
-    if isinstance(key, Scratch):
-        return key.nbytes * threads
-    return count(key.shape) * key.dtype.itemsize

@@ -37,22 +37,21 @@ def plan(lives: Mapping[Hashable, Life]) -> tuple[dict[Hashable, int], int]:
     Source: greedy by size; Pisarchyk and Lee, Efficient memory management for deep neural net inference,
     arXiv:2001.03288.
     """
-    placed: list[tuple[int, int, Life]] = []
+    n, placed, total = len(lives), 0, 0
     offsets: dict[Hashable, int] = {}
-    total = 0
+    starts, stops, firsts, lasts = np.zeros((4, n), np.int64)
     for key, life in sorted(lives.items(), key=lambda item: (-item[1].nbytes, item[1].first)):
         size = -(-life.nbytes // ALIGNMENT) * ALIGNMENT
-        offset = 0
-        for start, stop, other in placed:  # in the order of their offsets
-            if other.last < life.first or life.last < other.first:
-                continue
-            if offset + size <= start:
-                break
-            offset = max(offset, stop)
+        beside = np.flatnonzero((lasts[:placed] >= life.first) & (firsts[:placed] <= life.last))
+        beside = beside[np.argsort(starts[beside], kind="stable")]
+        ends = np.concatenate([[0], np.maximum.accumulate(stops[beside])])
+        gaps = np.flatnonzero(ends[:-1] + size <= starts[beside])
+        offset = int(ends[gaps[0]] if len(gaps) else ends[-1])
         offsets[key] = offset
         if size:
-            placed.append((offset, offset + size, life))
-            placed.sort(key=lambda entry: entry[0])
+            starts[placed], stops[placed] = offset, offset + size
+            firsts[placed], lasts[placed] = life.first, life.last
+            placed += 1
         total = max(total, offset + size)
     return offsets, total
 

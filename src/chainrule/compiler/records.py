@@ -38,14 +38,19 @@ _DTYPES = {d.name: d for d in DTYPES}
 
 
 def key_of(
-    graph: Graph, target: Target, threads: int, donated: Mapping[int, int], denormals: bool
+    graph: Graph,
+    target: Target,
+    threads: int,
+    donated: Mapping[int, int],
+    denormals: bool,
+    memory: int | None = None,
 ) -> str | None:
     """The name of a program's record; None if it cannot have one."""
     leaves = _leaves(graph)
     if sum(node.size * node.dtype.itemsize for node in leaves) > LARGEST:
         return None
     python = f"{sys.implementation.cache_tag} {addresses.DATA} {addresses.READABLE} {np.__version__}"
-    lines = [f"program {threads} {sorted(donated.items())} {denormals} {python} {_own_files()}"]
+    lines = [f"program {threads} {sorted(donated.items())} {denormals} {memory} {python} {_own_files()}"]
     described = _lines(graph)
     return None if described is None else cache.key_of("\n".join(lines + described), target.key(), 0)
 

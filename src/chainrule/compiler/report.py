@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chainrule.compiler.budget import shown_bytes
+from chainrule.compiler.rematerialise import Recomputation
 from chainrule.compiler.steps import Step
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ class Report:
         lines: the steps.
         arena_bytes: memory for intermediate results.
         from_cache: whether its machine code came from disk.
+        recomputation: what runs again to keep within a budget of memory; None if there is none.
+        memory: that budget, in bytes.
     """
 
     target: str
@@ -75,6 +79,8 @@ class Report:
     lines: tuple[Line, ...]
     arena_bytes: int
     from_cache: bool
+    recomputation: Recomputation | None = None
+    memory: int | None = None
 
     @property
     def text(self) -> str:
@@ -84,9 +90,11 @@ class Report:
         head = [
             f"{before} nodes, {after} after the passes, in {native} kernels"
             + (f" and {len(self.lines) - native} calls of NumPy" if native < len(self.lines) else ""),
-            f"{self.target}, {self.threads} threads, {_size(self.arena_bytes)} for intermediate results, "
+            f"{self.target}, {self.threads} threads, {shown_bytes(self.arena_bytes)} for intermediate results, "
             + ("machine code from the cache" if self.from_cache else "compiled now"),
         ]
+        if self.recomputation is not None and self.memory is not None:
+            head.append(_kept_within(self.memory, self.recomputation))
         for name, start, end in self.passes:
             head.append(f"  {name}: {start} -> {end} nodes")
         rows = [row for number, line in enumerate(self.lines, 1) for row in _rows(f"{number:4}", line)]
@@ -105,6 +113,8 @@ class Report:
             "steps": [line.to_dict() for line in self.lines],
             "arena_bytes": self.arena_bytes,
             "from_cache": self.from_cache,
+            "memory": self.memory,
+            "recomputation": self.recomputation and self.recomputation.to_dict(),
         }
 
 
@@ -119,6 +129,19 @@ def of_steps(executable: Executable) -> Report:
         tuple(_line(step) for step in lowered.steps),
         executable.layout.arena_bytes,
         executable.from_cache,
+        lowered.recomputation,
+        executable.memory,
+    )
+
+
+def _kept_within(memory: int, again: Recomputation) -> str:
+    """A budget and what it costs."""
+    if not again.runs:
+        return f"within {shown_bytes(memory)}: nothing runs again"
+    share = 100 * again.flops / max(again.plain_flops, 1)
+    return (
+        f"within {shown_bytes(memory)} instead of {shown_bytes(again.plain_bytes)}: {again.runs} kernels run again, "
+        f"{_count(again.flops)} flop more ({share:.0f} %)"
     )
 
 
@@ -146,7 +169,9 @@ def _rows(number: str, line: Line) -> list[str]:
 def _row(number: str, line: Line) -> str:
     what = " ".join(line.nodes)
     what = what if len(what) <= 70 else f"{what[:67]}..."
-    figures = f"{_count(line.flops)} flop, {_size(line.bytes)}, {line.tasks} task{'s' * (line.tasks != 1)}"
+    figures = (
+        f"{_count(line.flops)} flop, {shown_bytes(line.bytes)}, {line.tasks} task{'s' * (line.tasks != 1)}"
+    )
     note = f"  [NumPy: {line.reason}]" if line.kind == "numpy" else f"  [{line.note}]" if line.note else ""
     return f"{number}  {what} -> {', '.join(line.results)}  ({figures}){note}"
 
@@ -157,11 +182,3 @@ def _count(n: float) -> str:
             return f"{n:.3g}{unit}"
         n /= 1000
     return f"{n:.3g} T"
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if n < 1024:
-            return f"{n:.3g} {unit}"
-        n /= 1024
-    return f"{n:.3g} GiB"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.node import Node
-from chainrule.ops.cast import Identity, StopGradient
+from chainrule.ops.cast import After, Identity, StopGradient
 from chainrule.ops.gather import GetItem
 from chainrule.ops.join import Narrow
 from chainrule.ops.move import BroadcastTo, Flip, Reshape, Transpose
@@ -46,7 +46,7 @@ def of_base(node: Node) -> Sight:
 def see_through(node: Node, below: Sight) -> Sight | None:
     """The sight of a move of what is seen with ``below``; None if ``node`` needs an array of its own."""
     op, x = node.op, node.inputs[0]
-    if op is Identity or op is StopGradient:
+    if op is Identity or op is StopGradient or op is After:
         return below
     if op is Transpose:
         order: tuple[int, ...] = node.params["axes"]

@@ -136,6 +136,33 @@ class ConstantIn(Custom):
         yield Example((rng.normal(size=(2, 3)), rng.normal(size=(2,))))
 
 
+@register
+class After(Custom):
+    """The first input, once the others are known: what is computed from it again is not what was computed before.
+
+    Compiled programs make it where a checkpoint's function runs a second time.
+    """
+
+    name, label, latex = "after", "after", "{0}"
+    evaluate = staticmethod(_first)
+
+    @classmethod
+    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
+        return xs[0].shape, xs[0].dtype
+
+    @staticmethod
+    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
+        return tangents[0]
+
+    @staticmethod
+    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
+        return (g, *(None for _ in xs[1:]))
+
+    @classmethod
+    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
+        yield Example((rng.normal(size=(2, 3)), rng.normal(size=(2,))))
+
+
 def like(x: Operand[N]) -> Any:
     """``x`` as a node."""
     return as_node(x)

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import trees
 from chainrule.autodiff.listening import is_listened
+from chainrule.compiler.budget import as_bytes
 from chainrule.compiler.memory import MUCH, aligned_copy, give_back
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import Module, Training
@@ -25,6 +26,7 @@ from chainrule.transforms.compiled import (
     array_of,
     as_winograd,
     executable,
+    in_segments_if_needed,
     is_array,
     structure_key,
     traced,
@@ -105,7 +107,9 @@ class CompiledStep:
         threads: int | None = None,
         denormals: bool = False,
         winograd: int = 2,
+        memory: int | None = None,
     ) -> None:
+        self._memory = memory
         self._loss, self._optimizer, self._metrics = loss, optimizer, dict(metrics or {})
         self._threads, self._denormals, self._winograd = threads, denormals, winograd
         self._key = () if key is None else (key,)
@@ -186,10 +190,14 @@ class CompiledStep:
             return value, measured, changed
 
         owned = trees.unflatten(self._structure, self._owned)
-        graph, _ = traced(step, (owned, x, y, self._key), {})
         first = 1 + len(self._metrics)
         donated = {first + i: i for i in range(len(self._owned))}
-        return executable(graph, self._threads, donated, self._denormals, self._winograd)
+
+        def prepare() -> Any:
+            graph, _ = traced(step, (owned, x, y, self._key), {})
+            return executable(graph, self._threads, donated, self._denormals, self._winograd, self._memory)
+
+        return in_segments_if_needed(prepare)
 
     @property
     def measured(self) -> dict[str, float]:
@@ -349,6 +357,7 @@ def compile_step(
     threads: int | None = None,
     denormals: bool = False,
     winograd: int = 2,
+    memory: int | str | None = None,
 ) -> CompiledStep | EagerStep:
     """Compile forward, backward and the optimizer's update into one native call.
 
@@ -365,12 +374,15 @@ def compile_step(
             does, or take them for zero, as jax does. They come from moments of units whose gradient stays zero, and
             each costs a processor many times what a usual number does.
         winograd: 0, 2 or 4, as for :func:`chainrule.compile`: 4 makes convolutions of 3 × 3 faster and less exact.
+        memory: bytes for intermediate results, at most, as for :func:`chainrule.compile`: ``"2GB"``. Parameters, the
+            optimizer's state and the batch are not counted.
 
     Returns:
         ``step(x, y) -> loss``, with ``step.model`` and ``step.state`` as they are after the last call.
 
     Raises:
-        ArgumentError: ``winograd`` is not 0, 2 or 4.
+        ArgumentError: ``winograd`` is not 0, 2 or 4, or ``memory`` is not a number of bytes.
+        BudgetError: in a step, if ``memory`` is below what can be reached.
 
     Example:
         >>> import chainrule as cr
@@ -381,6 +393,7 @@ def compile_step(
         >>> losses[-1] < 1e-3 < losses[0]
         True
     """
+    budget = as_bytes("compile_step", memory)
     if is_listened():
         return EagerStep(model, loss, optimizer, key=key, state=state, metrics=metrics)
     return CompiledStep(
@@ -393,4 +406,5 @@ def compile_step(
         threads=threads,
         denormals=denormals,
         winograd=as_winograd("compile_step", winograd),
+        memory=budget,
     )

@@ -6,6 +6,7 @@ arguments, so Python's own ``if`` and ``for`` may look at the numbers; only :fun
 """
 
 from chainrule.transforms.batch import vmap
+from chainrule.transforms.checkpoint import checkpoint
 from chainrule.transforms.compiled import compile
 from chainrule.transforms.derivatives import gnvp, grad, hvp, jvp, value_and_grad, vjp
 from chainrule.transforms.jacobians import hessian, jacobian
@@ -13,6 +14,7 @@ from chainrule.transforms.scan import scan
 from chainrule.transforms.tracing import trace
 
 __all__ = [
+    "checkpoint",
     "compile",
     "gnvp",
     "grad",

@@ -6,25 +6,28 @@ import functools
 import platform
 import threading
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from chainrule import trees
 from chainrule.autodiff.listening import is_listened
-from chainrule.errors import ArgumentError, StructureError
+from chainrule.compiler.budget import as_bytes
+from chainrule.errors import ArgumentError, BudgetError, StructureError, TracedValueError
 from chainrule.graph import Graph
 from chainrule.modes import inside_transform, recording
 from chainrule.node import Node, as_node, holding, new_node, symbol
 from chainrule.primitive import Array
 from chainrule.shapes import DTYPES, DType, Shape, Spec, as_int
 from chainrule.transforms.run import Fn, argument_names
+from chainrule.transforms.scan import scans_in_segments
 from chainrule.transforms.tracing import without_identities
 
 _warned: list[bool] = []
 _NOTHING: Mapping[str, Any] = {}
+T = TypeVar("T")
 MANY = 8
 """So many versions of a function are compiled before it is said that there are many."""
 
@@ -65,10 +68,10 @@ class Compiled:
         versions: how many have been compiled.
     """
 
-    def __init__(self, f: Fn, threads: int | None, winograd: int = 2) -> None:
+    def __init__(self, f: Fn, threads: int | None, winograd: int = 2, memory: int | None = None) -> None:
         functools.update_wrapper(self, f, updated=())
         self._f = f
-        self._threads, self._winograd = threads, winograd
+        self._threads, self._winograd, self._memory = threads, winograd, memory
         self._versions: dict[Hashable, Version] = {}
         self._plain: dict[Hashable, Version] = {}  # for calls with arrays alone, by their shapes and dtypes
         self._making = threading.RLock()
@@ -133,8 +136,14 @@ class Compiled:
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Version:
         names = argument_names(self._f, len(args))
         self._nesting.require({**dict(zip(names, args, strict=False)), **kwargs})
-        graph, structure = traced(self._f, args, kwargs)
-        made = _on_tape(graph) or executable(graph, self._threads, winograd=self._winograd)
+
+        def prepare() -> tuple[Graph, Any, Any]:
+            graph, structure = traced(self._f, args, kwargs)
+            made = self._memory is None and _on_tape(graph)
+            made = made or executable(graph, self._threads, winograd=self._winograd, memory=self._memory)
+            return graph, structure, made
+
+        graph, structure, made = in_segments_if_needed(prepare)
         single = graph.outputs[0].spec if structure is None and graph.outputs[0].shape else None
         version = Version(made, structure, len(graph.inputs), single)
         self._versions[key] = version
@@ -216,7 +225,33 @@ def _holds_module(branch: Any) -> bool:
     )
 
 
-def compile(f: Fn | None = None, *, threads: int | None = None, winograd: int = 2) -> Any:
+def in_segments_if_needed(prepare: Callable[[], T]) -> T:
+    """What ``prepare`` gives, which traces and compiles within a budget; if that is too small, with scans in segments.
+
+    A scan's step is one kernel for all times, so what it keeps of each is cut by tracing it as a scan over scans.
+    """
+    try:
+        return prepare()
+    except BudgetError as error:
+        best = error
+    for levels in (1, 2):
+        with scans_in_segments(levels) as found:
+            try:
+                return prepare()
+            except BudgetError as error:
+                best = min(best, error, key=lambda each: each.minimum)
+        if not found:
+            break
+    raise BudgetError(best.message, fix=best.fix, minimum=best.minimum)
+
+
+def compile(
+    f: Fn | None = None,
+    *,
+    threads: int | None = None,
+    winograd: int = 2,
+    memory: int | str | None = None,
+) -> Any:
     """Run ``f`` as machine code: traced once for each set of shapes and dtypes, then one native call.
 
     Args:
@@ -230,6 +265,10 @@ def compile(f: Fn | None = None, *, threads: int | None = None, winograd: int = 
             with tiles of 2 × 2 results, which errs by 2e-7 to 9e-7 of the largest element. 4 also allows tiles of
             4 × 4, up to 1.7 times as fast, which err by 8e-7 to 5e-6. 0 computes the direct sums, which err by 3e-7
             to 3e-6.
+        memory: how much the intermediate results may take: bytes, or text such as ``"512MiB"`` or ``"2GB"``. What
+            is arguments or results is not counted. Where that is less than they need, some are computed again instead
+            of being kept, those with the least work; results have the same bits. Only where that is not enough are
+            scans without a ``checkpoint`` of their own cut into segments, whose sums over time round differently.
 
     Returns:
         A function with the same arguments that returns tensors. Derivatives flow through it where it is called
@@ -240,7 +279,9 @@ def compile(f: Fn | None = None, *, threads: int | None = None, winograd: int = 
         TracedValueError: ``f`` asks for a number, in ``if x > 0`` for example.
         StructureError: in a later call an argument has other keys, lengths or containers than in the first; the leaf
             is named.
-        ArgumentError: ``f`` is not a function, ``threads`` is out of range, or ``winograd`` is not 0, 2 or 4.
+        ArgumentError: ``f`` is not a function, ``threads`` is out of range, ``winograd`` is not 0, 2 or 4, or
+            ``memory`` is not a number of bytes.
+        BudgetError: in a call, if ``memory`` is below what can be reached; it says how much that is.
 
     Example:
         >>> import chainrule as cr
@@ -251,13 +292,16 @@ def compile(f: Fn | None = None, *, threads: int | None = None, winograd: int = 
     if threads is not None and as_int("compile", "threads", threads) < 1:
         raise ArgumentError(f"compile: threads must be at least 1, got {threads}", fix="leave it out")
     winograd = as_winograd("compile", winograd)
+    budget = as_bytes("compile", memory)
     if f is None:
-        return functools.partial(compile, threads=threads, winograd=winograd)
+        return functools.partial(compile, threads=threads, winograd=winograd, memory=budget)
     if not callable(f):
         raise ArgumentError(
             f"compile: expected a function, got {type(f).__name__}", fix="pass the function itself"
         )
-    return functools.wraps(f)(lambda *a, **k: f(*a, **k)) if is_listened() else Compiled(f, threads, winograd)
+    if is_listened():
+        return functools.wraps(f)(lambda *a, **k: f(*a, **k))
+    return Compiled(f, threads, winograd, budget)
 
 
 def as_winograd(name: str, value: Any) -> int:
@@ -292,6 +336,13 @@ def traced(f: Fn, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Graph,
         result = f(*new_args, **new_kwargs)
     flat, out = trees.flatten(result)
     graph = without_identities(Graph(inputs, [as_node(x) for x in flat]))
+    known = set(graph.inputs)
+    if any(n.op is None and n.value is None and n not in known for n in graph.nodes):
+        raise TracedValueError(
+            "the function uses a tensor that belongs to another trace, which has ended: it has no value",
+            fix="return what a checkpoint, a step of a scan or a compiled function computes instead of keeping it "
+            "elsewhere; call layers that keep averages outside of cr.checkpoint",
+        )
     return graph, out
 
 
@@ -320,6 +371,7 @@ def executable(
     donated: dict[int, int] | None = None,
     denormals: bool = True,
     winograd: int = 2,
+    memory: int | None = None,
 ) -> Any:
     """The graph as machine code; through NumPy, with one warning, where there is none for this machine."""
     # llvmlite takes a tenth of a second to import, which only those pay who compile.
@@ -337,7 +389,7 @@ def executable(
         )
     if target is not None:
         target = replace(target, winograd=winograd)
-    return Executable(graph, target, threads or default_threads(), donated, denormals)
+    return Executable(graph, target, threads or default_threads(), donated, denormals, memory)
 
 
 def is_array(x: Any) -> bool:

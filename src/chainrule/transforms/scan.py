@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +18,7 @@ from chainrule.modes import is_recording, recording
 from chainrule.node import Node, ancestors, apply, as_node, operand, symbol
 from chainrule.ops.join import concat, narrow
 from chainrule.ops.move import reshape
-from chainrule.shapes import Spec, as_flag, as_int, bool_
+from chainrule.shapes import Spec, as_flag, as_int, as_ints, bool_
 from chainrule.transforms.run import Fn
 
 
@@ -26,7 +29,7 @@ def scan(
     *,
     length: int | None = None,
     reverse: bool = False,
-    checkpoint: int | None = None,
+    checkpoint: int | Sequence[int] | None = None,
 ) -> tuple[Any, Any]:
     """Call ``f`` step by step: ``carry, y = f(carry, x)``, with the carry of the step before.
 
@@ -46,7 +49,9 @@ def scan(
         xs: arrays of shapes ``(n, ...)``, nested as you like; step ``t`` gets ``x[t]`` of each. None if there are none.
         length: the number of steps n; needed where ``xs`` has no arrays.
         reverse: whether to begin with the last ``x``; ``y[t]`` still belongs to ``x[t]``.
-        checkpoint: keep the carry only before every so many-th step.
+        checkpoint: keep the carry only before every so many-th step. Several numbers, falling, nest: with ``(100, 10)``
+            of a million steps the carry is kept before every 100th, and within such 100 before every 10th. Left out, a
+            compiled function's budget of memory may choose it (``cr.compile(f, memory=...)``).
 
     Returns:
         ``(carry, ys)``: the last carry, and what each step gave, stacked along a new first axis.
@@ -77,14 +82,9 @@ def scan(
     first = _Tree.of(init)
     given = _Tree.of(xs)
     steps = _length(given, trees.paths(xs), length)
-    if checkpoint is not None:
-        every = as_int("scan", "checkpoint", checkpoint)
-        if every < 1:
-            raise ArgumentError(
-                f"scan: checkpoint must be at least 1, got {every}",
-                fix=f"leave it out, or pass about the root of the length: {max(1, round(steps**0.5))}",
-            )
-        return _in_chunks(f, init, given, steps, backward, every)
+    segments = _chosen(steps) if checkpoint is None else _segments(checkpoint, steps)
+    if segments:
+        return _in_chunks(f, init, given, steps, backward, segments)
     return _Traced(f, init, first, given).run(steps, backward)
 
 
@@ -135,24 +135,83 @@ def _length(xs: _Tree, paths: list[str], length: Any) -> int:
     return steps
 
 
-def _in_chunks(f: Fn, init: Any, xs: _Tree, steps: int, backward: bool, every: int) -> tuple[Any, Any]:
-    """A scan over scans of ``every`` steps: only the carries between them are kept."""
+def _segments(checkpoint: Any, steps: int) -> tuple[int, ...]:
+    """Lengths of segments, from outside to inside."""
+    found = as_ints("scan", "checkpoint", checkpoint)
+    if any(n < 1 for n in found):
+        raise ArgumentError(
+            f"scan: checkpoint must be at least 1, got {min(found)}",
+            fix=f"leave it out, or pass about the root of the length: {max(1, round(steps**0.5))}",
+        )
+    if not found or any(a < b for a, b in itertools.pairwise(found)):
+        raise ArgumentError(
+            f"scan: checkpoints nest, so each is at most the one before; got {found}",
+            fix="pass one number, or several that fall: checkpoint=(100, 10)",
+        )
+    return found
+
+
+SHORT = 16
+"""A scan of fewer steps is not cut."""
+_levels: contextvars.ContextVar[tuple[int, list[int]] | None] = contextvars.ContextVar(
+    "chainrule_segments", default=None
+)
+
+
+@contextlib.contextmanager
+def scans_in_segments(levels: int) -> Iterator[list[int]]:
+    """Within this context, scans that do not say how to checkpoint are cut, so many times one in another.
+
+    With one level segments are as long as the root of the number of steps, which takes least memory.
+
+    Yields:
+        A list of the lengths of the scans that were cut.
+    """
+    cut: list[int] = []
+    token = _levels.set((levels, cut))
+    try:
+        yield cut
+    finally:
+        _levels.reset(token)
+
+
+def _chosen(steps: int) -> tuple[int, ...]:
+    """The segments that the context asks for."""
+    wanted = _levels.get()
+    if wanted is None or steps < SHORT:
+        return ()
+    levels, cut = wanted
+    cut.append(steps)
+    return tuple(max(1, round(steps ** (1 - part / (levels + 1)))) for part in range(1, levels + 1))
+
+
+def _in_chunks(
+    f: Fn, init: Any, xs: _Tree, steps: int, backward: bool, segments: tuple[int, ...]
+) -> tuple[Any, Any]:
+    """A scan over scans of as many steps as the first of ``segments``: only the carries between them are kept."""
+    every, inner = segments[0], segments[1:]
     chunks, whole = steps // every, steps // every * every
 
+    def once(carry: Any, part: Any, length: int) -> tuple[Any, Any]:
+        first, given = _Tree.of(carry), _Tree.of(part)
+        if inner:
+            return _in_chunks(f, carry, given, length, backward, inner)
+        return _Traced(f, carry, first, given).run(length, backward)
+
     def step(carry: Any, part: Any) -> Any:
-        return scan(f, carry, part, length=every, reverse=backward)
+        return once(carry, part, every)
 
     def joined(y: Any) -> Any:
         return reshape(y, (whole, *y.shape[2:]))
 
     def bulk(carry: Any) -> tuple[Any, Any]:
         cut = [reshape(narrow(x, 0, 0, whole), (chunks, every, *x.shape[1:])) for x in xs.nodes]
-        carry, ys = scan(step, carry, xs.rebuilt(cut), length=chunks, reverse=backward)
+        carry, ys = _Traced(step, carry, _Tree.of(carry), _Tree.of(xs.rebuilt(cut))).run(chunks, backward)
         return carry, trees.map_leaves(joined, ys)
 
     def rest(carry: Any) -> tuple[Any, Any]:
         cut = [narrow(x, 0, whole, steps) for x in xs.nodes]
-        return scan(f, carry, xs.rebuilt(cut), length=steps - whole, reverse=backward)
+        return once(carry, xs.rebuilt(cut), steps - whole)
 
     if whole == steps and chunks:
         return bulk(init)
@@ -203,7 +262,7 @@ class _Traced:
             else:
                 self.places.append(("y", fresh.setdefault(y, len(fresh))))
         name = getattr(f, "__name__", type(f).__name__)
-        self.body, self.constants = _closed([*before, *reads], [*moved, *fresh], len(before), name, since)
+        self.body, self.constants = closed([*before, *reads], [*moved, *fresh], len(before), name, since)
 
     def run(self, steps: int, reverse: bool) -> tuple[Any, Any]:
         """The last carry, and what all steps gave."""
@@ -265,7 +324,7 @@ def _carried(first: _Tree, names: list[str], after: Any) -> list[Node]:
     return found
 
 
-def _closed(
+def closed(
     inputs: list[Node], outputs: list[Node], carries: int, name: str, since: int
 ) -> tuple[Body, list[Node]]:
     """A body without free nodes, and the nodes that come as its constants.

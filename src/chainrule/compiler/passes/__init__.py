@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from chainrule.compiler.passes.dead import dead
 from chainrule.compiler.passes.duplicates import duplicates
 from chainrule.compiler.passes.fold import fold
+from chainrule.compiler.passes.inlined import inlined
 from chainrule.compiler.passes.moves import moves
 from chainrule.compiler.passes.simplify import simplify
 from chainrule.compiler.passes.strong_zeros import strong_zeros
@@ -18,6 +19,7 @@ from chainrule.compiler.passes.unread import unread
 from chainrule.graph import Graph
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    inlined,
     fold,
     simplify,
     moves,

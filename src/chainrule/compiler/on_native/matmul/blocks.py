@@ -23,13 +23,24 @@ from chainrule.compiler.on_native.matmul.tile import EPILOGUE, Place, Tile, call
 from chainrule.compiler.on_native.prologues import prologue_operands
 from chainrule.compiler.on_native.target import Target
 
+KNOWN = 256
+"""So many calls are remembered: a deep network has the same product in many layers."""
+_known: dict[tuple[str, Target], Lowered] = {}
+
 
 def multiply(p: Product, target: Target) -> Lowered:
     """The call that computes a product by blocks."""
+    key = p.name(target), target  # equal names mean equal code
+    known = _known.get(key)
+    if known is not None:
+        return known
     code = _Code(p, plan(p, target), target)
     operands = ("a", "b", "c", *epilogue_operands(p.epilogue), *prologue_operands(p.prologue))
     call = Call(code.kernel(), (*operands, "scratch") if code.scratch else operands)
-    return Lowered((call,), 0, code.scratch * p.dtype.itemsize)
+    if len(_known) >= KNOWN:
+        _known.clear()
+    _known[key] = Lowered((call,), 0, code.scratch * p.dtype.itemsize)
+    return _known[key]
 
 
 class _Code:
