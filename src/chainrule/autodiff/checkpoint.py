@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.batch import batched
 from chainrule.autodiff.body import Body, Layout, layout
 from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
@@ -26,7 +27,9 @@ from chainrule.autodiff.scan import cost_of
 from chainrule.graph import Graph
 from chainrule.modes import recording
 from chainrule.node import Node, apply, leaf, symbol
-from chainrule.ops.move import reshape
+from chainrule.ops.batching import items_in
+from chainrule.ops.join import concat
+from chainrule.ops.move import broadcast_to, reshape
 from chainrule.ops.trigonometric import tanh
 from chainrule.primitive import Array, Cost, Custom, Example, HasSpec, moved_bytes, register
 from chainrule.shapes import DType, Shape, Spec, float64
@@ -107,6 +110,17 @@ class Checkpoint(Custom):
     vjp_all = staticmethod(_vjp)
 
     @classmethod
+    def batch(
+        cls, xs: Sequence[Node], flags: Sequence[bool], *, body: Body, after: tuple[int, ...], dtype: DType
+    ) -> Any:
+        items, key = items_in(xs, flags), tuple(flags)
+        many = body.derived(("batched", key, items), lambda: _batch(body, key, items))
+        flat = apply(Checkpoint, tuple(xs), {"body": many, "after": after, "dtype": dtype})
+        parts = places(many, dtype).ys.values()
+        rows = [part.row(flat, 0) if len(parts) > 1 else flat for part in parts]
+        return concat([reshape(row, (items, row.size // items)) for row in rows], axis=1)
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         given = (rng.normal(size=(3, 3)), rng.normal(size=(2, 3)))
         yield Example(given, {"body": _cell(), "after": (), "dtype": float64})
@@ -137,6 +151,21 @@ def _push(body: Body, live: tuple[bool, ...], dtype: DType) -> Body:
         found = [_zeros(o.spec) if t is None else t for o, t in zip(outputs, pushed, strict=True)]
     inputs = (*fresh, *moving.values())
     return Body(Graph(inputs, found), len(inputs), 0, f"tangent of {body.name}")
+
+
+def _batch(body: Body, differ: tuple[bool, ...], items: int) -> Body:
+    """The function for many items; inputs that differ between them have one axis more, and so have all results."""
+    with recording(True):
+        fresh = [symbol(x.spec, x.name) for x in body.graph.inputs]
+        outputs = body.graph.rebuild(*fresh)
+        starts = {
+            x: symbol(Spec((items, *x.shape), x.dtype), x.name) for x, d in zip(fresh, differ, strict=True) if d
+        }
+        found = [
+            broadcast_to(one, (items, *one.shape)) if many is None else many
+            for one, many in zip(outputs, batched(outputs, starts), strict=True)
+        ]
+    return Body(Graph([starts.get(x, x) for x in fresh], found), len(fresh), 0, f"batch of {body.name}")
 
 
 def _zeros(spec: Spec) -> Any:

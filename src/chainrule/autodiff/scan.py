@@ -226,7 +226,9 @@ def _batch(body: Body, differ: tuple[bool, ...], items: int) -> _Batched:
 def cost_of(graph: Graph) -> Cost:
     """The work of all nodes of a graph, equal calls once."""
     inputs = set(graph.inputs)
-    computed = [(n, n.op) for n, first in distinct(graph.nodes) if n is first and n.op is not None and n not in inputs]
+    computed = [
+        (n, n.op) for n, first in distinct(graph.nodes) if n is first and n.op is not None and n not in inputs
+    ]
     return sum((op.cost(n.inputs, n.shape, n.dtype, **n.params) for n, op in computed), Cost())
 
 

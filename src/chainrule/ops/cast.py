@@ -159,6 +159,10 @@ class After(Custom):
         return (g, *(None for _ in xs[1:]))
 
     @classmethod
+    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
+        return apply(After, (repeated(xs, batched)[0], *xs[1:]))
+
+    @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         yield Example((rng.normal(size=(2, 3)), rng.normal(size=(2,))))
 
