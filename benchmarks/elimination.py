@@ -20,6 +20,7 @@ from _jacobian_programs import graphs
 
 from chainrule.autodiff.elimination_files import GraphFile
 from chainrule.autodiff.ordering import MOVES, search
+from chainrule.errors import DataError
 
 GIVEN = sorted((Path(__file__).parent.parent / "tests" / "graphs").glob("*.json"))
 
@@ -54,7 +55,10 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="few moves, to see that it runs")
     parser.add_argument("--json", action="store_true", help="as JSON, with the orders")
     options = parser.parse_args()
-    files = [GraphFile.read(path) for path in options.graphs or GIVEN]
+    try:
+        files = [GraphFile.read(path) for path in options.graphs or GIVEN]
+    except DataError as error:
+        parser.error(f"{error.message}\n  Fix: {error.fix}")
     if not options.graphs:
         files += [GraphFile(name, graph) for name, graph in graphs().items()]
     if not options.json:

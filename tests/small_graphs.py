@@ -8,7 +8,7 @@ from chainrule.autodiff.elimination import EliminationGraph
 
 
 def random_graph(rng: random.Random, most: int = 7) -> EliminationGraph:
-    """At most ``most`` vertices to be eliminated, but for outputs; paths may end nowhere, outputs may be used further."""
+    """At most ``most`` vertices to be eliminated, but for outputs; outputs may be used further, paths end nowhere."""
     inputs, inner, ends = rng.randint(1, 4), rng.randint(0, most), rng.randint(1, 3)
     total, dense = inner + ends, rng.choice((0.2, 0.4, 0.7))
     edges = [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainrule.autodiff import ordering
-from chainrule.autodiff.annealing import Walk
+from chainrule.autodiff.annealing import Walk, anneal_stretches
 from chainrule.autodiff.elimination import EliminationGraph, multiplications
 from chainrule.autodiff.elimination_files import GraphFile
 from chainrule.autodiff.matrix_chain import LONGEST, MatrixChain, matrix_chain
@@ -194,6 +194,32 @@ def test_large_graphs_are_eliminated():
     assert sorted(found.order) == list(g.intermediates)
     assert len(found.order) > 2_500
     assert found.multiplications <= min(found.tried.values())
+
+
+def test_long_orders_are_searched_a_stretch_at_a_time():
+    g = layered(60, 8)
+    least = {v: g.lower_bound(v) for v in g.intermediates}
+    order = anneal_stretches(g.start(), g.intermediates, least, seed=0, rounds=2, left=lambda _: math.inf)
+    assert g.multiplications(order) < 0.9 * g.multiplications(g.intermediates)
+    assert anneal_stretches(g.start(), order, least, seed=0, rounds=2, left=lambda _: 0.0) == order
+
+
+@given(seeds)
+def test_a_part_of_a_state_costs_what_it_costs_in_the_whole(seed: int):
+    rng = random.Random(seed)
+    g = random_graph(rng)
+    order = rng.sample(g.intermediates, len(g.intermediates))
+    low, high = sorted(rng.randint(0, len(order)) for _ in range(2))
+    whole = g.start()
+    for v in order[:low]:
+        whole.eliminate(v)
+    some = order[low:high]
+    part = whole.part(some)
+    rng.shuffle(some_again := list(range(len(some))))
+    for k in some_again:
+        assert part.cost(k) == whole.cost(some[k])
+        assert {some[i] for i in part.neighbours(k)} == {*whole.neighbours(some[k])} & {*some}
+        assert part.eliminate(k) == whole.eliminate(some[k])
 
 
 def test_progress_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch):

@@ -11,12 +11,14 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from chainrule.autodiff.elimination import State
+from chainrule.autodiff.elimination import Divisible, State
 
 HOT, COLD = 1.0, 0.04
 """What a move may cost more at first, and in the end, with a chance of 1/e: in what a vertex takes on average."""
 NEAR, FEW = 2.0, 6.0
 """Neighbours past which, and places by which, half of the moves go on average; the others go anywhere."""
+STRETCH, EACH = 200, 2_000
+"""Places of a stretch of a long order, and moves in it."""
 SETTLED = 0.2
 """Seconds before which nothing is concluded from how long moves take."""
 KEPT = 1_000_000
@@ -169,3 +171,52 @@ def anneal(
         if past > SETTLED and seconds / past * made < todo:
             todo, late = int(seconds / past * made), True
     return best
+
+
+def anneal_stretches(
+    start: State,
+    order: Sequence[int],
+    least: Mapping[int, int],
+    *,
+    seed: int | str,
+    rounds: int,
+    left: Callable[[int], float],
+) -> tuple[int, ...]:
+    """A better order from many short walks, each in a stretch of a long one.
+
+    Between two steps of an order nothing depends on what comes before or after, but on the state. So a stretch is a
+    problem of its own; every other round cuts the order between the cuts of the last. Ends with a round that finds
+    nothing.
+
+    Args:
+        start: what is to be eliminated; not changed. Stretches of states that are not `Divisible` are not searched.
+        order: where the walks begin.
+        least, seed, left: as for `anneal`.
+        rounds: how often at most.
+    """
+    best = list(order)
+    state = start.copy()
+    cost = sum(state.eliminate(v) - least[v] for v in best)
+    for number in range(rounds):
+        state, before, low = start.copy(), cost, 0
+        while low < len(best) and left(cost) > 0 and isinstance(state, Divisible):
+            high = low + (STRETCH if low or number % 2 == 0 else STRETCH // 2)
+            some = best[low:high]
+            part, known = state.part(some), {k: least[v] for k, v in enumerate(some)}
+            found = anneal(
+                part,
+                range(len(some)),
+                known,
+                seed=f"{seed}/{number}/{low}",
+                moves=EACH,
+                left=lambda _, c=cost: left(c),
+            )
+            best[low:high] = [some[k] for k in found]
+            one, other = part.copy(), state.copy()
+            cost += sum(one.eliminate(k) for k in found) - sum(other.eliminate(v) for v in some)
+            for v in best[low:high]:
+                state.eliminate(v)
+            low = high
+        if cost == before:
+            break
+    return tuple(best)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from chainrule.autodiff.disjoint import disjoint_paths
 from chainrule.autodiff.reverse import between
@@ -55,6 +55,15 @@ class State(Protocol):
 
     def copy(self) -> Self:
         """A state of its own. It is made often, so it should share what it can."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A state that can be cut: what long orders are searched by, a stretch at a time."""
+
+    def part(self, some: Sequence[int]) -> State:
+        """A smaller state of its own in which ``some`` can be eliminated, there numbered from 0, at the same costs."""
         ...
 
 
@@ -328,6 +337,23 @@ class Reduced:
     def copy(self) -> Reduced:
         """A state of its own."""
         return Reduced(self.before.copy(), self.after.copy(), self._outputs, self._inner)
+
+    def part(self, some: Sequence[int]) -> Reduced:
+        """Vertices with all that enters them and that they enter: no more is needed to eliminate them."""
+        place = {v: k for k, v in enumerate(some)}
+        for v in some:
+            for w in members(self.before[v] | self.after[v]):
+                place.setdefault(w, len(place))
+        before, after = [0] * len(place), [0] * len(place)
+        for k, v in enumerate(some):
+            for u in members(self.before[v]):
+                before[k] |= 1 << place[u]
+                after[place[u]] |= 1 << k
+            for w in members(self.after[v]):
+                after[k] |= 1 << place[w]
+                before[place[w]] |= 1 << k
+        outputs = frozenset(k for k, v in enumerate(some) if v in self._outputs)
+        return Reduced(before, after, outputs, (1 << len(some)) - 1)
 
 
 def members(some: int) -> Iterator[int]:

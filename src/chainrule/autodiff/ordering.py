@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chainrule.autodiff.annealing import anneal
-from chainrule.autodiff.elimination import Problem, State, multiplications
+from chainrule.autodiff.annealing import anneal, anneal_stretches
+from chainrule.autodiff.elimination import Divisible, Problem, State, multiplications
 from chainrule.autodiff.exact import Proof
 from chainrule.errors import ArgumentError, shown
 
@@ -16,7 +16,9 @@ SECONDS, MOVES, RESTARTS = 10.0, 50_000, 4
 """Of a search: thirty times as many moves found nothing better on graphs of a hundred vertices."""
 QUICK, THOROUGH = 40_000, 200_000
 """Vertices that the exact search looks at before the annealing, and after it, in all sets of what may be left."""
-BOUNDING = 0.2
+LONG, ROUNDS = 2_000, 10
+"""Vertices from which on orders are searched a stretch at a time, and how often over all of the order."""
+BOUNDING = 0.1
 """Share of the time in which bounds are worked out."""
 PAUSE = 0.2
 """Seconds between two calls of ``progress``."""
@@ -290,19 +292,19 @@ class _Part:
             best = self.cost - self.least_sum
             if self.proved or agreed > 1 or left(best) <= 0:
                 break
-            order = anneal(
-                self._start,
-                begin,
-                self._least,
-                seed=seed,
-                moves=moves,
-                left=lambda more, m=best: left(min(more, m)),
-            )
+            order = self._walk(begin, seed, moves, lambda more, m=best: left(min(more, m)))
             cost = _cost_from(self._start, order)
             if cost < self.cost:
                 self.order, self.cost, by, agreed = order, cost, "annealing", 0
             agreed += cost == self.cost
         return self._prove(proofs, left) or by
+
+    def _walk(
+        self, order: tuple[int, ...], seed: str, moves: int, left: Callable[[int], float]
+    ) -> tuple[int, ...]:
+        if len(order) < LONG or not isinstance(self._start, Divisible):
+            return anneal(self._start, order, self._least, seed=seed, moves=moves, left=left)
+        return anneal_stretches(self._start, order, self._least, seed=seed, rounds=ROUNDS, left=left)
 
     def _prove(self, most: int, left: Callable[[int], float]) -> str | None:
         if self.proved:
@@ -336,7 +338,9 @@ def _reduced(problem: Problem) -> tuple[State, list[int], int]:
 
 
 def _parts(state: State, inner: Sequence[int]) -> list[set[int]]:
-    """The vertices in groups of which none has a neighbour in another."""
+    """The vertices in groups of which none has a neighbour in another; all in one where orders are long anyway."""
+    if len(inner) >= LONG:
+        return [set(inner)]
     left, found = set(inner), list[set[int]]()
     for first in inner:
         if first in left:
