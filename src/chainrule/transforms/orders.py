@@ -21,7 +21,7 @@ LARGEST = 400
 MOST_ENTRIES = 1 << 22
 """Of a local Jacobian whose primitive states no ties, likewise."""
 MOVES = 2_000
-"""Of the annealing, where a graph is traced: a fraction of a second. Eager calls take the best order that needs none."""
+"""Of the annealing, where a graph is traced: a fraction of a second. Eager calls take an order that needs none."""
 PROOFS = 20_000
 """Likewise, of branch and bound."""
 SECONDS_EACH, SECONDS_PRODUCT = 1e-9, 5e-6

@@ -158,7 +158,7 @@ class Elimination:
     """The order of vertex elimination that was found.
 
     Attributes:
-        order: of the intermediate results, counted from 0 as they are computed; what ``cr.jacobian`` takes as ``order``.
+        order: of the intermediate results, counted from 0 as they are computed, as ``cr.jacobian`` takes it.
         steps: names of the intermediate results.
         multiplications: of local Jacobians with each other.
         at_least: what every order takes, as far as that is known; 0 where nothing is.
