@@ -4,6 +4,9 @@
 `jax.jit(jax.vmap(jax.grad(loss)))`, in the same process. All take turns in blocks; the best and the median of all steps
 are shown, and the median of the blocks' ratios: below 1, chainrule is faster. The gradients are compared first.
 
+Each result, 49 MiB, is dropped before the next call, so that a library may use its memory again. Where all are kept,
+the order is another: see decision 18.
+
     python benchmarks/batching.py [--once] [--json]
 """
 

@@ -90,27 +90,28 @@ def by_matrices(left, right):
     return 0.5 * (exact[0] + exact[1] - jump)
 
 
-left = state_of(1.0, 0.75, 1.0)
-right = state_of(0.125, 0.0, 0.1)
+if __name__ == "__main__":
+    left = state_of(1.0, 0.75, 1.0)
+    right = state_of(0.125, 0.0, 0.1)
 
-np.testing.assert_allclose(roe_flux(left, right).numpy(), by_matrices(left, right), rtol=1e-12)
-assert cr.check(roe_flux, left, right).ok
+    np.testing.assert_allclose(roe_flux(left, right).numpy(), by_matrices(left, right), rtol=1e-12)
+    assert cr.check(roe_flux, left, right).ok
 
-ledger = cr.cost(roe_flux, left, right, argnums=(0, 1))
-print(ledger.verdict)
+    ledger = cr.cost(roe_flux, left, right, argnums=(0, 1))
+    print(ledger.verdict)
 
-# Many points at once: the same program on states of shape (3, points). Each point depends on itself alone, so the
-# three numbers of its flux are what a sweep can start from, for all points together.
-points = 1000
-rng = np.random.default_rng(0)
-several = [
-    state_of(rng.uniform(0.1, 1, points), rng.normal(size=points), rng.uniform(0.1, 1, points))
-    for _ in range(2)
-]
-_, pull = cr.vjp(roe_flux, *several)
-rows = [pull(np.eye(3)[i][:, None] * np.ones(points)) for i in range(3)]
-jacobians = np.array([[side.numpy() for side in row] for row in rows])  # (flux, side, state, points)
-one = cr.jacobian(roe_flux, (0, 1))(several[0][:, 7], several[1][:, 7])
-np.testing.assert_allclose(jacobians[:, 0, :, 7], one[0].numpy(), rtol=1e-10, atol=1e-12)
-np.testing.assert_allclose(jacobians[:, 1, :, 7], one[1].numpy(), rtol=1e-10, atol=1e-12)
-print(f"{points:,} Jacobians of shape {jacobians.shape[0]}×{2 * jacobians.shape[2]} in three sweeps")
+    # Many points at once: the same program on states of shape (3, points). Each point depends on itself alone, so the
+    # three numbers of its flux are what a sweep can start from, for all points together.
+    points = 1000
+    rng = np.random.default_rng(0)
+    several = [
+        state_of(rng.uniform(0.1, 1, points), rng.normal(size=points), rng.uniform(0.1, 1, points))
+        for _ in range(2)
+    ]
+    _, pull = cr.vjp(roe_flux, *several)
+    rows = [pull(np.eye(3)[i][:, None] * np.ones(points)) for i in range(3)]
+    jacobians = np.array([[side.numpy() for side in row] for row in rows])  # (flux, side, state, points)
+    one = cr.jacobian(roe_flux, (0, 1))(several[0][:, 7], several[1][:, 7])
+    np.testing.assert_allclose(jacobians[:, 0, :, 7], one[0].numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(jacobians[:, 1, :, 7], one[1].numpy(), rtol=1e-10, atol=1e-12)
+    print(f"{points:,} Jacobians of shape {jacobians.shape[0]}×{2 * jacobians.shape[2]} in three sweeps")
