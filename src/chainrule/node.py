@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
@@ -547,27 +547,17 @@ def ancestors(outputs: Iterable[Node], since: int = 0, until: Container[Node] = 
     return sorted(seen, key=by_index)
 
 
-def tracked_ancestors(
-    output: Node, most: int = 0, stop: Callable[[list[Node]], bool] | None = None
-) -> tuple[list[Node], set[Node]]:
-    """The nodes through which derivatives of ``output`` flow, itself included, inputs first; and as a set.
-
-    If there are more than ``most``, ``stop`` is asked, with those found first, whether these will do.
-    """
-    seen, order = {output}, [output]
-    nodes = iter(order)  # which grows on the way
-    if stop is not None:
-        _reach(itertools.islice(nodes, most), seen, order)
-        if len(order) > most and stop(order):
-            return order, seen
-    _reach(nodes, seen, order)
+def tracked_ancestors(output: Node) -> tuple[list[Node], set[Node]]:
+    """The nodes through which derivatives of ``output`` flow, itself included, inputs first; and as a set."""
+    order, seen = [output], {output}
+    reach(order, seen)
     order.sort(key=by_index)  # nearly sorted as it is, which takes linear time
     return order, seen
 
 
-def _reach(nodes: Iterable[Node], seen: set[Node], order: list[Node]) -> None:
-    """Append the tracked inputs of nodes, each once."""
-    for node in nodes:
+def reach(order: list[Node], seen: set[Node], begin: int = 0, end: int | None = None) -> None:
+    """Append the tracked inputs, each once, of the nodes at places ``begin`` to ``end``, which grow on the way."""
+    for node in itertools.islice(order, begin, end):
         for x in node.inputs:
             if x.tracked and x not in seen:
                 seen.add(x)

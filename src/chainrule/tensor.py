@@ -139,7 +139,7 @@ class Tensor(Node):
         """
         self._require_gradient()
         seed = self._seed(gradient)
-        found = leaf_gradients(self, seed, record=create_graph, large=natively())
+        found = leaf_gradients(self, seed, record=create_graph, large=natively)
         for node, delta in found.items():
             node.add_gradient(delta, record=create_graph)
         tell(self, list(found), list(found.values()))

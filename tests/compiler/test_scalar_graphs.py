@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.autodiff import reverse
+from chainrule.compiler import large as large_graphs
 from chainrule.compiler import objects, scalar_graphs
 from chainrule.compiler.on_native.target import host
 from chainrule.modes import on_bare_values
@@ -245,7 +246,8 @@ def large(n=3000):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Graphs that native code was asked to sweep."""
+    """Graphs that native code was asked to sweep, once it is loaded."""
+    monkeypatch.setattr(large_graphs.natively, "most", large_graphs.LOADED)
     graphs = []
     real = scalar_graphs.gradients
     monkeypatch.setattr(scalar_graphs, "gradients", lambda *given: graphs.append(given) or real(*given))
@@ -278,7 +280,7 @@ def test_small_graphs_arrays_and_graphs_of_gradients_are_swept(asked):
 
 def test_where_native_code_cannot_look_into_objects_gradients_are_swept(monkeypatch):
     monkeypatch.setattr(scalar_graphs, "_native", lambda kind: None)
-    x, y = large()
+    x, y = large(large_graphs.AT_FIRST)
     y.backward()
     assert bits(x.grad.numpy()) == bits(swept(y)[x])
 
@@ -341,6 +343,7 @@ def test_turns_are_given_back_so_that_ctrl_c_is_heard(monkeypatch):
         give, rules, spare = native.give, native.rules, native.spare
 
     monkeypatch.setattr(scalar_graphs, "_native", lambda kind: Broken)
+    monkeypatch.setattr(large_graphs.natively, "most", large_graphs.LOADED)
     with pytest.raises(KeyboardInterrupt):
         y.backward()
     assert x.grad is None

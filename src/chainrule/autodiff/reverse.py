@@ -13,7 +13,7 @@ from typing import Any
 from chainrule.autodiff.replay import NODES, Replays, structure_of
 from chainrule.autodiff.rules import pull, pull_through
 from chainrule.modes import on_bare_values, recording
-from chainrule.node import Node, ancestors, holding, is_differentiable, tracked_ancestors
+from chainrule.node import Node, ancestors, by_index, holding, is_differentiable, reach, tracked_ancestors
 
 Visit = Callable[[Node, Node, list["Node | None"]], None]
 
@@ -52,7 +52,7 @@ def pullback(
     return [deltas.get(w) for w in wrt]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Large:
     """Who sweeps large graphs instead.
 
@@ -64,6 +64,12 @@ class Large:
     most: int
     sweep: Callable[[Node, Any], dict[Node, Any] | None]
 
+    def asked(self, first: Sequence[Node], output: Node, seed: Node) -> dict[Node, Node] | None:
+        """The gradients, if the graph, of which these nodes were found first, is mostly one of single numbers."""
+        scalars = sum(not n.shape for n in first)
+        found = self.sweep(output, seed.value) if 2 * scalars > len(first) else None
+        return None if found is None else {node: holding(value) for node, value in found.items()}
+
 
 def leaf_gradients(output: Node, seed: Node, *, record: bool, large: Large | None = None) -> dict[Node, Node]:
     """Gradients of one output for every tracked leaf before it, and every node that retains its gradient.
@@ -73,19 +79,18 @@ def leaf_gradients(output: Node, seed: Node, *, record: bool, large: Large | Non
         record: whether the gradients remember how they were computed.
         large: whom to ask where nodes are many and mostly single numbers.
     """
-    elsewhere: list[dict[Node, Any]] = []
-
-    def stop(first: list[Node]) -> bool:
-        if large is not None and 2 * sum(not n.shape for n in first) > len(first):
-            found = large.sweep(output, seed.value)
-            if found is not None:
-                elsewhere.append(found)
-        return bool(elsewhere)
-
     bare = not record and output.value is not None and seed.value is not None
-    order, live = tracked_ancestors(output, large.most, stop) if bare and large else tracked_ancestors(output)
-    if elsewhere:
-        return {node: holding(value) for node, value in elsewhere[0].items()}
+    if large is None or not bare:
+        order, live = tracked_ancestors(output)
+    else:
+        order, live = [output], {output}
+        reach(order, live, 0, large.most)
+        if len(order) > large.most:
+            found = large.asked(order, output, seed)
+            if found is not None:
+                return found
+            reach(order, live, large.most)
+        order.sort(key=by_index)
     kept = {n for n in order if n.retains_grad}
     if not bare:
         return _sweep(order, live, {output: seed}, kept, record, None)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from chainrule.autodiff.reverse import Large
 from chainrule.node import Node
 
-
-def natively() -> Large:
-    """Who sweeps large graphs now."""
-    return _LOADED if "chainrule.compiler.scalar_graphs" in sys.modules else _AT_FIRST
+LOADED, AT_FIRST = 1000, 10_000
+"""A walk begins to pay at some hundred nodes; loading it, at some ten thousand. The bits are the same either way."""
 
 
 def _sweep(output: Node, seed: Any) -> dict[Node, Any] | None:
     from chainrule.compiler import scalar_graphs  # and with it LLVM, in a tenth of a second
 
+    natively.most = LOADED
     return scalar_graphs.gradients(output, seed)
 
 
-_LOADED, _AT_FIRST = Large(1000, _sweep), Large(10_000, _sweep)
-"""A walk begins to pay at some hundred nodes; loading it, at some ten thousand. The bits are the same either way."""
+natively = Large(AT_FIRST, _sweep)
+"""Who sweeps large graphs."""
