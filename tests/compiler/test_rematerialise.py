@@ -144,6 +144,26 @@ def test_random_graphs_give_the_same_bits_within_a_budget(seed, part):
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(small(arrays), expected, strict=True))
 
 
+@pytest.mark.slow
+def test_a_residual_network_trains_within_a_budget_with_the_same_bits():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(16, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 16)
+    losses, parameters, plain = [], [], None
+    for part in (None, 0.66, 0.5):
+        model = cr.models.resnet(20, key=cr.random.key(0))
+        budget = part and int(plain * part)
+        step = cr.train.compile_step(model, cr.nn.softmax_cross_entropy, cr.optim.adam(1e-3), memory=budget)
+        losses.append([step(x, y).item() for _ in range(3)])
+        parameters.append([p.numpy() for p in [*step.model.parameters().values()]])
+        parameters[-1] += [b.numpy() for b in step.model.buffers().values()]
+        arena = step.explain().arena_bytes
+        plain = plain or arena
+        assert budget is None or arena <= budget
+    assert losses[1] == losses[0] == losses[2]
+    for other in parameters[1:]:
+        assert all(map(np.array_equal, other, parameters[0]))
+
+
 def test_steps_that_numpy_makes_run_again_too():
     def f(x):
         for _ in range(6):

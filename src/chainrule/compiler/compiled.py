@@ -74,7 +74,9 @@ class Unplaced:
         results = {self.sights[n].base for n in self.graph.outputs[:ends]}
         elsewhere = {*self.graph.inputs, *self.overwritten, *results}
         flags = {self.sights[n].base for n in self.graph.outputs[ends:]}
-        return Dataflow(self.steps, elsewhere, self.overwritten, flags, threads)
+        return Dataflow(
+            self.steps, elsewhere, self.overwritten, flags, lambda n: self.sights[n].base, threads
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ lives: an array whose maker runs again before its next reader is not kept until 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -65,18 +66,19 @@ class Dataflow:
         elsewhere: keys of arrays that do not lie in the arena: inputs and results.
         overwritten: for a result, the input whose memory it takes.
         flags: bools that are looked at when all are known.
+        base: the array in which a node is read.
         threads: how many run it.
 
     Attributes:
         steps: as given.
-        keys, sizes: of the arrays in the arena, by number; those that only one step uses are not among them.
+        sizes: bytes of the arrays in the arena, by number; those that only one step uses are not among them. What a
+            step adds to an array that another has begun counts as an array of its own, made from that.
         reads, writes: for each step, numbers of arrays.
         maker: for each array, the step that writes it.
         uses: for each array, the steps that read it, in rising order.
         own: for each step, the bytes that it needs for itself.
         time, flops: of each step.
-        fixed: arrays that have to be kept from their making to their last use.
-        once: steps that must run exactly once.
+        essential: steps whose first run leaves more than what other steps read.
         floor: bytes of the step that uses most: no sequence does with less.
         before: for each step, the step before which it may run again, since that overwrites what it reads.
     """
@@ -87,50 +89,46 @@ class Dataflow:
         elsewhere: set[Any],
         overwritten: Mapping[Node, Node],
         flags: set[Any],
+        base: Callable[[Node], Node],
         threads: int,
     ) -> None:
-        self.steps, self.threads, self._elsewhere = steps, threads, elsewhere
+        self.steps, self.threads, self._elsewhere, self._base = steps, threads, elsewhere, base
         arrays = [[key for key in step.arrays if not self._is_outside(key)] for step in steps]
         users: dict[Any, list[int]] = {}
         for number, keys in enumerate(arrays):
             for key in keys:
                 users.setdefault(key, []).append(number)
-        self.keys = [key for key, found in users.items() if len(found) > 1 and not isinstance(key, Scratch)]
-        numbers = self._numbers = {key: i for i, key in enumerate(self.keys)}
-        self.sizes = [-(-nbytes(key, threads) // ALIGNMENT) * ALIGNMENT for key in self.keys]
-        self.reads: list[list[int]] = []
-        self.writes: list[list[int]] = []
+        known = {k for k, found in users.items() if len(found) > 1 and not isinstance(k, Scratch)}
+        self._known, self._first = known, {key: users[key][0] for key in known}
+        self.sizes: list[int] = []
+        self.maker: list[int] = []
+        self.uses: list[list[int]] = []
+        self.reads: list[list[int]] = [[] for _ in steps]
+        self.writes: list[list[int]] = [[] for _ in steps]
         self.own: list[int] = []
-        for step, keys in zip(steps, arrays, strict=True):
-            known = [key for key in keys if key in numbers]
-            self.reads.append([numbers[key] for key in known if key not in step.writes])
-            self.writes.append([numbers[key] for key in known if key in step.writes])
-            self.own.append(
-                sum(-(-nbytes(k, threads) // ALIGNMENT) * ALIGNMENT for k in keys if k not in numbers)
-            )
-        self.uses: list[list[int]] = [[] for _ in self.keys]
-        makers: list[list[int]] = [[] for _ in self.keys]
-        for number in range(len(steps)):
-            for a in self.reads[number]:
-                self.uses[a].append(number)
-            for a in self.writes[number]:
-                makers[a].append(number)
-        self.maker = [found[0] for found in makers]
+        now: dict[Any, int] = {}
+        for number, keys in enumerate(arrays):
+            self.own.append(sum(self._size(key) for key in keys if key not in known))
+            for key in keys:
+                if key in known:
+                    self._touch(number, key, now, users[key][-1])
         work = [work_of(step) for step in steps]
         self.time, self.flops = [w.time for w in work], [w.flops for w in work]
-        several = {a for a, found in enumerate(makers) if len(found) != 1}
-        over: dict[Any, int] = {}
+        # Not every step declares all that it writes, but who touches an array first writes it.
         for number, step in enumerate(steps):
-            for key in step.writes:
-                if key in overwritten:
-                    over[overwritten[key]] = number
-        self.once = {
-            number
-            for number, step in enumerate(steps)
-            if any(key in elsewhere or key in flags for key in step.writes)
-            or any(a in several for a in self.writes[number])
+            for key in step.arrays:
+                self._first.setdefault(key, number)
+        over = {old: self._first[key] for key, old in overwritten.items() if key in self._first}
+        self._dummies = {*overwritten, *flags}  # made again they are not for anybody
+        self.essential = {
+            n
+            for n, step in enumerate(steps)
+            if any(
+                (k in elsewhere or k in flags)
+                and (k in step.writes or (self._first[k] == n and k.op is not None))
+                for k in step.arrays
+            )
         }
-        self.fixed = {a for a, found in enumerate(makers) if a in several or found[0] in self.once}
         self.floor = max(
             (
                 sum(self.sizes[a] for a in (*self.reads[n], *self.writes[n])) + self.own[n]
@@ -140,16 +138,58 @@ class Dataflow:
         )
         never = len(steps)
         self.before = [
-            never if number in self.once else min((over[k] for k in step.arrays if k in over), default=never)
+            min((self._limit(number, over[k], k) for k in step.arrays if k in over), default=never)
             for number, step in enumerate(steps)
         ]
+
+    def _size(self, key: Any) -> int:
+        return -(-nbytes(key, self.threads) // ALIGNMENT) * ALIGNMENT
+
+    def _touch(self, number: int, key: Any, now: dict[Any, int], last: int) -> None:
+        """Note that a step reads or writes an array, or adds to what others have written into it."""
+        before = now.get(key)
+        if before is not None:
+            self.reads[number].append(before)
+            self.uses[before].append(number)
+        if before is None or (key in self.steps[number].writes and number < last):
+            now[key] = len(self.sizes)
+            self.writes[number].append(len(self.sizes))
+            self.sizes.append(self._size(key))
+            self.maker.append(number)
+            self.uses.append([])
+            if before is not None:
+                self.own[number] -= self._size(key)  # it is the same memory
+
+    def _limit(self, number: int, overwriting: int, old: Node) -> int:
+        """Before which step one that reads an input may run again, if that is overwritten by some step.
+
+        A step that overwrites it itself may run again at any time if nothing that it leaves in the arena depends on it.
+        """
+        step = self.steps[number]
+        if overwriting != number:
+            return overwriting
+        read = {key for key in step.arrays if key not in step.writes and key is not old}
+        todo: list[Node] = [key for key in step.writes if key in self._known]
+        seen = set(todo)
+        while todo:
+            node = todo.pop()
+            if not isinstance(node, Node) or node is old:
+                return number
+            for x in node.inputs:
+                base = self._base(x)
+                if base is old:
+                    return number
+                if x not in seen and x not in read and base not in read:
+                    seen.add(x)
+                    todo.append(x)
+        return len(self.steps)
 
     def _is_outside(self, key: Any) -> bool:
         return key is POOL or key in self._elsewhere or (isinstance(key, Node) and key.op is None)
 
     def _is_own(self, key: Any) -> bool:
         """Whether a step alone uses it, for as long as it runs."""
-        return isinstance(key, (Workspace, Scratch)) and key not in self._numbers
+        return isinstance(key, (Workspace, Scratch)) and key not in self._known
 
     @property
     def plain(self) -> list[int]:
@@ -160,9 +200,13 @@ class Dataflow:
         """The sequence without runs whose results nobody reads before they are made again."""
         wanted: set[int] = set()
         kept: list[int] = []
-        for number in reversed(sequence):
+        first: dict[int, int] = {}
+        for place, number in enumerate(sequence):
+            first.setdefault(number, place)
+        for place in range(len(sequence) - 1, -1, -1):
+            number = sequence[place]
             writes = self.writes[number]
-            if number in self.once or not writes or any(a in wanted for a in writes):
+            if (number in self.essential and first[number] == place) or any(a in wanted for a in writes):
                 wanted.difference_update(writes)
                 wanted.update(self.reads[number])
                 kept.append(number)
@@ -198,7 +242,6 @@ class Dataflow:
             profile = self.profile(found)
             gone: set[int] = set()
             for place, since in self._waits(found):
-                number = found[place]
                 free = all(
                     int(profile[start + 1 : place].max(initial=0)) + self.sizes[a] <= limit
                     for a, start in since
@@ -208,7 +251,7 @@ class Dataflow:
                     + sum(self.sizes[a] for a, _ in since)
                     <= limit
                 )
-                if free and together and number not in self.once:
+                if free and together:
                     gone.add(place)
                     for a, start in since:
                         profile[start + 1 : place] += self.sizes[a]
@@ -261,10 +304,11 @@ class Dataflow:
         for number in sequence:
             step = self.steps[number]
             if number in seen:
-                now.update(
-                    (key, _copy(key)) for key in step.arrays if key in step.writes or self._is_own(key)
-                )
-                step = replace(_moved(step, now), note="; ".join(filter(None, (step.note, "computed again"))))
+                begun = [k for k in step.arrays if self._first[k] == number or self._is_own(k)]
+                unread = {key: _copy(key) for key in begun if key in self._dummies}
+                now.update((k, _copy(k)) for k in begun if k not in unread and not self._is_outside(k))
+                note = "; ".join(filter(None, (step.note, "computed again")))
+                step = replace(_moved(step, ChainMap(unread, now)), note=note)
             elif now:
                 step = _moved(step, now)
             seen.add(number)

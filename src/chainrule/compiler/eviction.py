@@ -38,7 +38,7 @@ class _Simulation:
     def __init__(self, flow: Dataflow, budget: int, most: float) -> None:
         self.flow, self.budget, self.left = flow, budget, most
         self.resident: dict[int, None] = {}
-        self.needed = [0] * len(flow.keys)
+        self.needed = [0] * len(flow.sizes)
         self.total = 0
         self.now = 0
         self.found: list[int] = []
@@ -48,7 +48,7 @@ class _Simulation:
     def _until(self) -> list[int]:
         """For each array, the step before which it can be made again, with all that this takes."""
         flow = self.flow
-        until = [len(flow.steps)] * len(flow.keys)
+        until = [len(flow.steps)] * len(flow.sizes)
         for number in range(len(flow.steps)):
             limits = [until[a] for a in flow.reads[number] if not self._stays(a)]
             for a in flow.writes[number]:
@@ -56,7 +56,7 @@ class _Simulation:
         return until
 
     def _stays(self, a: int) -> bool:
-        return a in self.flow.fixed or self.flow.sizes[a] <= self.least
+        return self.flow.sizes[a] <= self.least
 
     def run(self) -> list[int] | None:
         """The sequence."""

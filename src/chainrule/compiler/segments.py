@@ -139,7 +139,7 @@ class Chain:
             place += 1
         for number in range(self.turn + 1, len(flow.steps)):
             for a in flow.reads[number]:
-                if flow.maker[a] > self.turn or a in flow.fixed:
+                if flow.maker[a] > self.turn:
                     continue
                 wanted = int(block_of[flow.maker[a]])
                 while wanted not in ready and place < len(actions):
@@ -163,7 +163,7 @@ class Chain:
             keep = any(
                 a in wanted or (a in self._kept if ends else self._last[a] >= stop) for a in flow.writes[p]
             )
-            if keep and p not in flow.once and number <= flow.before[p]:
+            if keep and number <= flow.before[p]:
                 runs.append(p)
                 wanted.update(flow.reads[p])
         return runs[::-1]
