@@ -65,7 +65,7 @@ def test_rows_that_are_standardised(monkeypatch, machine, dtype, depth):
 @pytest.mark.parametrize("turned", [False, True])
 def test_matrices_that_are_computed(monkeypatch, machine, dtype, shape, turned):
     k, n = shape
-    arrays = made((9, k), (n, k) if turned else shape, (shape[0],) if turned else (n,), dtype=dtype)
+    arrays = made((90, k), (n, k) if turned else shape, (shape[0],) if turned else (n,), dtype=dtype)
     arrays[2] = made((k,) if turned else (n,), dtype=dtype)[0]
 
     def f(x, w, c):

@@ -18,9 +18,10 @@ from chainrule.compiler.layout import Action, Builder, Call, Layout, Seen, Spot
 from chainrule.compiler.memory import MUCH, aligned, give_back
 from chainrule.compiler.on_native import gate, jit, pool, program, python_call
 from chainrule.compiler.on_native.ir import Function, module
-from chainrule.compiler.on_native.lowering import steps_of
+from chainrule.compiler.on_native.lowering import runs, steps_of
 from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.passes.blocking import blocking
 from chainrule.compiler.passes.expand import expand
 from chainrule.compiler.recycling import empty, maker
 from chainrule.compiler.rematerialise import Planner, Recomputation
@@ -59,6 +60,7 @@ class Unplaced:
         """Run all passes on a graph, and make kernels. Arguments are those of :func:`lower`."""
         simple, changes = passes.run(graph)
         lean, flags = expand(simple) if target else (simple, 0)
+        lean = blocking(lean, runs) if target else lean
         wanted = {lean.outputs[o]: lean.inputs[i] for o, i in donated.items()}
         checked = lean.outputs[len(lean.outputs) - flags :]
         steps, overwritten, sights = steps_of(lean, target, wanted, checked)

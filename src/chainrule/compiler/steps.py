@@ -55,6 +55,7 @@ class Step:
         reason: why NumPy is called.
         note: what else is worth saying about it.
         inside: of a loop over steps, those that it repeats.
+        instead: pairs of an array that it writes and one that it reads, whose memory that may take.
     """
 
     nodes: Sequence[Node]
@@ -65,6 +66,7 @@ class Step:
     reason: str = ""
     note: str = ""
     inside: Sequence[Step] = field(default=())
+    instead: Sequence[tuple[Hashable, Hashable]] = field(default=())
 
     @property
     def arrays(self) -> list[Any]:

@@ -12,8 +12,9 @@ from chainrule.compiler.groups import REDUCTIONS, Group, Grouping, group
 from chainrule.compiler.inplace import overwrite
 from chainrule.compiler.items import join_tasks
 from chainrule.compiler.joining import place_parts
-from chainrule.compiler.on_native import bodies, heads, loops, prepacking, repetition
+from chainrule.compiler.on_native import bodies, heads, loops, prepacking, repetition, turns
 from chainrule.compiler.on_native.elements import missing, slow
+from chainrule.compiler.on_native.in_place import overwritable
 from chainrule.compiler.on_native.kernel import Kernel, one_after_the_other
 from chainrule.compiler.on_native.partial import in_parts
 from chainrule.compiler.on_native.repetition import Repeated
@@ -97,20 +98,23 @@ def _left(body: Body) -> list[Node]:
     def look() -> list[Node]:
         inputs = set(body.graph.inputs)
         computed = [n for n in body.graph.nodes if n.op is not None and n not in inputs]
-        return [n for n in computed if not (is_elementwise(n) or is_reduction(n) or _is_run(n))]
+        return [n for n in computed if not runs(n)]
 
     return body.derived("left to NumPy", look)
 
 
-def _is_run(node: Node) -> bool:
-    return see_through(node, of_base(node.inputs[0])) is not None or kind_of(node) != "call"
+def runs(node: Node) -> bool:
+    """Whether there is native code for a node, or it needs none."""
+    if is_elementwise(node) or is_reduction(node) or kind_of(node) != "call":
+        return True
+    return bool(node.inputs) and see_through(node, of_base(node.inputs[0])) is not None
 
 
 def _scan(each: Group, grouping: Grouping, target: Target) -> Step:
     """A scan as one step, whose kernel runs the kernels of the scan's own steps."""
     whole = repetition.Whole(each.members, grouping.sights)
     lowered = steps_of(whole.graph, target, whole.donated, (), whole.repeated)
-    return repetition.lower(whole, *lowered, target)
+    return turns.lower(whole, *lowered, target) or repetition.lower(whole, *lowered, target)
 
 
 def is_elementwise(node: Node) -> bool:
@@ -253,7 +257,7 @@ def _step(members: Sequence[Node], loop: Loop, places: Sequence[Place], target: 
     """A kernel for a loop, on those of its arrays that it uses."""
     lean, used = loop.lean()
     own = [places[a] for a in used]
-    return Step(members, own, _written(lean, own), loops.lower(lean, target))
+    return Step(members, own, _written(lean, own), loops.lower(lean, target), instead=overwritable(lean, own))
 
 
 def _written(loop: Loop, places: Sequence[Place]) -> frozenset[Any]:

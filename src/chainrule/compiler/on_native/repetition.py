@@ -45,7 +45,7 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
+class Fixed:
     """An address: bytes behind one of the operands, or, at each time, so many more."""
 
     operand: int
@@ -54,14 +54,14 @@ class _Fixed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turning:
+class Turning:
     """The place of a carry before a step, or after it; they take turns."""
 
     carry: int
     after: bool
 
 
-_Address: TypeAlias = "_Fixed | _Turning"
+Address: TypeAlias = "Fixed | Turning"
 
 
 class Whole:
@@ -117,10 +117,10 @@ def lower(
         whole: the scan.
         steps, overwritten, sights: of the graph of a step.
     """
-    return _Builder(whole, steps, overwritten, sights, target).step()
+    return Builder(whole, steps, overwritten, sights, target).step()
 
 
-class _Builder:
+class Builder:
     """Finds the address of everything that a step touches, and writes the loop."""
 
     def __init__(
@@ -133,9 +133,9 @@ class _Builder:
     ) -> None:
         self.whole, self.target, self.sights = whole, target, sights
         self.operands: dict[Any, int] = {POOL: 0}
-        self.where: dict[Any, _Address] = {POOL: _Fixed(0, 0)}
+        self.where: dict[Any, Address] = {POOL: Fixed(0, 0)}
         self.arena: dict[Any, int] = {}
-        self.turning: dict[int, tuple[_Fixed, _Fixed]] = {}
+        self.turning: dict[int, tuple[Fixed, Fixed]] = {}
         self.overwritten = overwritten
         self.workspace = object()  # until its size is known
         self.first: list[Step] = []
@@ -153,18 +153,18 @@ class _Builder:
             sight = self.whole.sights[self.whole.given[node]]
             item = sight.base.dtype.itemsize
             moves = sight.strides[0] * item if node not in self.whole.repeated.fixed else 0
-            self.where[node] = _Fixed(self._operand(sight.base), sight.offset * item, moves)
+            self.where[node] = Fixed(self._operand(sight.base), sight.offset * item, moves)
 
-    def _row(self, node: Node, start: int, slot: int, moves: bool) -> _Fixed:
+    def _row(self, node: Node, start: int, slot: int, moves: bool) -> Fixed:
         """A row among the results of a dtype."""
         size = node.size * node.dtype.itemsize
         place = self._operand(self.whole.members[node.dtype])
-        return _Fixed(place, start * node.dtype.itemsize + slot * size, size if moves else 0)
+        return Fixed(place, start * node.dtype.itemsize + slot * size, size if moves else 0)
 
     def _place_carries(self) -> None:
         """Where each carry is before a step and after it, and a step that puts the first one there."""
         whole = self.whole
-        self.after: list[_Address] = []
+        self.after: list[Address] = []
         for i, (before, after) in enumerate(
             zip(whole.body.carry_inputs, whole.body.carry_outputs, strict=True)
         ):
@@ -178,7 +178,7 @@ class _Builder:
                 start = self._unkept(i, before, after, at)
             self._copy_first(before, start)
 
-    def _unkept(self, i: int, before: Node, after: Node, at: int | None) -> _Fixed:
+    def _unkept(self, i: int, before: Node, after: Node, at: int | None) -> Fixed:
         """The places of a carry that is not kept; the one where it is first is returned."""
         size = before.size * before.dtype.itemsize
         last = self._row(after, at, 0, False) if at is not None else self._room(f"last {i}", size)
@@ -191,22 +191,22 @@ class _Builder:
             (other, last) if self.whole.length % 2 else (last, other)
         )  # so that the last step writes the result
         self.turning[i] = pair
-        self.where[before] = _Turning(i, False)
-        self.after.append(_Turning(i, True))
+        self.where[before] = Turning(i, False)
+        self.after.append(Turning(i, True))
         return pair[0]
 
-    def _room(self, key: Any, nbytes: int) -> _Fixed:
+    def _room(self, key: Any, nbytes: int) -> Fixed:
         """Memory of the scan's own, for as long as it runs."""
         offset = sum(self.arena.values())
         self.arena[key] = -(-nbytes // ALIGNMENT) * ALIGNMENT
-        return _Fixed(self._operand(self.workspace), offset)
+        return Fixed(self._operand(self.workspace), offset)
 
-    def _copy_first(self, node: Node, to: _Fixed) -> None:
+    def _copy_first(self, node: Node, to: Fixed) -> None:
         given = self.whole.given[node]
         source = as_it_lies(self.whole.sights[given])
         key = ("outside", node)
         base = source.place
-        self.where[key] = _Fixed(self._operand(base.array), base.offset)
+        self.where[key] = Fixed(self._operand(base.array), base.offset)
         target = ("first", node)
         self.where[target] = to
         self.first += self._copy(Place(key), source.strides, node, Place(target))
@@ -257,7 +257,7 @@ class _Builder:
                 if isinstance(key, Scratch):
                     scratch = max(scratch, key.nbytes)
                 elif isinstance(key, Node) and key.op is None:
-                    self.where[key] = _Fixed(self._operand(key), 0)
+                    self.where[key] = Fixed(self._operand(key), 0)
                 else:
                     begin = lives[key].first if key in lives else i
                     last = len(once) + len(self.each) if begin < len(once) else i
@@ -266,13 +266,13 @@ class _Builder:
         offsets, nbytes = plan(lives)
         for key, offset in offsets.items():
             room = sum(self.arena.values())
-            self.where[key] = _Fixed(self._operand(self.workspace), room + offset)
+            self.where[key] = Fixed(self._operand(self.workspace), room + offset)
         self.nbytes = sum(self.arena.values()) + nbytes
         self.scratch = Scratch(scratch)
         for step in self.each + self.first:
             for key in step.arrays:
                 if isinstance(key, Scratch):
-                    self.where[key] = _Fixed(self._operand(self.scratch), 0)
+                    self.where[key] = Fixed(self._operand(self.scratch), 0)
 
     def _once(self) -> set[int]:
         """Numbers of steps that give the same each time: they read constants, and no others write what they write."""
@@ -337,7 +337,7 @@ class _Builder:
         """Write a step's addresses into its table: those that stay, or those that change with time."""
         for i, place in enumerate(step.places):
             address = self.where[place.array]
-            if isinstance(address, _Turning):
+            if isinstance(address, Turning):
                 if fixed:
                     continue
                 pointer = f.at(turning[address.carry][address.after], place.offset, I8)

@@ -30,6 +30,8 @@ from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
+from chainrule.compiler.passes.sums_first import sums_first
+from chainrule.compiler.passes.weights import weights
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
 from chainrule.ops.arithmetic import Add, Scale, abs, divide, multiply, square, subtract
@@ -100,7 +102,7 @@ def expand(graph: Graph) -> tuple[Graph, int]:
 
     made = rewrite(lookups(graph), rule)
     whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
-    return by_item(pools(whole)), len(flags)
+    return by_item(sums_first(weights(pools(whole)))), len(flags)
 
 
 def _expanded_step(node: Node, flags: dict[object, Node]) -> Node | None:

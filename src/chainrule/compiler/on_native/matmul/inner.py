@@ -1,13 +1,16 @@
-"""Products of few rows with a transposed B: each element of C is a sum along two adjacent runs of memory.
+"""Products with a transposed B: each element of C is a sum along two adjacent runs of memory.
 
-As many columns as a vector has lanes are summed at once, each in a vector of its own; in the end the vectors are
-folded into one, whose lanes are the sums.
+Of few rows, as many columns as a vector has lanes are summed at once, each in a vector of its own; in the end
+the vectors are folded into one, whose lanes are the sums. Of small matrices with long sums, such as gradients
+of small weights, a tile of several rows and columns is summed at once: nothing is turned around or packed,
+and vectors are full whatever the sizes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chainrule.compiler.on_native.axis import even
 from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry
@@ -17,48 +20,72 @@ from chainrule.compiler.on_native.matmul.tile import EPILOGUE, SUMS
 from chainrule.compiler.on_native.target import Target
 
 ROWS = 4
-"""With more rows it pays to transpose B."""
+"""With more rows it pays to transpose B,"""
+SMALL, LONG = 64, 2
+"""unless neither matrix has more rows, columns, and the sums are so many times as long."""
+NEAR = 1 << 18
+"""Bytes of two such matrices that the second cache holds."""
 
 
 def suits(p: Product) -> bool:
     """Whether sums run along adjacent elements, and B is not read too often."""
-    return p.a[1] == 1 and p.b[0] == 1 and p.m <= ROWS and not p.packed_b and (p.n > 1 or p.m == 1)
+    if p.a[1] != 1 or p.b[0] != 1 or p.packed_b or p.prologue:
+        return False
+    return (p.n > 1 or p.m == 1) if p.m <= ROWS else _is_small(p)
+
+
+def _is_small(p: Product) -> bool:
+    """Whether both matrices are a few long rows, which the caches hold."""
+    most = max(p.m, p.n)
+    near = (p.m + p.n) * p.k * p.dtype.itemsize <= NEAR
+    return p.n > ROWS and most <= SMALL and p.k >= LONG * most and near
 
 
 def multiply_inner(p: Product, target: Target) -> Lowered:
     """The call that computes a product that `suits`."""
     lanes = target.isa.lanes(p.dtype.itemsize)
-    tiles = -(-p.n // lanes)
-    last = p.n - (tiles - 1) * lanes
+    tall, wide = (1, lanes) if p.m <= ROWS else _tile_size(p, target)
+    across = [wide] * (p.n // wide) + [p.n % wide] * (p.n % wide > 0)
+    down = even(p.m, tall)
+    tiles = len(across)
     tasks = max(1, min(p.items * tiles, MAX_TASKS, p.work // MIN_TASK))
     f, operands, task, _ = entry(f"matmul_inner_{p.name(target)}", target)
     bases = table(f, operands, 3)
     functions: dict[str, Function] = {}
 
-    def tile(item: Int, tile: Int, columns: int) -> None:
+    def tile(item: Int, column: Int, columns: int) -> None:
         a, b, c = item_pointers(f, p, item, bases)
-        column = f.mul_int(tile, lanes)
-        name = _tile(p, columns, target, functions)
 
-        def row(r: Int, _: list[Value]) -> None:
+        def block(rows: int, row: Int) -> None:
             pointers = [
-                f.at(a, f.mul_int(r, p.a[0]), p.element),
+                f.at(a, f.mul_int(row, p.a[0]), p.element),
                 f.at(b, f.mul_int(column, p.b[1]), p.element),
-                f.at(c, f.add_int(f.mul_int(r, p.c), column), p.element),
+                f.at(c, f.add_int(f.mul_int(row, p.c), column), p.element),
             ]
-            f.call(name, [*pointers, *map(f.operand, (r, column, item)), operands])
+            name = _tile(p, rows, columns, target, functions)
+            f.call(name, [*pointers, *map(f.operand, (row, column, item)), operands])
 
-        f.loop(0, p.m, 1, row)
+        high = down.count(down[0])
+        f.loop(0, high, 1, lambda r, _: block(down[0], f.mul_int(r, down[0])))
+        if high < len(down):
+            start = high * down[0]
+            f.loop(
+                0, len(down) - high, 1, lambda r, _: block(down[-1], f.add_int(f.mul_int(r, down[-1]), start))
+            )
 
     def one(index: Int, _: list[Value]) -> None:
         item, which = (0, index) if p.items == 1 else (f.div_int(index, tiles), f.mod_int(index, tiles))
-        if last == lanes:
-            tile(item, which, lanes)
-        elif tiles == 1:
-            tile(item, 0, last)
-        else:
-            full = f.less_int(f.operand(which), f.operand(tiles - 1))
-            f.when(full, lambda: tile(item, which, lanes), lambda: tile(item, which, last))
+        broad = across.count(across[0])
+        if broad == tiles:
+            tile(item, f.mul_int(which, across[0]), across[0])
+            return
+        start = broad * (across[0] - across[-1])
+
+        def last() -> None:
+            tile(item, f.add_int(f.mul_int(which, across[-1]), start), across[-1])
+
+        full = f.less_int(f.operand(which), f.operand(broad))
+        f.when(full, lambda: tile(item, f.mul_int(which, across[0]), across[0]), last)
 
     first, end = part(f, 0 if tasks == 1 else task, p.items * tiles, tasks)
     f.loop(first, end, 1, one)
@@ -66,57 +93,88 @@ def multiply_inner(p: Product, target: Target) -> Lowered:
     return Lowered((Call(kernel, ("a", "b", "c", *epilogue_operands(p.epilogue))),))
 
 
-def _tile(p: Product, columns: int, target: Target, functions: dict[str, Function]) -> str:
-    """Code for one row and some columns."""
+def _tile_size(p: Product, target: Target) -> tuple[int, int]:
+    """Rows and columns of a tile whose sums fit the registers, next to a vector of each row and one of a column."""
+    lanes, most = target.isa.lanes(p.dtype.itemsize), target.isa.registers - 1
+    sizes = [(most // (columns + 1), columns) for columns in range(1, min(lanes, p.n) + 1)]
+    steps = -(-p.k // lanes)
+
+    def cost(size: tuple[int, int]) -> int:
+        """Instructions, of which those that load run beside those that multiply."""
+        rows, columns = size
+        whole, rest = divmod(p.n, columns)
+        loads = -(-p.n // columns) * p.m + -(-p.m // rows) * p.n
+        folds = whole * _folds(columns, lanes) + (_folds(rest, lanes) if rest else 0)
+        return steps * max(p.m * p.n, loads) + p.m * folds
+
+    return min((s for s in sizes if s[0]), key=cost)
+
+
+def _folds(columns: int, lanes: int) -> int:
+    """Instructions that `folded` takes for so many vectors; two of three are shuffles, which take turns."""
+    length = 1 << (columns - 1).bit_length()
+    return 2 * (length - 1 + (lanes // length).bit_length() - 1)
+
+
+def _tile(p: Product, rows: int, columns: int, target: Target, functions: dict[str, Function]) -> str:
+    """Code for some rows and columns."""
     lanes = target.isa.lanes(p.dtype.itemsize)
     end = f"_{p.epilogue.name}" if p.epilogue else ""
-    name = f"inner{columns}_{p.k}_{p.b[1]}_{p.element.suffix}{end}_{target.isa.name}"
+    name = f"inner{rows}x{columns}_{p.k}_{p.a[0]}_{p.b[1]}_{p.c}_{p.element.suffix}{end}_{target.isa.name}"
     if name in functions:
         return name
     parameters = [(f"%{x}", PTR) for x in "abc"] + [(f"%{x}", I64) for x in ("row", "column", "batch")]
     f = Function(name, [*parameters, ("%operands", PTR)], target, exported=False)
     functions[name] = f
     a, b, c, row, column, batch, operands = f.parameters
-    # Each column has several sums that take turns if the columns are few.
-    sets = max(1, min(-(-SUMS // columns), p.k // lanes))
-    sums = _sums(f, p, columns, sets, lanes, (a, b))
-    result: Value | None = folded(f, [_total(f, sums[i::columns]) for i in range(columns)])
+    # Each element has several sums that take turns if they are few.
+    cells = rows * columns
+    sets = max(1, min(-(-SUMS // cells), p.k // lanes))
+    sums = _sums(f, p, (rows, columns), sets, lanes, (a, b))
     mask = first_lanes(columns, lanes) if columns < lanes else None
+    pointers: Sequence[Value] = []
     if p.epilogue:
-        pointers = p.epilogue.prepare(
-            f, table(f, operands, p.epilogue.operands, EPILOGUE), p.element.vector(lanes)
-        )
-        result = p.epilogue.apply(f, pointers, result, row, column, mask, batch)
-    if result is not None:
-        f.store(result, c, mask)
+        found = table(f, operands, p.epilogue.operands, EPILOGUE)
+        pointers = p.epilogue.prepare(f, found, p.element.vector(lanes))
+    for r in range(rows):
+        result: Value | None = folded(f, [_total(f, sums[r * columns + i :: cells]) for i in range(columns)])
+        if p.epilogue:
+            result = p.epilogue.apply(f, pointers, result, f.add_int(row, r), column, mask, batch)
+        if result is not None:
+            f.store(result, f.at(c, r * p.c, p.element), mask)
     return name
 
 
 def _sums(
-    f: Function, p: Product, columns: int, sets: int, lanes: int, pointers: tuple[Value, Value]
+    f: Function, p: Product, size: tuple[int, int], sets: int, lanes: int, pointers: tuple[Value, Value]
 ) -> list[Value]:
+    """The sums of all elements of a tile, row by row, and that for each set."""
     a, b = pointers
+    rows, columns = size
+    cells = rows * columns
     vector = p.element.vector(lanes)
 
     def step(k: Int, sums: list[Value], mask: Value | None = None) -> list[Value]:
-        """One vector along k for each sum: as many vectors as there are columns, for each set."""
+        """One vector along k for each sum."""
         sums = list(sums)
         start, first = f.at(a, k, p.element), f.at(b, k, p.element)
-        for s in range(len(sums) // columns):
-            x = f.load(f.at(start, s * lanes, p.element), vector, mask)
+        for s in range(len(sums) // cells):
+            xs = [f.load(f.at(start, r * p.a[0] + s * lanes, p.element), vector, mask) for r in range(rows)]
             for j in range(columns):
                 y = f.load(f.at(first, j * p.b[1] + s * lanes, p.element), vector, mask)
-                sums[s * columns + j] = f.fma(x, y, sums[s * columns + j])
+                for r, x in enumerate(xs):
+                    i = s * cells + r * columns + j
+                    sums[i] = f.fma(x, y, sums[i])
         return sums
 
     turn = sets * lanes
     whole, vectors = p.k // turn * turn, p.k // lanes * lanes
-    sums = f.loop(0, whole, turn, step, [number(vector, 0.0)] * (columns * sets))
+    sums = f.loop(0, whole, turn, step, [number(vector, 0.0)] * (cells * sets))
     for k in range(whole, vectors, lanes):
-        i = (k - whole) // lanes * columns
-        sums = sums[:i] + step(k, sums[i : i + columns]) + sums[i + columns :]
+        i = (k - whole) // lanes * cells
+        sums = sums[:i] + step(k, sums[i : i + cells]) + sums[i + cells :]
     if p.k > vectors:
-        sums = step(vectors, sums[:columns], first_lanes(p.k - vectors, lanes)) + sums[columns:]
+        sums = step(vectors, sums[:cells], first_lanes(p.k - vectors, lanes)) + sums[cells:]
     return sums
 
 
