@@ -159,7 +159,9 @@ def _batch(body: Body, differ: tuple[bool, ...], items: int) -> Body:
         fresh = [symbol(x.spec, x.name) for x in body.graph.inputs]
         outputs = body.graph.rebuild(*fresh)
         starts = {
-            x: symbol(Spec((items, *x.shape), x.dtype), x.name) for x, d in zip(fresh, differ, strict=True) if d
+            x: symbol(Spec((items, *x.shape), x.dtype), x.name)
+            for x, d in zip(fresh, differ, strict=True)
+            if d
         }
         found = [
             broadcast_to(one, (items, *one.shape)) if many is None else many
