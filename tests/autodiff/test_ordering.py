@@ -15,14 +15,12 @@ from chainrule.autodiff import ordering
 from chainrule.autodiff.annealing import Walk, anneal_stretches
 from chainrule.autodiff.elimination import EliminationGraph, multiplications
 from chainrule.autodiff.elimination_files import GraphFile
-from chainrule.autodiff.matrix_chain import LONGEST, MatrixChain, matrix_chain
 from chainrule.autodiff.ordering import Progress, markowitz, search
 from chainrule.errors import ArgumentError
 from small_graphs import random_graph
 
 GRAPHS = Path(__file__).parent.parent / "graphs"
 seeds = st.integers(0, 2**32)
-chains = st.lists(st.integers(1, 50), min_size=2, max_size=8).map(tuple)
 
 
 def layered(layers: int, width: int, seed: int = 0) -> EliminationGraph:
@@ -258,76 +256,3 @@ def test_arguments_that_make_no_sense(arguments, message: str):
         search(layered(2, 2), **arguments)
     assert caught.value.message == message
     assert caught.value.fix
-
-
-# -------------------------------------------------------------------------------------------------- chains
-
-
-@given(chains)
-def test_parentheses_of_a_chain_are_the_best_order_of_elimination(sizes: tuple[int, ...]):
-    chain = MatrixChain(sizes)
-    cost, product = matrix_chain(sizes)
-    assert cost == least_of_all_orders(chain) == product_cost(product, sizes)[0]
-    found = search(chain)
-    assert found.optimal
-    assert found.multiplications == cost == multiplications(chain, found.order)
-    assert found.by == ("matrix chain" if len(sizes) > 2 else "nothing to eliminate")
-
-
-def product_cost(product, sizes: tuple[int, ...]) -> tuple[int, int, int]:
-    """Multiplications, and the sizes at both ends."""
-    if isinstance(product, int):
-        return 0, sizes[product], sizes[product + 1]
-    (a, rows, inner), (b, again, columns) = (product_cost(p, sizes) for p in product)
-    assert inner == again
-    return a + b + rows * inner * columns, rows, columns
-
-
-@given(chains)
-def test_the_search_finds_the_parentheses_without_knowing_them(sizes: tuple[int, ...]):
-    class Unsolved(MatrixChain):
-        def solved(self):
-            return None
-
-    found = search(Unsolved(sizes), thorough=True)
-    assert found.optimal
-    assert found.multiplications == matrix_chain(sizes)[0]
-
-
-def test_annealing_comes_close_to_the_best_parentheses_of_a_long_chain():
-    class Unsolved(MatrixChain):
-        def solved(self):
-            return None
-
-    rng = random.Random(0)
-    sizes = tuple(rng.choice((1, 3, 10, 30, 100, 300, 1000)) for _ in range(120))
-    found = search(Unsolved(sizes), moves=5_000, restarts=1, thorough=True)
-    best = matrix_chain(sizes)[0]
-    assert found.at_least <= best <= found.multiplications < 1.02 * best
-    assert found.multiplications <= min(found.tried.values())
-
-
-def test_the_example_of_a_bottleneck():
-    cost, product = matrix_chain((1000, 10, 1000, 5))
-    assert (cost, product) == (100_000, (0, (1, 2)))
-    assert matrix_chain((7, 3)) == (0, 0)
-    assert matrix_chain((2, 0, 5)) == (0, (0, 1))
-
-
-def test_chains_of_huge_sizes_are_counted_exactly():
-    big = 10**30
-    assert matrix_chain((big, 3, big, 5))[0] == 3 * big * 5 + big * 3 * 5
-
-
-@pytest.mark.parametrize("sizes", [(), (3,), (2, -1), (2, 3.0), (2, True), (1,) * (LONGEST + 2)])
-def test_what_is_no_chain_is_refused(sizes):
-    with pytest.raises(ArgumentError, match="sizes: expected") as caught:
-        matrix_chain(sizes)
-    assert caught.value.fix
-
-
-def test_a_chain_too_long_for_the_table_is_searched():
-    sizes = tuple(1 + k % 7 for k in range(LONGEST + 200))
-    found = search(MatrixChain(sizes), seconds=1.0)
-    assert found.by != "matrix chain"
-    assert found.multiplications <= min(found.tried.values())

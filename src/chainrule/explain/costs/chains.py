@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.autodiff.chain import (
-    MOST_FACTORS,
+from chainrule.autodiff.matrix_chain import (
+    LONGEST,
     Parenthesisation,
     Term,
     from_the_argument,
@@ -96,7 +96,7 @@ def find_chain(traced: Traced, names: dict[Node, str]) -> Chain | None:
     along = [next(w for w in traced.wrt if w in traced.live), *places]
     sizes, named = tuple(n.size for n in along), tuple(names[n] for n in along)
     factors = len(places)
-    best = _order(sizes, matrix_chain(sizes)[1]) if factors <= MOST_FACTORS else None
+    best = _order(sizes, matrix_chain(sizes)[1]) if factors <= LONGEST else None
     from_result, from_argument = from_the_result(factors), from_the_argument(factors)
     return Chain(sizes, named, _order(sizes, from_result), _order(sizes, from_argument), best)
 
