@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -19,9 +19,22 @@ from chainrule.errors import ArgumentError
 from chainrule.explain import CostLedger, cost, cost_function, cost_program
 from chainrule.formula import formula
 
-_OPTIONS = ("--json", "--svg", "--theme", "--top", "--seconds")
+_OPTIONS = ("--json", "--svg", "--theme", "--top", "--seconds", "--budgets")
 _FUNCTION = re.compile(r"(?P<where>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
 """``examples/roe_flux.py:roe_flux`` or ``package.module:function``."""
+
+
+class _Asked(NamedTuple):
+    """Options that ``cr.cost`` takes as they are; None for what is not given."""
+
+    seconds: float | None
+    budgets: str | None
+
+    def options(self) -> dict[str, Any]:
+        """As ``cr.cost`` takes them."""
+        several = self.budgets if self.budgets in (None, "auto") else self.budgets.split(",")
+        given = {"seconds": self.seconds, "budgets": several}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def cost_command(
@@ -49,6 +62,14 @@ def cost_command(
             min=0.01, help="Of a function or formula: search so long for an order.", show_default=False
         ),
     ] = None,
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|BYTES,...",
+            help="Of a function or formula: memory against recomputation, for such as 1GB,256MiB.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count what a function and its derivative cost, before computing anything.
@@ -65,7 +86,7 @@ def cost_command(
     if theme not in ("light", "dark"):
         raise ArgumentError(f"there is no theme {cut(theme, 60)}", fix="--theme light or --theme dark")
     with _waiting(what), contextlib.redirect_stdout(sys.stderr):
-        ledgers = _ledgers(what, arguments or (), seconds)
+        ledgers = _ledgers(what, arguments or (), _Asked(seconds, budgets))
     if page is not None:
         page.write(ledgers[-1].svg("light" if theme == "light" else "dark", top))
     if as_json:
@@ -75,26 +96,27 @@ def cost_command(
         print("\n\n".join(ledger.text_of(top) for ledger in ledgers))
 
 
-def _ledgers(what: str, arguments: Sequence[str], seconds: float | None) -> tuple[CostLedger, ...]:
+def _ledgers(what: str, arguments: Sequence[str], asked: _Asked) -> tuple[CostLedger, ...]:
     function = _FUNCTION.fullmatch(what)
     if function:
         given = numbers(arguments, _OPTIONS)
-        return (cost_function(function["where"], function["name"], given, seconds=seconds),)
+        return (cost_function(function["where"], function["name"], given, **asked.options()),)
     if what.endswith(".py") or Path(what).is_file():
         if not what.endswith(".py"):
             raise ArgumentError(
                 f"{cut(what, 60)} is a file, but no Python program", fix="pass a formula, or a .py file"
             )
-        if seconds is not None:
-            raise ArgumentError(
-                "--seconds is for functions and formulas",
-                fix="pass cr.cost(..., seconds=...) in the script",
-            )
+        for name, value in asked._asdict().items():
+            if value is not None:
+                raise ArgumentError(
+                    f"--{name} is for functions and formulas",
+                    fix=f"pass cr.cost(..., {name}=...) in the script",
+                )
         return cost_program(what, arguments)
-    return (_of_formula(what, arguments, seconds),)
+    return (_of_formula(what, arguments, asked),)
 
 
-def _of_formula(text: str, arguments: Sequence[str], seconds: float | None) -> CostLedger:
+def _of_formula(text: str, arguments: Sequence[str], asked: _Asked) -> CostLedger:
     read = formula(text)
     values = numbers(arguments, _OPTIONS)
     if not read.variables:
@@ -108,7 +130,7 @@ def _of_formula(text: str, arguments: Sequence[str], seconds: float | None) -> C
             fix=f"its variables are: {', '.join(read.variables)}; values do not change the cost",
         )
     given = (values.get(name, 1.0) for name in read.variables)
-    return cost(read, *given, argnums=range(len(read.variables)), seconds=seconds)
+    return cost(read, *given, argnums=range(len(read.variables)), **asked.options())
 
 
 @contextlib.contextmanager

@@ -30,8 +30,8 @@ BLOCK = 1 << 16
 CHAIN = 8
 """At most so many instructions are repeated to have a value again rather than in memory."""
 MEMBERS = 512
-"""Larger groups take long to compile. That they run out of registers costs less than a pass over memory: the Jacobian of
-a Roe flux at 100,000 points, 421 nodes, takes a third of the time in one kernel that it takes in five of at most 96."""
+"""Larger groups take long to compile. That they run out of registers costs less than a pass over memory: the Jacobian
+of a Roe flux at 100,000 points, 421 nodes, takes a third of the time in one kernel that it takes in five."""
 
 
 @dataclass(eq=False, slots=True)

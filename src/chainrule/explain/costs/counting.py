@@ -19,9 +19,11 @@ from chainrule.explain.costs.ledger import (
     Bound,
     CostLedger,
     NodeCost,
+    TradeOff,
     Way,
 )
 from chainrule.explain.costs.memory import Storage, bytes_of, peak_bytes, read_later
+from chainrule.explain.costs.tradeoff import budgets_of, curve
 from chainrule.graph import distinct
 from chainrule.node import Node
 from chainrule.primitive import Cost
@@ -37,6 +39,7 @@ def cost(
     *args: Any,
     argnums: int | Sequence[int] = 0,
     seconds: float | None = None,
+    budgets: str | Sequence[int | str] = (),
     **kwargs: Any,
 ) -> CostLedger:
     """What ``f`` and its derivative cost in each order: FLOPs, bytes, memory. Nothing is computed.
@@ -46,6 +49,8 @@ def cost(
         args: example arguments; only shapes and dtypes matter.
         argnums: for which positional arguments it is differentiated; an int, or several.
         seconds: how long a cheap order of elimination may be searched for, at most; by default a fraction of a second.
+        budgets: of memory, in bytes or as ``"1.5 GB"``, for the curve of memory against recomputation; ``"auto"`` for
+            halves, quarters, ... of what is kept. Planning takes seconds for a hundred layers.
         kwargs: handed to ``f`` as they are.
 
     Returns:
@@ -67,6 +72,7 @@ def cost(
 
     Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapter 4, DOI 10.1137/1.9780898717761.
     """
+    allowed = budgets_of(budgets)
     traced = trace_function(f, argnums, args, kwargs)
     known: dict[Node, Cost] = {}
     both = {key: _Counted(traced, make(traced), known) for key, make in _MODES.items()}
@@ -91,6 +97,7 @@ def cost(
         tuple(_nodes(traced, by_node, names, both[REVERSE].kept())),
         chain,
         _bound(both[REVERSE], list(function), alone.cost),
+        tradeoff=_curve(both[REVERSE], allowed),
         elimination=eliminated and eliminated.described(names),
     )
     listener = heard.get()
@@ -236,6 +243,11 @@ def _chain_way(chain: Chain, function: Cost) -> Way:
         counts=False,
         note=f"products of dense local Jacobians as {chain.best.text}, the best order; making these is not counted",
     )
+
+
+def _curve(counted: _Counted, budgets: tuple[int, ...] | None) -> tuple[TradeOff, ...]:
+    """Of the function and a sweep from each array of its results."""
+    return () if budgets == () else curve(counted.derivative.graph, budgets)
 
 
 def _elimination_way(

@@ -54,7 +54,7 @@ def cost_function(
     name: str,
     given: Mapping[str, Any],
     arguments: Sequence[str] = (),
-    seconds: float | None = None,
+    **options: Any,
 ) -> CostLedger:
     """The cost of a function of a module or a Python file.
 
@@ -66,7 +66,7 @@ def cost_function(
         name: of the function.
         given: arguments by name.
         arguments: what a file finds behind its name in ``sys.argv``.
-        seconds: as of :func:`cost`.
+        options: of :func:`cost`.
 
     Raises:
         DataError, ArgumentError: there is no such file, module or function, or an argument has no value. What the
@@ -84,7 +84,7 @@ def cost_function(
         raise ArgumentError(
             f"{name} has no floating argument", fix="give it arrays of float32 or float64 as arguments"
         )
-    return cost(f, *args, argnums=tuple(floating), seconds=seconds)
+    return cost(f, *args, argnums=tuple(floating), **options)
 
 
 def _space(where: str, arguments: Sequence[str]) -> Mapping[str, Any]:
