@@ -111,9 +111,17 @@ def test_an_order_of_ones_own():
         np.testing.assert_allclose(cr.jacobian(small, order=order)(X).numpy(), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("made", [np.array, iter, lambda order: [np.int32(v) for v in order]])
+def test_an_order_may_be_an_array_or_an_iterator(made):
+    jacobian = cr.jacobian(small, order=made([2, 0, 1]))
+    for _ in range(2):
+        np.testing.assert_array_equal(jacobian(X).numpy(), cr.jacobian(small, order=[2, 0, 1])(X).numpy())
+
+
 @pytest.mark.parametrize(
     ("order", "message"),
     [
+        ([0, True, 2], "True is no vertex"),
         ([0, 1], "2 is missing"),
         ([0, 1, 1], "1 occurs twice"),
         ([0, 1, 7], "7 is no vertex"),
@@ -130,6 +138,9 @@ def test_an_order_that_is_no_permutation(order, message):
 def test_what_is_no_order():
     with pytest.raises(ArgumentError, match="unknown order 'backwards'"):
         cr.jacobian(small, order="backwards")
+    for order in (None, 1):
+        with pytest.raises(ArgumentError, match=f"unknown order {order}"):
+            cr.jacobian(small, order=order)
     with pytest.raises(ArgumentError, match="seconds must be positive"):
         cr.jacobian(small, seconds=0)
 
@@ -150,3 +161,25 @@ def test_empty_arrays_and_results_that_do_not_depend():
     assert cr.jacobian(lambda x: x * x)(np.zeros((0, 2))).shape == (0, 2, 0, 2)
     found = cr.jacobian(lambda x: (x * 2.0, np.ones(3)))(X)
     np.testing.assert_array_equal(found[1].numpy(), np.zeros((3, 6)))
+
+
+@pytest.mark.parametrize("order", ["auto", "forward", "reverse", [0, 1, 2], [2, 0, 1]])
+def test_a_result_that_is_returned_several_times_has_its_jacobian_each_time(order):
+    def f(x):
+        y = cr.sin(x * x) * x
+        return [y, {"again": y}, y]
+
+    first, again, last = cr.jacobian(f, order=order)(X)
+    expected = np.diag(2 * X * X * np.cos(X * X) + np.sin(X * X))
+    for found in (first, again["again"], last):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", ["auto", "forward", "reverse", [0]])
+def test_empty_intermediate_results_pass_nothing_on(order):
+    def f(x):
+        return [(x[:0] * 2.0).sum() + x * x, cr.sin(x)[6:]]
+
+    square, empty = cr.jacobian(f, order=order)(X)
+    np.testing.assert_allclose(square.numpy(), np.diag(2 * X))
+    assert empty.shape == (0, 6)

@@ -12,6 +12,7 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
@@ -233,8 +234,12 @@ def _local_edges(nodes: Sequence[Node], starts: set[Node], visit: Visit) -> dict
 
 
 def _copied(edges: dict[Node, dict[Node, Pieces]], outputs: Sequence[Node], starts: set[Node]) -> list[Node]:
-    """A node for each result from which no edge leads on: the result, or, where it is used further, a copy of it."""
+    """A node for each result from which no edge leads on: the result, or, where it is used further, a copy of it.
+
+    A result that is returned more than once gets a copy for each time.
+    """
     used = {u for into in edges.values() for u in into} | starts
+    used |= {output for output, times in Counter(outputs).items() if times > 1}
     ends: list[Node] = []
     for output in outputs:
         end = output
@@ -243,7 +248,6 @@ def _copied(edges: dict[Node, dict[Node, Pieces]], outputs: Sequence[Node], star
             edges[end] = {
                 output: (piece_of(stretched(output.shape, output.shape), output.shape, output.shape),)
             }
-        used.add(end)
         ends.append(end)
     return ends
 

@@ -48,6 +48,8 @@ class LocalJacobians:
         op, x = node.op, node.inputs[i]
         if op is None or issubclass(op, Discrete) or (issubclass(op, Linear) and not is_linear_in(op, i)):
             return None
+        if not node.size or not x.size:
+            return None  # there are no entries that could be anything else
         if issubclass(op, Pointwise):
             return self._pointwise(node, i)
         ties = op.ties(i, node, *node.inputs, **node.params) if op.ties else None

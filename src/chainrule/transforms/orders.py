@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import operator
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.autodiff.elimination import require_order
 from chainrule.autodiff.ordering import search
 from chainrule.autodiff.replay import structure_of
 from chainrule.autodiff.reverse import between
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, shown
 from chainrule.node import Node, is_differentiable
 from chainrule.primitive import Discrete, Pointwise
-from chainrule.shapes import as_sequence
 
 LARGEST = 400
 """Nodes up to which elimination is thought of unless it is asked for: what it takes grows faster than sweeps do."""
@@ -40,17 +42,12 @@ class Orders:
     """What was chosen for the structures that a function has had so far.
 
     Args:
-        order: "auto", "forward", "reverse", or the numbers of the intermediate results.
+        order: "auto", "forward", "reverse", or the numbers of the intermediate results, in any iterable.
         seconds: of search, at most; None for what is worth it.
     """
 
     def __init__(self, order: Any, seconds: float | None) -> None:
-        self.order = order if isinstance(order, str) else tuple(as_sequence(order))
-        if isinstance(order, str) and order not in ("auto", "forward", "reverse"):
-            raise ArgumentError(
-                f"jacobian: unknown order {order!r}",
-                fix='choose "auto", "forward" or "reverse", or list the intermediate results by number',
-            )
+        self.order = _as_order(order)
         if seconds is not None and not seconds > 0:
             raise ArgumentError(f"jacobian: seconds must be positive, got {seconds!r}", fix="leave it out")
         self._seconds = seconds
@@ -94,6 +91,27 @@ class Orders:
         return Choice("elimination", found.order) if saved > more else sweeps
 
 
+def _as_order(order: Any) -> str | tuple[Any, ...]:
+    """A known word, or the numbers of a sequence or iterator; what is no number is refused with the graph at hand."""
+    if isinstance(order, Iterable) and not isinstance(order, str):
+        some: Iterable[Any] = order
+        return tuple([_as_number(v) for v in some])
+    if order not in ("auto", "forward", "reverse"):
+        raise ArgumentError(
+            f"jacobian: unknown order {shown(order)}",
+            fix='choose "auto", "forward" or "reverse", or list the intermediate results by number',
+        )
+    return str(order)
+
+
+def _as_number(v: Any) -> Any:
+    """A whole number of any library as an int; anything else as it is."""
+    try:
+        return v if isinstance(v, (bool, np.bool_)) else operator.index(v)
+    except TypeError:
+        return v
+
+
 def is_small(nodes: Sequence[Node], live: set[Node]) -> bool:
     """Whether elimination may be worth it: few nodes, and no local Jacobian that would be huge.
 
@@ -101,7 +119,7 @@ def is_small(nodes: Sequence[Node], live: set[Node]) -> bool:
         nodes: between arguments and results.
         live: those among them that depend on the arguments.
     """
-    if len(nodes) > LARGEST or any(0 in n.shape for n in nodes):
+    if len(nodes) > LARGEST:
         return False
     for node in nodes:
         op = node.op
