@@ -105,7 +105,7 @@ def resnets(pictures: int) -> dict[str, tuple[Callable[[], Any], Callable[[], in
     whole = 0
     for share in (1, 2, 3):
         model = cr.models.resnet(20, classes=10, key=cr.random.key(0))
-        step = cr.train.compile_step(
+        step: Any = cr.train.compile_step(
             model,
             cr.nn.softmax_cross_entropy,
             cr.optim.momentum(0.1),

@@ -9,9 +9,11 @@ from typing import Any
 from chainrule.errors import ArgumentError, shown
 from chainrule.shapes import as_int
 
-_UNITS = {"": 1, "b": 1}
-for _power, _letter in enumerate("kmgt", 1):
-    _UNITS |= {f"{_letter}b": 1000**_power, _letter: 1000**_power, f"{_letter}ib": 1024**_power}
+_UNITS = {"": 1, "b": 1} | {
+    f"{letter}{end}": base**power
+    for power, letter in enumerate("kmgt", 1)
+    for end, base in (("", 1000), ("b", 1000), ("ib", 1024))
+}
 _FORM = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s*([a-z]*)\s*", re.IGNORECASE)
 
 

@@ -169,7 +169,7 @@ class Dataflow:
         if overwriting != number:
             return overwriting
         read = {key for key in step.arrays if key not in step.writes and key is not old}
-        todo: list[Node] = [key for key in step.writes if key in self._known]
+        todo: list[Any] = [key for key in step.writes if key in self._known]
         seen = set(todo)
         while todo:
             node = todo.pop()

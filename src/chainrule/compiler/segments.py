@@ -110,8 +110,8 @@ class Chain:
         if self.equal:
             return self._binomial(budget // max(int(np.median(tapes)), 1))
         unit = max(budget / UNITS, 1.0)
-        sizes = [np.ceil(each / unit).astype(int).tolist() for each in (states, tapes)]
-        found = optimal(costs.tolist(), *sizes, int(budget / unit))
+        states, tapes = (np.ceil(each / unit).astype(int) for each in (states, tapes))
+        found = optimal(costs.tolist(), states.tolist(), tapes.tolist(), int(budget / unit))
         return None if found is None or found.forwards > RUNS * float(costs.sum()) else found
 
     def _binomial(self, slots: int) -> Schedule | None:

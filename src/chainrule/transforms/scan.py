@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,7 +159,7 @@ _levels: contextvars.ContextVar[tuple[int, list[int]] | None] = contextvars.Cont
 
 
 @contextlib.contextmanager
-def scans_in_segments(levels: int) -> Iterator[list[int]]:
+def scans_in_segments(levels: int) -> Generator[list[int], None, None]:
     """Within this context, scans that do not say how to checkpoint are cut, so many times one in another.
 
     With one level segments are as long as the root of the number of steps, which takes least memory.
