@@ -42,8 +42,8 @@ def place_parts(graph: Graph, grouping: Grouping, needed: Container[Node]) -> No
         for x in node.inputs:
             sight = grouping.sights[x]
             part, lies = sight.base, _within(sight, x, strides)
-            own = lies is not None and part in needed and part not in outside
-            if own and readers[part] == 1 and grouping.home.get(part) in loops and part.dtype == node.dtype:
+            own = part in needed and part not in outside and readers[part] == 1
+            if lies is not None and own and grouping.home.get(part) in loops and part.dtype == node.dtype:
                 grouping.placed[part] = Sight(node, start * strides[axis], lies, None)
             start += x.shape[axis]
 

@@ -217,7 +217,7 @@ class Where(Linear):
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
         one, zero = np.ones((), y.dtype), np.zeros((), y.dtype)
-        values = where(xs[0], one, zero) if i == 1 else where(xs[0], zero, one)
+        values: Node = where(xs[0], one, zero) if i == 1 else where(xs[0], zero, one)
         return stretched(xs[i].shape, y.shape, values=values, labels=aligned(values.shape, y.shape))
 
     @classmethod

@@ -54,7 +54,8 @@ class Concatenate(Linear):
 
     @staticmethod
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
-        axis, own = params["axis"], tuple(range(y.ndim))
+        axis: int = params["axis"]
+        own = tuple(range(y.ndim))
         start = sum(x.shape[axis] for x in xs[:i])
         part = At(axis, range(start, start + xs[i].shape[axis]))
         return Ties((*own[:axis], part, *own[axis + 1 :]), own)
