@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import GraphError, OperandError, ShapeError
 from chainrule.modes import silently
-from chainrule.node import Node, Operand, ancestors, apply, as_array, as_node, by_index
+from chainrule.node import Node, Operand, ancestors, apply_again, as_array, as_node, by_index
 from chainrule.primitive import Array
 from chainrule.shapes import Spec, count
 
@@ -91,7 +91,7 @@ class Graph:
                 new[node] = new[node.inputs[0]]
             else:
                 inputs = tuple(new[x] for x in node.inputs)
-                new[node] = apply(node.op, inputs, node.params, node.name, node.position)
+                new[node] = apply_again(node, inputs)
         return tuple(new[node] for node in self.outputs)
 
     def evaluate(self, *arguments: Any) -> tuple[Array, ...]:

@@ -417,6 +417,22 @@ def apply(
     return new_node(None, (), NO_PARAMS, shape, dtype, value, False, name, None)
 
 
+def apply_again(node: Node, inputs: tuple[Node, ...]) -> Any:
+    """A computed node on other inputs. Where derivatives stop at the node, they stop at the new one."""
+    assert node.op is not None
+    if not is_cut(node):
+        return apply(node.op, inputs, node.params, node.name, node.position)
+    with recording(False):
+        return apply(node.op, inputs, node.params, node.name, node.position)
+
+
+def is_cut(node: Node) -> bool:
+    """Whether a computed node was made within ``no_grad``: its inputs have derivatives, and it has none."""
+    assert node.op is not None
+    cut = not node.tracked and node.op.differentiable and node.dtype.kind == "f"
+    return cut and any(x.tracked for x in node.inputs)
+
+
 def leaf(
     value: Any,
     *,

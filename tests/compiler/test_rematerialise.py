@@ -79,6 +79,22 @@ def test_a_budget_below_the_minimum_states_it_and_the_minimum_can_be_met():
         cr.compile(cr.grad(chain), memory=least // 2)(ws, X)
 
 
+NOTHING_KEPT = {
+    "an argument": (lambda x: x, X),
+    "a constant": (lambda x: 3.0, X),
+    "no items": (cr.grad(lambda x: (x**2).sum()), X[:0]),
+    "a number": (lambda x: cr.sin(cr.exp(x)), np.float64(0.5)),
+}
+
+
+@pytest.mark.parametrize("what", NOTHING_KEPT)
+def test_what_keeps_nothing_has_any_budget(what):
+    f, x = NOTHING_KEPT[what]
+    for memory in (1, "1GB"):
+        assert np.array_equal(cr.compile(f, memory=memory)(x), cr.compile(f)(x))
+    assert [each.runs for each in tradeoff(cr.trace(f, x), [1], host(), 1)] == [0]
+
+
 def residual(params, x):
     for w, v in params:
         x = x + cr.relu(x @ w) @ v
@@ -241,4 +257,5 @@ def test_what_is_no_budget_is_refused(wrong):
 
 
 def test_bytes_are_shown_for_people():
+    assert [shown_bytes(n) for n in (1000, 1023 << 10)] == ["1000 B", "1023 KiB"]
     assert [shown_bytes(n) for n in (12, 2048, 5 << 20, 3 << 30)] == ["12 B", "2 KiB", "5 MiB", "3 GiB"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.node import Node, ancestors, apply, leaf
+from chainrule.modes import is_recording, recording
+from chainrule.node import Node, ancestors, apply, is_cut, leaf
 from chainrule.ops.batching import elementwise, items_in
 from chainrule.ops.cast import ConstantIn
 from chainrule.ops.join import narrow, stack
@@ -36,7 +37,8 @@ def batched(outputs: Sequence[Node], starts: Mapping[Node, Node]) -> list[Node |
     new: dict[Node, Node] = dict(starts)
     for node in ancestors(outputs, since=min(n.index for n in starts), until=starts):
         if node not in new and any(x in new for x in node.inputs):
-            new[node] = _again(node, new)
+            with recording(is_recording() and not is_cut(node)):
+                new[node] = _again(node, new)
     return [new.get(output) for output in outputs]
 
 

@@ -60,6 +60,6 @@ def shown_bytes(n: float) -> str:
     """
     for unit in ("B", "KiB", "MiB"):
         if n < 1024:
-            return f"{n:.3g} {unit}"
+            return f"{n:.4g} {unit}" if n >= 1000 else f"{n:.3g} {unit}"
         n /= 1024
-    return f"{n:.3g} GiB"
+    return f"{n:.3g} GiB" if n < 1000 else f"{n:,.0f} GiB"

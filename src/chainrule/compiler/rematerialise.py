@@ -8,6 +8,7 @@ work is taken.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -71,11 +72,15 @@ class Planner:
 
     def __init__(self, flow: Dataflow) -> None:
         self._flow = flow
-        self._chain = Chain(flow)
         self._most = MOST * sum(flow.time)
         self._tried: dict[int, list[Recomputation]] = {}
         self._plain_bytes = flow.arena(flow.plain)
         self.plain = self._found(flow.plain)
+
+    @functools.cached_property
+    def _chain(self) -> Chain:
+        """Made where something has to run again, since programs without steps are no chain."""
+        return Chain(self._flow)
 
     def within(self, budget: int) -> Recomputation:
         """The least that has to run again.
@@ -117,7 +122,7 @@ class Planner:
         """Ever smaller numbers of bytes, the same for every budget."""
         floor = self._flow.floor
         limit, failed = self.plain.arena_bytes * FINER, 0
-        while limit >= floor and failed < 3:
+        while limit >= max(1, floor) and failed < 3:
             reached = min((each.arena_bytes for each in self._at(int(limit))), default=self.plain.arena_bytes)
             failed = failed + 1 if reached > limit / FINER else 0
             yield int(limit)

@@ -15,7 +15,7 @@ from chainrule.autodiff.scan import Scan
 from chainrule.errors import ArgumentError, ShapeError, StructureError, shown
 from chainrule.graph import Graph
 from chainrule.modes import is_recording, recording
-from chainrule.node import Node, ancestors, apply, as_node, operand, symbol
+from chainrule.node import Node, ancestors, apply, apply_again, as_node, operand, symbol
 from chainrule.ops.join import concat, narrow
 from chainrule.ops.move import reshape
 from chainrule.shapes import Spec, as_flag, as_int, as_ints, bool_
@@ -345,8 +345,6 @@ def closed(
     new |= {n: symbol(n.spec, n.name) for n in (*constants, *inputs)}
     with recording(True):
         for node in order:
-            assert node.op is not None
-            given = tuple(new[x] for x in node.inputs)
-            new[node] = apply(node.op, given, node.params, node.name, node.position)
+            new[node] = apply_again(node, tuple(new[x] for x in node.inputs))
     graph = Graph([new[n] for n in (*constants, *inputs)], [new[n] for n in outputs])
     return Body(graph, len(constants), carries, name), constants
