@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
 from chainrule.autodiff.elimination import Solution, multiplications, require_order
-from chainrule.autodiff.forms import Edges
+from chainrule.autodiff.forms import Edges, Form
 from chainrule.autodiff.local import LocalJacobians, Piece, piece_of
 from chainrule.autodiff.pieces import assembled, plus, times
 from chainrule.autodiff.reverse import between
@@ -179,8 +179,18 @@ class JacobianGraph:
     @property
     def sweep(self) -> int:
         """Multiplications of one sweep, in either direction: each local Jacobian times one vector."""
+        return sum(math.prod(form.pattern.sizes) for form in self._multiplied())
+
+    @property
+    def elementwise(self) -> int:
+        """Those among them that multiply two numbers of equal arrays and add nothing up."""
+        patterns = [form.pattern for form in self._multiplied()]
+        return sum(math.prod(p.sizes) for p in patterns if p.is_elementwise)
+
+    def _multiplied(self) -> list[Form]:
+        """Of all local Jacobians those that hold numbers to multiply with."""
         forms = [piece.form for into in self.local.values() for pieces in into.values() for piece in pieces]
-        return sum(math.prod(form.pattern.sizes) for form in forms if form.labels is not None)
+        return [form for form in forms if form.labels is not None]
 
     def products(self, order: Sequence[int]) -> int:
         """How many products of Jacobians an order takes, however large they are."""
