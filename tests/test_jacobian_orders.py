@@ -68,6 +68,20 @@ def test_auto_sweeps_where_one_sweep_is_all():
     assert choice(lambda x: cr.sin(x) * RNG_W[0][0], np.asarray(2.0)).by == "forward"
 
 
+def test_auto_sweeps_where_local_jacobians_take_as_many_sweeps():
+    def looped(x):
+        return cr.scan(lambda c, e: (cr.tanh(c * e + x), c.sum()), x, np.ones((20, 1)))[0]
+
+    kernel = RNG.normal(size=(3, 3, 1, 4))
+    images = RNG.normal(size=(1, 8, 8, 1))
+
+    def convolved(x):
+        return cr.max_pool2d(cr.relu(cr.conv2d(x, kernel, padding=1)), 2)[0, :2, 0]
+
+    assert choice(looped, X).by in ("forward", "reverse")
+    assert choice(convolved, images).by == "reverse"
+
+
 def test_auto_sweeps_in_large_graphs():
     def deep(x):
         for _ in range(500):

@@ -115,6 +115,7 @@ class JacobianGraph:
         intermediates: their numbers, 0, 1, ...; arguments and results have negative ones.
         local: for each vertex the local Jacobians that enter it, by the vertex from which they come.
         forms: edges that came up so far, without their values.
+        making: multiplications to find the values of local Jacobians that no formula gives.
         input_size, output_size: how many numbers the arguments and the results hold that depend on each other.
     """
 
@@ -123,7 +124,9 @@ class JacobianGraph:
     ) -> None:
         self.outputs, self.wrt, self.forms = tuple(outputs), tuple(wrt), Edges()
         nodes, _ = between(outputs, wrt)
-        edges = _local_edges(nodes, set(wrt), visit)
+        local = LocalJacobians()
+        edges = _local_edges(nodes, set(wrt), local, visit)
+        self.making = local.making
         sinks = _copied(edges, self.outputs, set(wrt))
         edges = _between(edges, wrt, sinks)
         ends = set(sinks)
@@ -226,9 +229,10 @@ class JacobianGraph:
         ]
 
 
-def _local_edges(nodes: Sequence[Node], starts: set[Node], visit: Visit) -> dict[Node, dict[Node, Pieces]]:
+def _local_edges(
+    nodes: Sequence[Node], starts: set[Node], local: LocalJacobians, visit: Visit
+) -> dict[Node, dict[Node, Pieces]]:
     """For each node the local Jacobians that enter it, by the node from which they come."""
-    local = LocalJacobians()
     inside = set(nodes)
     edges: dict[Node, dict[Node, Pieces]] = {}
     for node in nodes:

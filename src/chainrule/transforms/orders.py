@@ -24,6 +24,8 @@ MOVES = 2_000
 """Of the annealing, where a graph is traced: a fraction of a second. Eager calls take an order that needs none."""
 PROOFS = 20_000
 """Likewise, of branch and bound."""
+WORTH = 0.9
+"""Elimination has to take so much less than sweeps, which are fewer and larger steps."""
 STRUCTURES = 256
 """For so many an order is remembered; then all are forgotten, and those in use come back."""
 SECONDS_STEP, SECONDS_PRODUCT = 5e-5, 4e-5
@@ -92,7 +94,7 @@ class Orders:
             found = search(graph, seconds=self._seconds)
         else:
             found = search(graph, moves=MOVES if traced else 0, restarts=1, proofs=PROOFS if traced else 0)
-        cheaper = found.multiplications < graph.sweep * units
+        cheaper = found.multiplications + graph.making <= WORTH * graph.sweep * units
         if not traced and not self._seconds:
             cheaper = cheaper and _eager_seconds(graph, found) < _swept_seconds(graph, units)
         return Choice("elimination", found.order) if cheaper else sweeps
