@@ -60,6 +60,12 @@ class Pattern(NamedTuple):
         """Whether it ties each axis of the result to the same one of the argument."""
         return self.out == self.into and all(a.places is None for a in self.out)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether it ties each number of the result to one of the argument at most: nothing is added up."""
+        out, into = ({x for a in axes for x in a.labels} for axes in (self.out, self.into))
+        return out == into
+
 
 class At(NamedTuple):
     """An axis on which only some places count.
@@ -221,11 +227,12 @@ class _Meeting:
                 self._rename(dict(zip(b.labels, a.labels, strict=True)))
                 return True
             return self._solve(a, b)
-        if b.places is None:
+        if a.places is not None and b.places is not None:
+            return self._join(a, b)
+        if a.places is not None:
             return self._tie(b.labels, a.labels, _array(a.places))
-        if a.places is None:
-            return self._tie(a.labels, b.labels, _array(b.places))
-        return self._join(a, b)
+        assert b.places is not None  # as both were None before
+        return self._tie(a.labels, b.labels, _array(b.places))
 
     def _join(self, a: Axis, b: Axis) -> bool:
         """Both axes have places of their own: the pairs of values that meet."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
 from chainrule.autodiff.elimination import Solution, multiplications, require_order
-from chainrule.autodiff.forms import Edges
+from chainrule.autodiff.forms import Edges, Form
 from chainrule.autodiff.local import LocalJacobians, Piece, piece_of
 from chainrule.autodiff.pieces import assembled, plus, times
 from chainrule.autodiff.reverse import between
@@ -115,6 +115,7 @@ class JacobianGraph:
         intermediates: their numbers, 0, 1, ...; arguments and results have negative ones.
         local: for each vertex the local Jacobians that enter it, by the vertex from which they come.
         forms: edges that came up so far, without their values.
+        making: multiplications to find the values of local Jacobians that no formula gives.
         input_size, output_size: how many numbers the arguments and the results hold that depend on each other.
     """
 
@@ -123,7 +124,9 @@ class JacobianGraph:
     ) -> None:
         self.outputs, self.wrt, self.forms = tuple(outputs), tuple(wrt), Edges()
         nodes, _ = between(outputs, wrt)
-        edges = _local_edges(nodes, set(wrt), visit)
+        local = LocalJacobians()
+        edges = _local_edges(nodes, set(wrt), local, visit)
+        self.making = local.making
         sinks = _copied(edges, self.outputs, set(wrt))
         edges = _between(edges, wrt, sinks)
         ends = set(sinks)
@@ -179,8 +182,18 @@ class JacobianGraph:
     @property
     def sweep(self) -> int:
         """Multiplications of one sweep, in either direction: each local Jacobian times one vector."""
+        return sum(math.prod(form.pattern.sizes) for form in self._multiplied())
+
+    @property
+    def elementwise(self) -> int:
+        """Those among them that multiply two numbers of equal arrays and add nothing up."""
+        patterns = [form.pattern for form in self._multiplied()]
+        return sum(math.prod(p.sizes) for p in patterns if p.is_elementwise)
+
+    def _multiplied(self) -> list[Form]:
+        """Of all local Jacobians those that hold numbers to multiply with."""
         forms = [piece.form for into in self.local.values() for pieces in into.values() for piece in pieces]
-        return sum(math.prod(form.pattern.sizes) for form in forms if form.labels is not None)
+        return [form for form in forms if form.labels is not None]
 
     def products(self, order: Sequence[int]) -> int:
         """How many products of Jacobians an order takes, however large they are."""
@@ -216,9 +229,10 @@ class JacobianGraph:
         ]
 
 
-def _local_edges(nodes: Sequence[Node], starts: set[Node], visit: Visit) -> dict[Node, dict[Node, Pieces]]:
+def _local_edges(
+    nodes: Sequence[Node], starts: set[Node], local: LocalJacobians, visit: Visit
+) -> dict[Node, dict[Node, Pieces]]:
     """For each node the local Jacobians that enter it, by the node from which they come."""
-    local = LocalJacobians()
     inside = set(nodes)
     edges: dict[Node, dict[Node, Pieces]] = {}
     for node in nodes:

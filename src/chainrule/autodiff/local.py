@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +39,14 @@ class Piece:
 
 
 class LocalJacobians:
-    """Local Jacobians of the nodes of a graph, each found once."""
+    """Local Jacobians of the nodes of a graph, each found once.
+
+    Attributes:
+        making: multiplications to find values by pulls and pushes, each counted as a product with the whole Jacobian.
+    """
 
     def __init__(self) -> None:
+        self.making = 0
         self._partials: dict[Node, tuple[Any, ...]] = {}
 
     def of(self, node: Node, i: int) -> Piece | None:
@@ -57,9 +63,13 @@ class LocalJacobians:
             return Piece(Form(ties, None), None)
         if ties is None:
             ties = Ties(_own("y", node), _own("x", x), pulled=True)
+        found = _found(node, i, ties) if ties.pulled else ties
+        piece = piece_of(found, node.shape, x.shape, op.name == "where")
         if ties.pulled:
-            ties = _found(node, i, ties)
-        return piece_of(ties, node.shape, x.shape, op.name == "where")
+            by_rows, rows, columns = _asked(node, x, ties)
+            sizes = [node.shape[k] for k in rows] if by_rows else [x.shape[k] for k in columns]
+            self.making += math.prod(sizes) * math.prod(piece.form.pattern.sizes)
+        return piece
 
     def _pointwise(self, node: Node, i: int) -> Piece | None:
         partials = self._partials.get(node)
@@ -99,10 +109,8 @@ def _found(node: Node, i: int, ties: Ties) -> Ties:
     estimation of sparse Jacobian matrices, IMA J. Appl. Math. 13, 1974, 117-119, DOI 10.1093/imamat/13.1.117).
     """
     x = node.inputs[i]
-    rows = [k for k, label in enumerate(ties.out) if label is None or label not in ties.into]
-    columns = [k for k, label in enumerate(ties.into) if label is None or label not in ties.out]
+    by_rows, rows, columns = _asked(node, x, ties)
     out, into = _named(ties.out, "y"), _named(ties.into, "x")
-    by_rows = count(tuple(node.shape[k] for k in rows)) <= count(tuple(x.shape[k] for k in columns))
     if by_rows:
         seed, answer = symbol(node.spec), x
         found = pull(node, seed, [k == i for k in range(len(node.inputs))])[i]
@@ -120,6 +128,14 @@ def _found(node: Node, i: int, ties: Ties) -> Ties:
     if values is None:
         values = broadcast_to(found, (count(sizes), *found.shape))
     return Ties(out, into, reshape(values, (*sizes, *answer.shape)), labels)
+
+
+def _asked(node: Node, x: Node, ties: Ties) -> tuple[bool, list[int], list[int]]:
+    """Whether pulls are fewer than pushes, and the axes that only the result has, and only the argument."""
+    rows = [k for k, label in enumerate(ties.out) if label is None or label not in ties.into]
+    columns = [k for k, label in enumerate(ties.into) if label is None or label not in ties.out]
+    pulls, pushes = count(tuple(node.shape[k] for k in rows)), count(tuple(x.shape[k] for k in columns))
+    return pulls <= pushes, rows, columns
 
 
 def _ones(node: Node, axes: Sequence[int]) -> Any:

@@ -138,7 +138,9 @@ def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) ->
     if len(found) == 1 and np.array_equal(found[0][1], np.arange(size)):
         return reshape(found[0][0], shape)
     entries = np.concatenate([e for _, e in found])
-    if len(np.unique(entries)) < len(entries):
+    source = np.full(size, len(entries))
+    source[entries] = np.arange(len(entries))
+    if np.count_nonzero(source < len(entries)) < len(entries):  # some are sums
         whole = zeros((size,), dtype=dtype)
         for values, at in found:
             whole = index_add(whole, at, reshape(values, (len(at),)))
@@ -146,8 +148,6 @@ def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) ->
     parts = [reshape(values, (len(at),)) for values, at in found]
     if len(entries) < size:  # all that nothing reaches
         parts.append(zeros((1,), dtype=dtype))
-    source = np.full(size, len(entries))
-    source[entries] = np.arange(len(entries))
     flat = concat(parts) if len(parts) > 1 else parts[0]
     return reshape(flat if np.array_equal(source, np.arange(size)) else take(flat, source, axis=0), shape)
 

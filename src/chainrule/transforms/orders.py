@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.autodiff.elimination import require_order
-from chainrule.autodiff.ordering import search
+from chainrule.autodiff.ordering import Found, search
 from chainrule.autodiff.replay import structure_of
 from chainrule.autodiff.reverse import between
 from chainrule.errors import ArgumentError, shown
@@ -26,8 +24,15 @@ MOVES = 2_000
 """Of the annealing, where a graph is traced: a fraction of a second. Eager calls take an order that needs none."""
 PROOFS = 20_000
 """Likewise, of branch and bound."""
-SECONDS_EACH, SECONDS_PRODUCT = 1e-9, 5e-6
-"""What a multiplication takes, and what an eager product of two Jacobians takes beside its multiplications."""
+WORTH = 0.9
+"""Elimination has to take so much less than sweeps, which are fewer and larger steps."""
+STRUCTURES = 256
+"""For so many an order is remembered; then all are forgotten, and those in use come back."""
+SECONDS_STEP, SECONDS_PRODUCT = 5e-5, 4e-5
+"""What one node takes in an eager sweep, and what making or multiplying a Jacobian takes, both without arithmetic."""
+SECONDS_EACH, SECONDS_ELEMENTWISE, SECONDS_ENTRY = 5e-11, 2e-9, 4e-9
+"""For each multiplication in a product of matrices, for each between arrays that pass through memory, and for each
+entry that is put into its place in the Jacobian at the end. All are rough: what matters is that none is far off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,10 @@ class Orders:
 
     def __init__(self, order: Any, seconds: float | None) -> None:
         self.order = _as_order(order)
-        if seconds is not None and not seconds > 0:
-            raise ArgumentError(f"jacobian: seconds must be positive, got {seconds!r}", fix="leave it out")
+        if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+            raise ArgumentError(
+                f"jacobian: seconds must be a positive number, got {shown(seconds)}", fix="leave it out"
+            )
         self._seconds = seconds
         self._known: dict[Hashable, Choice] = {}
 
@@ -66,15 +73,19 @@ class Orders:
         nodes, live = between(outputs, wrt)
         if min(width, height) <= 1 or not is_small(nodes, live):
             return sweeps, None
-        structure = structure_of(nodes)
-        key = structure and (structure.key, len(wrt), outputs[0].value is None)
+        structure, traced = structure_of(nodes), outputs[0].value is None
+        if structure is None and not traced and not self._seconds:
+            return sweeps, None  # what was found could not be remembered
+        key = structure and (structure.key, len(wrt), traced)
         known = self._known.get(key) if key else None
         if known is not None and known.by != "elimination":
             return known, None
         graph = JacobianGraph(outputs, wrt)
         if known is None or len(known.order) != len(graph.intermediates):
-            known = self._chosen(graph, sweeps, min(width, height), traced=outputs[0].value is None)
+            known = self._chosen(graph, sweeps, min(width, height), traced)
             if key:
+                if len(self._known) >= STRUCTURES:  # as where indices differ from call to call
+                    self._known.clear()
                 self._known[key] = known
         return known, graph if known.by == "elimination" else None
 
@@ -83,31 +94,44 @@ class Orders:
             found = search(graph, seconds=self._seconds)
         else:
             found = search(graph, moves=MOVES if traced else 0, restarts=1, proofs=PROOFS if traced else 0)
-        swept = graph.sweep * units
-        if traced or self._seconds:
-            return Choice("elimination", found.order) if found.multiplications < swept else sweeps
-        saved = SECONDS_EACH * (swept - found.multiplications)
-        more = SECONDS_PRODUCT * (graph.products(found.order) - graph.edges)
-        return Choice("elimination", found.order) if saved > more else sweeps
+        cheaper = found.multiplications + graph.making <= WORTH * graph.sweep * units
+        if not traced and not self._seconds:
+            cheaper = cheaper and _eager_seconds(graph, found) < _swept_seconds(graph, units)
+        return Choice("elimination", found.order) if cheaper else sweeps
+
+
+def _eager_seconds(graph: JacobianGraph, found: Found) -> float:
+    """What elimination may take where each product is a call of NumPy."""
+    entries = sum(o.size for o in graph.outputs) * sum(w.size for w in graph.wrt)
+    products = 2 + graph.edges + graph.products(found.order)
+    return SECONDS_PRODUCT * products + SECONDS_EACH * found.multiplications + SECONDS_ENTRY * entries
+
+
+def _swept_seconds(graph: JacobianGraph, units: int) -> float:
+    """What sweeps may take, all of them at once: local Jacobians that mix numbers are then products of matrices."""
+    mixing = SECONDS_EACH * (graph.sweep - graph.elementwise)
+    return SECONDS_STEP * len(graph.local) + units * (mixing + SECONDS_ELEMENTWISE * graph.elementwise)
 
 
 def _as_order(order: Any) -> str | tuple[Any, ...]:
     """A known word, or the numbers of a sequence or iterator; what is no number is refused with the graph at hand."""
-    if isinstance(order, Iterable) and not isinstance(order, str):
-        some: Iterable[Any] = order
-        return tuple([_as_number(v) for v in some])
-    if order not in ("auto", "forward", "reverse"):
+    if not isinstance(order, str):
+        try:
+            return tuple([_as_number(v) for v in order])
+        except TypeError:
+            pass  # no iterable: it is refused below
+    if not isinstance(order, str) or order not in ("auto", "forward", "reverse"):
         raise ArgumentError(
             f"jacobian: unknown order {shown(order)}",
             fix='choose "auto", "forward" or "reverse", or list the intermediate results by number',
         )
-    return str(order)
+    return order
 
 
 def _as_number(v: Any) -> Any:
     """A whole number of any library as an int; anything else as it is."""
     try:
-        return v if isinstance(v, (bool, np.bool_)) else operator.index(v)
+        return v if isinstance(v, bool) else operator.index(v)
     except TypeError:
         return v
 
