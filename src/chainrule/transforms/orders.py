@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -94,8 +94,7 @@ class Orders:
 def _as_order(order: Any) -> str | tuple[Any, ...]:
     """A known word, or the numbers of a sequence or iterator; what is no number is refused with the graph at hand."""
     if isinstance(order, Iterable) and not isinstance(order, str):
-        some: Iterable[Any] = order
-        return tuple([_as_number(v) for v in some])
+        return tuple([_as_number(v) for v in cast("Iterable[Any]", order)])
     if order not in ("auto", "forward", "reverse"):
         raise ArgumentError(
             f"jacobian: unknown order {shown(order)}",
@@ -107,7 +106,7 @@ def _as_order(order: Any) -> str | tuple[Any, ...]:
 def _as_number(v: Any) -> Any:
     """A whole number of any library as an int; anything else as it is."""
     try:
-        return v if isinstance(v, (bool, np.bool_)) else operator.index(v)
+        return v if type(v) in (bool, np.bool_) else operator.index(v)
     except TypeError:
         return v
 
