@@ -192,7 +192,7 @@ class Node:
             TracedValueError: there is no value, since the program is only being traced.
         """
         if self.value is None:
-            raise no_value(self, "its numbers")
+            raise no_value(self, "the array")
         array = np.asarray(self.value)
         if array.flags.writeable:
             array.flags.writeable = False
@@ -313,7 +313,7 @@ def no_value(node: Node, wanted: str) -> TracedValueError:
     return TracedValueError(
         f"{wanted} was asked of a tensor that is only being traced ({node.spec}): it has no value yet",
         fix="inside a traced function choose with cr.where(condition, a, b) instead of if, and keep NumPy "
-        "and float() outside",
+        "and float() outside; return from it what is needed outside",
         source=None,
     )
 

@@ -46,6 +46,11 @@ def test_items_lie_along_any_axis():
     close(cr.vmap(f, in_axes=1, out_axes=-1)(a, b), np.moveaxis(expected, 0, -1))
 
 
+def test_axes_may_be_numbers_of_numpy():
+    f = cr.vmap(lambda x: x * 2.0, in_axes=np.int64(1), out_axes=np.int32(-1))
+    np.testing.assert_array_equal(f(ROWS).numpy(), 2.0 * ROWS)
+
+
 def test_axes_are_nested_as_arguments_and_results_are_or_stand_for_all_below():
     p = {"w": RNG.normal(size=(3, 2, 5)), "b": np.ones(3), "more": [np.zeros(2), np.arange(2.0)]}
     f = lambda p, x: {"sum": p["w"] @ x + p["b"], "rest": (p["more"][1], x)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from chainrule import trees
 from chainrule.autodiff.batch import batched
 from chainrule.errors import ArgumentError, AxisError, ShapeError, StructureError, shown
@@ -100,7 +102,7 @@ def vmap(f: Fn, in_axes: Any = 0, out_axes: Any = 0) -> Fn:
 
 def _require_axes(name: str, axes: Any) -> None:
     for axis in trees.leaves(axes):
-        if type(axis) is not int:
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
             raise ArgumentError(
                 f"vmap: {name} must hold integers and None, got {shown(axis)}",
                 fix=f"pass {name}=0, or one axis for each argument in a tuple",

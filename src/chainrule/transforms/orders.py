@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.autodiff.elimination import require_order
@@ -115,11 +115,8 @@ def _swept_seconds(graph: JacobianGraph, units: int) -> float:
 
 def _as_order(order: Any) -> str | tuple[Any, ...]:
     """A known word, or the numbers of a sequence or iterator; what is no number is refused with the graph at hand."""
-    if not isinstance(order, str):
-        try:
-            return tuple([_as_number(v) for v in order])
-        except TypeError:
-            pass  # no iterable: it is refused below
+    if isinstance(order, Iterable) and not isinstance(order, str):
+        return tuple([_as_number(v) for v in cast("Iterable[Any]", order)])
     if not isinstance(order, str) or order not in ("auto", "forward", "reverse"):
         raise ArgumentError(
             f"jacobian: unknown order {shown(order)}",
