@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.autodiff.elimination import require_order
@@ -115,14 +115,17 @@ def _swept_seconds(graph: JacobianGraph, units: int) -> float:
 
 def _as_order(order: Any) -> str | tuple[Any, ...]:
     """A known word, or the numbers of a sequence or iterator; what is no number is refused with the graph at hand."""
-    if isinstance(order, Iterable) and not isinstance(order, str):
-        return tuple([_as_number(v) for v in cast("Iterable[Any]", order)])
-    if not isinstance(order, str) or order not in ("auto", "forward", "reverse"):
-        raise ArgumentError(
-            f"jacobian: unknown order {shown(order)}",
-            fix='choose "auto", "forward" or "reverse", or list the intermediate results by number',
-        )
-    return order
+    if order in ("auto", "forward", "reverse") if isinstance(order, str) else _is_iterable(order):
+        return order if isinstance(order, str) else tuple([_as_number(v) for v in order])
+    raise ArgumentError(
+        f"jacobian: unknown order {shown(order)}",
+        fix='choose "auto", "forward" or "reverse", or list the intermediate results by number',
+    )
+
+
+def _is_iterable(x: Any) -> bool:
+    """Whether it can be gone through; an array without axes says that it can, but cannot."""
+    return isinstance(x, Iterable) and getattr(x, "ndim", 1) > 0
 
 
 def _as_number(v: Any) -> Any:
