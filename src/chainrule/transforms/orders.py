@@ -125,7 +125,7 @@ def _as_order(order: Any) -> str | tuple[Any, ...]:
 
 def _is_iterable(x: Any) -> bool:
     """Whether it can be gone through; an array without axes says that it can, but cannot."""
-    return isinstance(x, Iterable) and getattr(x, "ndim", 1) > 0
+    return getattr(x, "ndim", 1) > 0 and isinstance(x, Iterable)
 
 
 def _as_number(v: Any) -> Any:
