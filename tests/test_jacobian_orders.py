@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, DTypeError
+from chainrule.errors import ArgumentError, DTypeError, SizeError
 from chainrule.node import as_node
 from chainrule.transforms.orders import Orders
 from chainrule.transforms.run import run_function
@@ -212,3 +212,9 @@ def test_empty_intermediate_results_pass_nothing_on(order):
     square, empty = cr.jacobian(f, order=order)(X)
     np.testing.assert_allclose(square.numpy(), np.diag(2 * X))
     assert empty.shape == (0, 6)
+
+
+@pytest.mark.parametrize("order", ["auto", "forward", "reverse"])
+def test_a_jacobian_that_no_memory_holds_is_refused_at_once(order):
+    with pytest.raises(SizeError, match="no memory for an array of shape"):
+        cr.jacobian(lambda x: cr.sin(x) * x, order=order)(np.ones(10_000_000))

@@ -28,6 +28,9 @@ def loss(w, x, scale=2.0):
     return scale * cr.sum(cr.tanh(w @ x))
 
 
+def by_keyword(x, *, scale):
+    return x * scale
+
 def counts(n):
     return n + 1
 
@@ -142,6 +145,7 @@ def test_a_picture(run):
         (("program.py:w",), "w in program.py is no function", "name a function"),
         (("program.py:unknown",), "the argument z has no value", "define z in program.py"),
         (("program.py:loss", "y=1"), "loss has no argument y", "its arguments are: w, x, scale"),
+        (("program.py:by_keyword",), "by_keyword: scale is passed by keyword alone", "lambda x: by_keyword"),
         (("program.py:counts",), "counts has no floating argument", "float32 or float64"),
         (("program.py",), "program.py does not call cr.cost", "program.py:loss"),
         (("notes.txt",), "notes.txt is a file, but no Python program", ".py file"),

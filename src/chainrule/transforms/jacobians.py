@@ -1,5 +1,6 @@
 """All partial derivatives at once."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +16,7 @@ from chainrule.node import Node, as_node, leaf, symbol
 from chainrule.ops.cast import astype
 from chainrule.ops.join import concat
 from chainrule.ops.move import broadcast_to, moveaxis, reshape
-from chainrule.shapes import FLOATS
+from chainrule.shapes import FLOATS, count, require_room, too_large
 from chainrule.transforms.derivatives import differentiated
 from chainrule.transforms.orders import Orders
 from chainrule.transforms.run import Fn, Run, complete, named, run_function
@@ -46,6 +47,7 @@ def jacobian(
     Raises:
         ArgumentError: an unknown order, or one that does not have each intermediate result once.
         DTypeError: a result is not floating.
+        SizeError: there is no memory for all partial derivatives.
 
     Example:
         >>> jacobian(lambda x: x * x)(np.array([1.0, 2.0])).tolist()
@@ -62,6 +64,7 @@ def jacobian(
         flat, structure = trees.flatten(run.result)
         outputs = [as_node(x) for x in flat]
         _require_floating(outputs)
+        _require_memory(outputs, run.wrt)
         with recording(run.outer):
             choice, graph = orders.of(outputs, run.wrt)
             entries = graph.accumulate(choice.order) if graph else None
@@ -82,6 +85,21 @@ def _require_floating(outputs: Sequence[Node]) -> None:
                 f"jacobian: the function returned {output.dtype.name}, which has no derivative",
                 fix="return floating-point numbers: x.astype(cr.float64)",
             )
+
+
+LARGE = 1 << 30
+"""Bytes of a block of the Jacobian from which on it is tried whether memory holds it, before work begins."""
+
+
+def _require_memory(outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
+    for output, w in itertools.product(outputs, wrt):
+        shape = (*output.shape, *w.shape)
+        require_room("jacobian", shape)
+        if count(shape) * w.dtype.itemsize >= LARGE:
+            try:
+                np.empty(shape, w.dtype)
+            except MemoryError:
+                raise too_large("jacobian", shape, w.dtype) from None
 
 
 def _rows(run: Run, outputs: list[Node]) -> list[list[Any]]:

@@ -117,6 +117,12 @@ def _arguments(
         raise ArgumentError(
             f"{name} does not say what its arguments are", fix="wrap it in a function"
         ) from None
+    needed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if needed:
+        raise ArgumentError(
+            f"{name}: {needed[0]} is passed by keyword alone and has no default",
+            fix=f"give it one, or wrap the function: lambda x: {name}(x, {needed[0]}=...)",
+        )
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     unknown = sorted(set(given) - {p.name for p in positional})
     if unknown:
