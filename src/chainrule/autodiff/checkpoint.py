@@ -24,6 +24,7 @@ from chainrule.autodiff.body import Body, Layout, layout
 from chainrule.autodiff.forward import pushforward
 from chainrule.autodiff.reverse import pullback
 from chainrule.autodiff.scan import cost_of
+from chainrule.errors import ShapeError
 from chainrule.graph import Graph
 from chainrule.modes import recording
 from chainrule.node import Node, apply, leaf, symbol
@@ -89,7 +90,14 @@ class Checkpoint(Custom):
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
-        return (places(params["body"], params["dtype"]).size,), params["dtype"]
+        body: Body = params["body"]
+        for i, (x, expected) in enumerate(zip(xs, body.graph.inputs, strict=True)):
+            if x.shape != expected.shape or x.dtype.kind != expected.dtype.kind:
+                got, wants = Spec(x.shape, x.dtype), Spec(expected.shape, expected.dtype)
+                raise ShapeError(
+                    f"checkpoint: expected {wants} as input {i}, got {got}", fix="trace the function again"
+                )
+        return (places(body, params["dtype"]).size,), params["dtype"]
 
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:

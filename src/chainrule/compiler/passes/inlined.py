@@ -10,7 +10,7 @@ from chainrule.autodiff.scan import Scan
 from chainrule.compiler.passes.rewrite import build, instead
 from chainrule.graph import Graph
 from chainrule.node import Node, symbol
-from chainrule.ops.cast import After
+from chainrule.ops.cast import After, AsType
 from chainrule.ops.join import Concatenate, Narrow
 from chainrule.ops.move import Reshape
 
@@ -72,8 +72,11 @@ def _results(node: Node, new: dict[Node, Node], made: dict[tuple[object, ...], l
     body: Body = node.params["body"]
     after: tuple[int, ...] = node.params["after"]
     given: list[Node] = []
-    for x in node.inputs:
-        given.append(new[x] if x in new else _whole(x, _results(x, new, made)))
+    for x, like in zip(node.inputs, body.graph.inputs, strict=True):
+        value = new[x] if x in new else _whole(x, _results(x, new, made))
+        given.append(
+            value if value.dtype == like.dtype else build(AsType, value, params={"dtype": like.dtype})
+        )
     key = (body, after, *(x.index for x in given))
     if key not in made:
         anchors = [given[i] for i in after]
