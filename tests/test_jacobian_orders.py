@@ -179,11 +179,11 @@ def test_results_without_derivatives():
         cr.jacobian(lambda x: cr.argmax(x))(X)
 
 
-def test_more_search_finds_no_worse_an_order():
-    few = choice(physics, X)
+def test_a_search_of_some_seconds_finds_no_worse_an_order_than_either_mode():
     run = run_function("jacobian", physics, 0, (X,), {})
-    more, graph = Orders("auto", 2.0).of([as_node(run.result)], run.wrt)
-    assert graph.multiplications(more.order) <= graph.multiplications(few.order)
+    found, graph = Orders("auto", 1.0).of([as_node(run.result)], run.wrt)
+    modes = graph.intermediates, graph.intermediates[::-1]
+    assert graph.multiplications(found.order) < min(map(graph.multiplications, modes))
 
 
 def test_empty_arrays_and_results_that_do_not_depend():
