@@ -56,11 +56,6 @@ class Pattern(NamedTuple):
     sizes: tuple[int, ...]
 
     @property
-    def is_identity(self) -> bool:
-        """Whether it ties each axis of the result to the same one of the argument."""
-        return self.out == self.into and all(a.places is None for a in self.out)
-
-    @property
     def is_elementwise(self) -> bool:
         """Whether it ties each number of the result to one of the argument at most: nothing is added up."""
         out, into = ({x for a in axes for x in a.labels} for axes in (self.out, self.into))
@@ -88,6 +83,7 @@ class Ties(NamedTuple):
         values: a node; None for ones.
         labels: of the axes of ``values``.
         factor: times all values.
+        selects: whether a value of exactly 0 means that nothing passes, not even what is infinite.
         pulled: whether the values must be found by pulling gradients back, one pull for each place of the axes of the
             result that are not tied.
     """
@@ -97,6 +93,7 @@ class Ties(NamedTuple):
     values: Any = None
     labels: tuple[Hashable, ...] = ()
     factor: float = 1.0
+    selects: bool = False
     pulled: bool = False
 
     def pattern(self, out: Shape, into: Shape) -> tuple[Pattern, Mapping[Hashable, int]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.compiler.budget import as_bytes, shown_bytes
-from chainrule.compiler.compiled import Executable, tradeoff
+from chainrule.compiler.compiled import Executable, planner
 from chainrule.compiler.on_native.target import host
 from compiler.random_graphs import random_gradient_graph
 
@@ -92,7 +92,7 @@ def test_what_keeps_nothing_has_any_budget(what):
     f, x = NOTHING_KEPT[what]
     for memory in (1, "1GB"):
         assert np.array_equal(cr.compile(f, memory=memory)(x), cr.compile(f)(x))
-    assert [each.runs for each in tradeoff(cr.trace(f, x), [1], host(), 1)] == [0]
+    assert [each.runs for each in planner(cr.trace(f, x), host(), 1).tradeoff([1])] == [0]
 
 
 def residual(params, x):
@@ -150,7 +150,7 @@ def test_random_graphs_give_the_same_bits_within_a_budget(seed, part):
     plain = Executable(graph, host(), 2)
     expected = plain(arrays)
     budget = max(1, int(plain.layout.arena_bytes * part))
-    (found,) = tradeoff(graph, [budget], host(), 2)
+    (found,) = planner(graph, host(), 2).tradeoff([budget])
     if found is None:
         with pytest.raises(cr.errors.BudgetError):
             Executable(graph, host(), 2, memory=budget)
@@ -199,7 +199,7 @@ def test_the_tradeoff_has_an_entry_for_each_budget():
     graph = cr.trace(cr.grad(chain), weights(), X)
     plain = Executable(graph, host(), 1).layout.arena_bytes
     budgets = [plain, plain // 2, plain // 4, plain // 8, 100]
-    found = tradeoff(graph, budgets, host(), 1)
+    found = planner(graph, host(), 1).tradeoff(budgets)
     assert found[-1] is None and found[0].runs == 0
     assert all(each.arena_bytes <= budget for each, budget in zip(found[:-1], budgets, strict=False))
     flops = [each.flops for each in found[:-1]]

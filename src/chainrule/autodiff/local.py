@@ -64,7 +64,7 @@ class LocalJacobians:
         if ties is None:
             ties = Ties(_own("y", node), _own("x", x), pulled=True)
         found = _found(node, i, ties) if ties.pulled else ties
-        piece = piece_of(found, node.shape, x.shape, op.name == "where")
+        piece = piece_of(found, node.shape, x.shape)
         if ties.pulled:
             by_rows, rows, columns = _asked(node, x, ties)
             sizes = [node.shape[k] for k in rows] if by_rows else [x.shape[k] for k in columns]
@@ -79,17 +79,19 @@ class LocalJacobians:
         if partial is None:
             return None
         if isinstance(partial, Node):
-            ties = stretched(x.shape, node.shape, values=partial, labels=aligned(partial.shape, node.shape))
+            selects = bool(getattr(node.op, "selects", False))
+            labels = aligned(partial.shape, node.shape)
+            ties = stretched(x.shape, node.shape, values=partial, labels=labels, selects=selects)
         else:
             ties = stretched(x.shape, node.shape, factor=float(partial))
-        return piece_of(ties, node.shape, x.shape, bool(node.op and getattr(node.op, "selects", False)))
+        return piece_of(ties, node.shape, x.shape)
 
 
 def _own(name: str, node: Node) -> tuple[Hashable, ...]:
     return tuple((name, k) for k in range(node.ndim))
 
 
-def piece_of(ties: Ties, out: Shape, into: Shape, selects: bool = False) -> Piece:
+def piece_of(ties: Ties, out: Shape, into: Shape) -> Piece:
     """The piece that ties state for a result and an argument of these shapes."""
     pattern, names = ties.pattern(out, into)
     if ties.values is None:
@@ -99,7 +101,7 @@ def piece_of(ties: Ties, out: Shape, into: Shape, selects: bool = False) -> Piec
     if shape != values.shape:  # axes without a label have size 1
         values = reshape(values, shape)
     labels = tuple(x for x, _ in kept)
-    return Piece(Form(pattern, tuple(sorted(labels)), ties.factor), values, labels, selects)
+    return Piece(Form(pattern, tuple(sorted(labels)), ties.factor), values, labels, ties.selects)
 
 
 def _found(node: Node, i: int, ties: Ties) -> Ties:

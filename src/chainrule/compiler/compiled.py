@@ -27,7 +27,6 @@ from chainrule.compiler.recycling import empty, maker
 from chainrule.compiler.rematerialise import Planner, Recomputation
 from chainrule.compiler.steps import Step
 from chainrule.compiler.views import Sight
-from chainrule.errors import BudgetError
 from chainrule.graph import Graph
 from chainrule.modes import silently
 from chainrule.node import Node
@@ -133,25 +132,11 @@ def lower(
     return Lowered(made.graph, made.changes, made.steps, built.segments, built.where, built.layout, again)
 
 
-def tradeoff(
-    graph: Graph,
-    budgets: Sequence[int],
-    target: Target | None,
-    threads: int,
-    donated: Mapping[int, int] | None = None,
-) -> list[Recomputation | None]:
-    """What runs again for each of several budgets, in bytes; None where one cannot be met.
-
-    Arguments are those of :func:`lower`. Nothing is made into machine code.
-    """
-    planner = Planner(Unplaced.of(graph, target, donated or {}).dataflow(threads))
-    found: list[Recomputation | None] = []
-    for budget in budgets:
-        try:
-            found.append(planner.within(budget))
-        except BudgetError:
-            found.append(None)
-    return found
+def planner(
+    graph: Graph, target: Target | None, threads: int, donated: Mapping[int, int] | None = None
+) -> Planner:
+    """Of what runs again within budgets. Arguments are those of :func:`lower`; nothing is made into machine code."""
+    return Planner(Unplaced.of(graph, target, donated or {}).dataflow(threads))
 
 
 class Executable:

@@ -9,7 +9,7 @@ work is taken.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,16 @@ class Planner:
             f"{shown_bytes(self.plain.arena_bytes)}",
             minimum=least,
         )
+
+    def tradeoff(self, budgets: Iterable[int]) -> list[Recomputation | None]:
+        """What runs again for each of several budgets, in bytes; None where one cannot be met."""
+        found: list[Recomputation | None] = []
+        for budget in budgets:
+            try:
+                found.append(self.within(budget))
+            except BudgetError:
+                found.append(None)
+        return found
 
     def least(self) -> int:
         """The smallest budget, in bytes, that can be met."""

@@ -103,47 +103,9 @@ class StopGradient(Discrete):
         yield Example((rng.normal(size=(2, 3)),))
 
 
-@register
-class ConstantIn(Custom):
-    """The first input, said to be constant in the second: the derivative with respect to that is zero.
+class _First(Custom):
+    """The first input, which alone gives and gets derivatives; the others only have to be there."""
 
-    A derivative that is itself constant (of ``3 * x``, say) still belongs to ``x``; this node keeps the
-    connection, so that differentiating once more gives 0 instead of "does not depend on x".
-    """
-
-    name, label, latex = "constant_in", "const", "{0}"
-    evaluate = staticmethod(_first)
-
-    @classmethod
-    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
-        return xs[0].shape, xs[0].dtype
-
-    @staticmethod
-    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
-        return tangents[0]
-
-    @staticmethod
-    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
-        return (g, None)
-
-    @classmethod
-    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
-        first = xs[0] if batched[0] else repeated(xs, batched)[0]
-        return apply(ConstantIn, (first, xs[1]))
-
-    @classmethod
-    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
-        yield Example((rng.normal(size=(2, 3)), rng.normal(size=(2,))))
-
-
-@register
-class After(Custom):
-    """The first input, once the others are known: what is computed from it again is not what was computed before.
-
-    Compiled programs make it where a checkpoint's function runs a second time.
-    """
-
-    name, label, latex = "after", "after", "{0}"
     evaluate = staticmethod(_first)
 
     @classmethod
@@ -160,11 +122,32 @@ class After(Custom):
 
     @classmethod
     def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
-        return apply(After, (repeated(xs, batched)[0], *xs[1:]))
+        return apply(cls, (repeated(xs, batched)[0], *xs[1:]))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
         yield Example((rng.normal(size=(2, 3)), rng.normal(size=(2,))))
+
+
+@register
+class ConstantIn(_First):
+    """The first input, said to be constant in the second: the derivative with respect to that is zero.
+
+    A derivative that is itself constant (of ``3 * x``, say) still belongs to ``x``; this node keeps the
+    connection, so that differentiating once more gives 0 instead of "does not depend on x".
+    """
+
+    name, label, latex = "constant_in", "const", "{0}"
+
+
+@register
+class After(_First):
+    """The first input, once the others are known: what is computed from it again is not what was computed before.
+
+    Compiled programs make it where a checkpoint's function runs a second time.
+    """
+
+    name, label, latex = "after", "after", "{0}"
 
 
 def like(x: Operand[N]) -> Any:

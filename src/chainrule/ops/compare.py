@@ -218,7 +218,8 @@ class Where(Linear):
     def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
         one, zero = np.ones((), y.dtype), np.zeros((), y.dtype)
         values: Node = where(xs[0], one, zero) if i == 1 else where(xs[0], zero, one)
-        return stretched(xs[i].shape, y.shape, values=values, labels=aligned(values.shape, y.shape))
+        labels = aligned(values.shape, y.shape)
+        return stretched(xs[i].shape, y.shape, values=values, labels=labels, selects=True)
 
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:

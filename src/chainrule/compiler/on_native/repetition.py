@@ -244,10 +244,7 @@ class Builder:
 
     def _place_rest(self) -> None:
         """Places for what is made on the way, and which steps run before all others."""
-        numbers = self._once()
-        once = [step for i, step in enumerate(self.each) if i in numbers]
-        self.each = [step for i, step in enumerate(self.each) if i not in numbers]
-        self.first += once
+        once = self._taken_ahead()
         lives: dict[Any, Life] = {}
         scratch = 0
         for i, step in enumerate([*once, *self.each]):
@@ -273,6 +270,14 @@ class Builder:
             for key in step.arrays:
                 if isinstance(key, Scratch):
                     self.where[key] = Fixed(self._operand(self.scratch), 0)
+
+    def _taken_ahead(self) -> list[Step]:
+        """The steps that give the same each time, which from now on run before all turns."""
+        numbers = self._once()
+        once = [step for i, step in enumerate(self.each) if i in numbers]
+        self.each = [step for i, step in enumerate(self.each) if i not in numbers]
+        self.first += once
+        return once
 
     def _once(self) -> set[int]:
         """Numbers of steps that give the same each time: they read constants, and no others write what they write."""

@@ -109,10 +109,7 @@ class _Apart(Builder):
 
     def _place_rest(self) -> None:
         """Results of what runs once lie in memory that all share; those of the turns in their thread's own."""
-        numbers = self._once()
-        once = [step for i, step in enumerate(self.each) if i in numbers]
-        self.each = [step for i, step in enumerate(self.each) if i not in numbers]
-        self.first += once
+        once = self._taken_ahead()
         shared: dict[Any, Life] = {}
         lives: dict[Any, Life] = {}
         self.scratches: dict[Any, int] = {}

@@ -219,15 +219,15 @@ class _Maker:
 
     def begin(self) -> None:
         """A sweep begins."""
-        self._ends.append((_now(), _NOBODY, ()))
+        self._ends.append((newest(), _NOBODY, ()))
 
     def pulled(self, node: Node, delta: Node, contributions: list[Node | None]) -> None:
         """The rule of a node has given what it adds to the gradients of its inputs."""
-        self._ends.append((_now(), node, tuple(c for c in contributions if c is not None)))
+        self._ends.append((newest(), node, tuple(c for c in contributions if c is not None)))
 
     def pushed(self, node: Node, tangent: Node) -> None:
         """The rule of a node has given its tangent."""
-        self._ends.append((_now(), node, ()))
+        self._ends.append((newest(), node, ()))
 
     def made_for(self, traced: Traced, graph: Graph) -> dict[Node, Node]:
         """By node of a sweep the node of the function. Sums at branches belong to the node that adds to them."""
@@ -250,7 +250,7 @@ class _Maker:
         return found
 
 
-def _now() -> int:
+def newest() -> int:
     """The number of the newest node."""
     return _direction(_NOBODY).index
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from chainrule.autodiff.accumulate import JacobianGraph
 from chainrule.autodiff.ordering import Found, search
-from chainrule.explain.costs.derivatives import Traced
+from chainrule.explain.costs.derivatives import Traced, newest
 from chainrule.explain.costs.ledger import Elimination
 from chainrule.graph import Graph
 from chainrule.modes import recording
-from chainrule.node import Node, symbol
-from chainrule.shapes import FLOATS, Spec
+from chainrule.node import Node
 from chainrule.transforms.orders import MOVES, PROOFS, is_small
 
 
@@ -54,10 +53,10 @@ def eliminate(traced: Traced, seconds: float | None = None) -> Eliminated | None
     live = [n for n in traced.graph.nodes if n in traced.live]
     if min(traced.numbers_in, traced.numbers_out) <= 1 or not is_small(live, set(traced.live)):
         return None
-    ends: list[tuple[int, Node | None]] = [(_now(), None)]
+    ends: list[tuple[int, Node | None]] = [(newest(), None)]
 
     def visit(node: Node) -> None:
-        ends.append((_now(), node))
+        ends.append((newest(), node))
 
     with recording(True):
         graph = JacobianGraph(traced.graph.outputs, traced.wrt, visit)
@@ -80,8 +79,3 @@ def _owners(graph: Graph, traced: Traced, ends: list[tuple[int, Node | None]]) -
                 found[node] = owner
             node = next(made, None)
     return found
-
-
-def _now() -> int:
-    """The number of the newest node."""
-    return symbol(Spec((), FLOATS[0])).index

@@ -37,19 +37,16 @@ def curve(graph: Graph, budgets: Sequence[int] | None) -> tuple[TradeOff, ...]:
     Args:
         graph: of a function and its gradient.
         budgets: bytes for intermediate results; by default halves, quarters, ... of what they take. Those that cannot
-            be met are left out, and the smallest that can takes their place.
+            be met are left out.
     """
     # llvmlite takes a tenth of a second to import, which only those pay who need it.
-    from chainrule.compiler.compiled import tradeoff
+    from chainrule.compiler.compiled import planner
     from chainrule.compiler.on_native.pool import default_threads
     from chainrule.compiler.on_native.target import host
 
-    def at(budgets: Sequence[int]) -> list[TradeOff]:
-        found = tradeoff(graph, budgets, host(), default_threads())
-        pairs = zip(budgets, found, strict=True)
-        return [TradeOff(budget, each.arena_bytes, each.flops) for budget, each in pairs if each is not None]
-
+    made = planner(graph, host(), default_threads())
     if budgets is None:
-        (plain,) = at([1 << 62])
-        budgets = [-(-plain.peak_bytes // part) for part in PARTS]
-    return tuple(dict.fromkeys(at(sorted(budgets, reverse=True))))
+        budgets = [-(-made.plain.arena_bytes // part) for part in PARTS]
+    falling = sorted(set(budgets), reverse=True)
+    pairs = zip(falling, made.tradeoff(falling), strict=True)
+    return tuple(TradeOff(budget, each.arena_bytes, each.flops) for budget, each in pairs if each is not None)
