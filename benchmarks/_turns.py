@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,11 +15,21 @@ BLOCKS, STEPS, PAUSE = 20, 5, 0.03
 
 
 def library(name: str) -> Any:
-    """A library if it is installed."""
+    """A library if it is installed; one that is missing is named."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
+        print(f"without {name}, which is not installed: pip install 'chainrule[bench]'", file=sys.stderr)
         return None
+
+
+def with_peers(ours: Callable[[], Any], **peers: Callable[[Any], Any]) -> dict[str, Any]:
+    """What each library makes, by its name: chainrule, and the peers that are installed."""
+    found = {name: (make, library(name)) for name, make in peers.items()}
+    return {
+        "chainrule": ours(),
+        **{name: make(peer) for name, (make, peer) in found.items() if peer is not None},
+    }
 
 
 def measure(steps: Mapping[str, Callable[[], Any]], blocks: int) -> dict[str, Any]:

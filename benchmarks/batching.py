@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _turns import BLOCKS, library, measure, options, report
+from _turns import BLOCKS, measure, options, report, with_peers
 
 import chainrule as cr
 
@@ -73,12 +73,7 @@ def on_jax(jax: Any) -> Step:
 
 def main() -> None:
     chosen = options(__doc__)
-    torch, jax = library("torch"), library("jax")
-    steps = {"chainrule": on_chainrule()}
-    if torch is not None:
-        steps["torch"] = on_torch(torch)
-    if jax is not None:
-        steps["jax"] = on_jax(jax)
+    steps = with_peers(on_chainrule, torch=on_torch, jax=on_jax)
     ours = steps["chainrule"]()
     for name, step in steps.items():
         for key, value in step().items():

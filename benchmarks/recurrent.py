@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _turns import BLOCKS, library, measure, options, report
+from _turns import BLOCKS, measure, options, report, with_peers
 
 import chainrule as cr
 
@@ -111,12 +111,7 @@ def on_jax(jax: Any) -> Callable[[], Any]:
 
 def main() -> None:
     chosen = options(__doc__)
-    torch, jax = library("torch"), library("jax")
-    steps = {"chainrule": on_chainrule()}
-    if torch is not None:
-        steps["torch"] = on_torch(torch)
-    if jax is not None:
-        steps["jax"] = on_jax(jax)
+    steps = with_peers(on_chainrule, torch=on_torch, jax=on_jax)
     report(measure(steps, 1 if chosen.once else BLOCKS), chosen.json)
 
 
