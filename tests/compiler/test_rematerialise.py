@@ -1,5 +1,7 @@
 """Budgets of memory: kept, at no change of any bit, and refused with the least that can be met."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -244,13 +246,17 @@ def test_scans_nest_their_checkpoints():
         ("7", 7),
         (" 3 k ", 3000),
         (12, 12),
+        (np.int64(12), 12),
+        (2e9, 2 * 10**9),
     ],
 )
 def test_budgets_are_read(text, expected):
     assert as_bytes("compile", text) == expected
 
 
-@pytest.mark.parametrize("wrong", ["", "GB", "2 XB", "-3MB", "1e3", "0", 0, -5, 1.5, True, [1]])
+@pytest.mark.parametrize(
+    "wrong", ["", "GB", "2 XB", "-3MB", "1e3", "0", 0, -5, 1.5, math.inf, math.nan, True, [1]]
+)
 def test_what_is_no_budget_is_refused(wrong):
     with pytest.raises(cr.errors.ArgumentError, match="memory"):
         cr.compile(chain, memory=wrong)

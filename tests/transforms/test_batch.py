@@ -208,6 +208,11 @@ def test_random_keys_give_what_each_gives_alone():
     close(cr.compile(cr.vmap(f))(keys, x), expected)
     same = cr.vmap(lambda x: cr.random.dropout(cr.random.key(0), x, 0.5))(np.ones((3, 8)))
     assert same.numpy().std(axis=0).max() == 0  # one key: one mask
+    close(cr.vmap(f)(cr.asarray(cr.random.split(cr.random.key(1), 4)), x), expected)
+    with pytest.raises(
+        cr.errors.ArgumentError, match=r"normal: expected one key, got a list of 2 tensors\n.*asarray"
+    ):
+        cr.vmap(lambda key, x: cr.random.normal(key, x.shape))(cr.random.split(cr.random.key(1)), x[:2])
 
 
 @pytest.mark.parametrize(

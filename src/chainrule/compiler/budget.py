@@ -6,8 +6,9 @@ import re
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from chainrule.errors import ArgumentError, shown
-from chainrule.shapes import as_int
 
 _UNITS = {"": 1, "b": 1} | {
     f"{letter}{end}": base**power
@@ -22,7 +23,7 @@ def as_bytes(name: str, value: Any) -> int | None:
 
     Args:
         name: of the function that was given it, for messages.
-        value: bytes, or text such as ``"2GB"`` (10^9 bytes each), ``"512 MiB"`` (2^20 each), ``"1.5 GB"``.
+        value: bytes (``2e9``), or text such as ``"2GB"`` (10^9 bytes each), ``"512 MiB"`` (2^20 each), ``"1.5 GB"``.
 
     Raises:
         ArgumentError: it is not that, or below 1 byte.
@@ -33,22 +34,27 @@ def as_bytes(name: str, value: Any) -> int | None:
     """
     if value is None:
         return None
-    if not isinstance(value, str):
-        found = as_int(name, "memory", value)
-    else:
-        form = _FORM.fullmatch(value)
-        unit = _UNITS.get(form[2].lower()) if form else None
-        if form is None or unit is None:
-            raise ArgumentError(
-                f"{name}: memory {shown(value)} is not a number of bytes",
-                fix='pass bytes, or a number with kB, MB, GB, KiB, MiB or GiB: memory="512MiB"',
-            )
-        found = int(Fraction(form[1]) * unit)
+    found = _bytes_of(value)
+    if found is None:
+        raise ArgumentError(
+            f"{name}: memory {shown(value)} is not a number of bytes",
+            fix='pass bytes, or a number with kB, MB, GB, KiB, MiB or GiB: memory="512MiB"',
+        )
     if found < 1:
         raise ArgumentError(
             f"{name}: memory must be at least 1 byte, got {shown(value)}", fix='pass, say, memory="512MiB"'
         )
     return found
+
+
+def _bytes_of(value: Any) -> int | None:
+    if isinstance(value, str):
+        form = _FORM.fullmatch(value)
+        unit = _UNITS.get(form[2].lower()) if form else None
+        return None if form is None or unit is None else int(Fraction(form[1]) * unit)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None
 
 
 def shown_bytes(n: float) -> str:

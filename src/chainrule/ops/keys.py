@@ -7,7 +7,7 @@ Haskell Symposium 2013, DOI 10.1145/2503778.2503784.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
@@ -214,6 +214,12 @@ def keyed(op: type[Keyed], name: str, key: Operand[Node], shape: Shape, dtype: D
 
 
 def _checked_key(name: str, key: Operand[Node]) -> Node:
+    if isinstance(key, (list, tuple)) and any(isinstance(x, Node) for x in cast("list[Any]", key)):
+        raise ArgumentError(
+            f"{name}: expected one key, got a {type(key).__name__} of {len(cast('list[Any]', key))} tensors",
+            fix="give each of several keys to a call of its own; under vmap their items count, so make them one "
+            "array first: cr.vmap(f)(cr.asarray(keys))",
+        )
     node = as_node(key)
     _require_key(name, node)
     value = node.value

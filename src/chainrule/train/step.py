@@ -357,7 +357,7 @@ def compile_step(
     threads: int | None = None,
     denormals: bool = False,
     winograd: int = 2,
-    memory: int | str | None = None,
+    memory: float | str | None = None,
 ) -> CompiledStep | EagerStep:
     """Compile forward, backward and the optimizer's update into one native call.
 

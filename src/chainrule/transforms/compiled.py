@@ -250,7 +250,7 @@ def compile(
     *,
     threads: int | None = None,
     winograd: int = 2,
-    memory: int | str | None = None,
+    memory: float | str | None = None,
 ) -> Any:
     """Run ``f`` as machine code: traced once for each set of shapes and dtypes, then one native call.
 
@@ -265,8 +265,8 @@ def compile(
             with tiles of 2 × 2 results, which errs by 2e-7 to 9e-7 of the largest element. 4 also allows tiles of
             4 × 4, up to 1.7 times as fast, which err by 8e-7 to 5e-6. 0 computes the direct sums, which err by 3e-7
             to 3e-6.
-        memory: how much the intermediate results may take: bytes, or text such as ``"512MiB"`` or ``"2GB"``. What
-            is arguments or results is not counted. Where that is less than they need, some are computed again instead
+        memory: how much the intermediate results may take: bytes, or text such as ``"512MiB"`` or ``"2GB"``. What is
+            arguments or results is not counted. Where that is less than they need, some are computed again instead
             of being kept, those with the least work; results have the same bits. Only where that is not enough are
             scans without a ``checkpoint`` of their own cut into segments, whose sums over time round differently.
 
