@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.opening import opened
 from chainrule.autodiff.reverse import pullback
 from chainrule.modes import silently
 from chainrule.node import Node, ancestors, constant
@@ -20,7 +21,7 @@ class Observed:
     """One pass, and the update that followed.
 
     Attributes:
-        result: the loss, computed.
+        result: the loss, computed; without checkpoints, so that what is in them is seen.
         parameters: what it was differentiated for, by path.
         after: the parameters' values after the update; None if none is known.
         rate: the learning rate of that update, if it is known.
@@ -36,6 +37,9 @@ class Observed:
     used: dict[str, Array] | None = None
     own: dict[str, Array] | None = None
     finite: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.result = opened(self.result, until=set(self.parameters.values()))[self.result]
 
     @cached_property
     def order(self) -> list[Node]:

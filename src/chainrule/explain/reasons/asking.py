@@ -196,12 +196,14 @@ def _zero(question: Question, passes: Passes, others: Sequence[float]) -> Reason
     seen = f"∂{_result(question)}/∂{question.label} is exactly 0"
     if np.count_nonzero(question.chosen) > 1:
         seen += f" in all {count_text(int(np.count_nonzero(question.chosen)))} elements"
-    found = [verdict_on_cut(cut, question.words) for cut in cuts(passes, question.chosen)[:MOST_ORIGINS]]
+    ends = cuts(passes, question.chosen)[:MOST_ORIGINS]
+    found = [verdict_on_cut(cut, question.words) for cut in ends]
     if not found:
         cancelled = cancelling(passes, question.chosen)
         verdict = None if cancelled is None else verdict_on_cancelling(cancelled, question.words)
         return _reason(question, "zero", seen, verdict)
-    return _best(question, "zero", seen, found, passes.gradient, others)
+    first = ends[0].count == ends[0].reached
+    return _best(question, "zero", seen, found, passes.gradient, others, origin=first)
 
 
 def _best(
@@ -215,8 +217,8 @@ def _best(
 ) -> Reason:
     """The cause that cures the gradient when it alone is put right; else all of them together.
 
-    One that could be tested and cures nothing is not shown, unless it is the ``origin`` of what is not finite: that
-    it is the first is a fact, whatever comes behind it.
+    One that could be tested and cures nothing is not shown, unless it is the ``origin`` of what is not finite, or ends
+    all influence: that it is the first is a fact, whatever comes behind it.
     """
     proofs = [_proof(question, before, v.change, others) for v in found]
     best = next((i for i, p in enumerate(proofs) if p and p.cured), None)
@@ -224,6 +226,10 @@ def _best(
         changes = [v.change for v in found if v.change]
         joint = _proof(question, before, together(changes), others) if len(changes) > 1 else None
         best = next((i for i, p in enumerate(proofs) if p is None), 0)
+        if (
+            joint and joint.cured
+        ):  # at a stationary point nothing need be wrong, unless something else put it there
+            best = next((i for i, v in enumerate(found) if v.kind != "stationary_point"), best)
         if joint and joint.cured:
             proofs = [joint] * len(found)
         elif origin:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.listening import listening
+from chainrule.autodiff.opening import opened
 from chainrule.errors import ArgumentError
 from chainrule.explain.reasons.asking import answer
 from chainrule.explain.reasons.question import about
@@ -70,7 +71,9 @@ def why_program(path: str, arguments: Sequence[str] = (), wrt: str | None = None
             f"{path} makes no backward pass of one number",
             fix="call loss.backward(), or what cr.value_and_grad gives, in it",
         )
-    result, variables, names = watch.last
+    last, variables, names = watch.last
+    at = opened(last, until=set(variables))
+    result, names = at[last], {at.get(node, node): name for node, name in names.items()}
     words = Words(result, names)
     if wrt is not None:
         variables = _named(wrt, variables, words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.autodiff.opening import opened
 from chainrule.errors import ArgumentError, GradientError, OperandError
 from chainrule.explain import mistakes
 from chainrule.explain.reasons.words import Words
@@ -47,7 +48,9 @@ def questions(y: Any, wrt: Any, name: str = "why", model: Any = None) -> list[Qu
         OperandError, GradientError, TracedValueError, ArgumentError: it cannot be asked, with the reason.
     """
     whole = callable(y) and not isinstance(y, Node)
-    result = mistakes.check_result(_computed(y) if whole else y, name, tracked=False)
+    asked = mistakes.check_result(_computed(y) if whole else y, name, tracked=False)
+    at = opened(asked)
+    result = at[asked]
     named = parameter_names(wrt if model is None and isinstance(wrt, Module) else model, name)
     words = Words(result, named)
     leaves = tuple(n for n in words.nodes if n.op is None and n.tracked)
@@ -65,7 +68,7 @@ def questions(y: Any, wrt: Any, name: str = "why", model: Any = None) -> list[Qu
             )
         return about(result, leaves, words, whole)
     target, index = (wrt[0], tuple(wrt[1:])) if isinstance(wrt, tuple) and wrt else (wrt, ())
-    variable = _find(target, words, name)
+    variable = _find(at.get(target, target) if isinstance(target, Node) else target, words, name)
     chosen, label = chosen_elements(variable, index, _called(variable, words), name)
     return [Question(result, variable, chosen, label, words, (*leaves, variable), whole)]
 

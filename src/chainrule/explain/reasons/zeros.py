@@ -47,6 +47,8 @@ def verdict_on_cut(cut: Cut, words: Words) -> Verdict:
     factor = _zero_factor(cut) if name in _PRODUCTS else None
     if factor is not None:
         return _times_zero(cut, factor, words)
+    if name in ("multiply", "matmul") and not any(_values(cut, x).any() for x in node.inputs):
+        return _zeros_multiplied(cut, words)
     for names, verdict in _BY_NAME:
         if name in names:
             return verdict(cut, words)
@@ -87,9 +89,15 @@ def _local(cut: Cut, slot: int) -> Array:
     return np.where(np.isfinite(value), value, 0.0)
 
 
+def _values(cut: Cut, x: Node) -> Array:
+    """An operand's elements, of an elementwise node those in the lost elements."""
+    value = np.asarray(x.value)
+    return np.broadcast_to(value, cut.node.shape)[cut.lost] if is_elementwise(cut.node) else value
+
+
 def _there(cut: Cut, x: Node, words: Words) -> str:
     """The range of an operand in the lost elements."""
-    z = np.broadcast_to(np.asarray(x.value), cut.node.shape)[cut.lost]
+    z = _values(cut, x)
     return f"{words.name(x)} there: {number_text(float(z.min()))} to {number_text(float(z.max()))}"
 
 
@@ -206,15 +214,27 @@ def _stationary(cut: Cut, words: Words) -> Verdict:
     )
 
 
+def _zeros_multiplied(cut: Cut, words: Words) -> Verdict:
+    """A product whose factors both move, and are both zero: the lowest point of a square, or a saddle."""
+    x, y = cut.node.inputs
+    factors = f"with itself, and {words.name(x)} is" if x is y else f"with {words.name(y)}, and both are"
+    return _verdict(
+        cut,
+        words,
+        "stationary_point",
+        f"{words.formula(cut.node)} multiplies {words.name(x)} {factors} 0: so is its derivative",
+        (f"{words.name(x)}: {described(x)}",),
+        f"find out why {words.name(x)} is 0; for a loss that squares an error it says that the target is met exactly",
+    )
+
+
 def _zero_factor(cut: Cut) -> Node | None:
     """The other operand of a product, where it is zero."""
     node = cut.node
     for slot, x in enumerate(node.inputs):
         if slot in cut.slots:
             continue
-        value = np.asarray(x.value)
-        if is_elementwise(node):
-            value = np.broadcast_to(value, node.shape)[cut.lost]
+        value = _values(cut, x)
         if value.size and not value.any():
             return x
     return None
