@@ -51,6 +51,7 @@ from chainrule.ops.compare import (
     not_equal,
     where,
 )
+from chainrule.ops.contractions import dot, inner, outer, tensordot, vecdot
 from chainrule.ops.conv import conv2d
 from chainrule.ops.create import (
     arange,
@@ -68,7 +69,7 @@ from chainrule.ops.create import (
     zeros,
     zeros_like,
 )
-from chainrule.ops.einsum import dot, einsum, inner, outer, tensordot, vecdot
+from chainrule.ops.einsum import einsum
 from chainrule.ops.exponential import (
     cbrt,
     exp,
@@ -112,8 +113,9 @@ from chainrule.ops.move import (
 )
 from chainrule.ops.norm import matrix_norm, norm, vector_norm
 from chainrule.ops.pool import avg_pool2d, max_pool2d
-from chainrule.ops.reduce import all, any, argmax, argmin, count_nonzero, max, min, prod, sum
+from chainrule.ops.reduce import max, min, prod, sum
 from chainrule.ops.scan import cumprod, cumsum, cumulative_prod, cumulative_sum
+from chainrule.ops.searching import all, any, argmax, argmin, count_nonzero
 from chainrule.ops.sort import argsort, sort
 from chainrule.ops.statistics import log_softmax, logsumexp, mean, softmax, std, var
 from chainrule.ops.trigonometric import (

@@ -1,6 +1,6 @@
 """Linear algebra under one name, as the array API standard groups it."""
 
-from chainrule.ops.einsum import outer, tensordot, trace, vecdot
+from chainrule.ops.contractions import outer, tensordot, trace, vecdot
 from chainrule.ops.factor import SlogDet, cholesky, det, inv, slogdet, solve
 from chainrule.ops.index import diagonal
 from chainrule.ops.matmul import matmul

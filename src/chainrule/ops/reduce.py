@@ -1,4 +1,4 @@
-"""Reductions: sums, products, extrema, logic and counts over axes.
+"""Reductions: sums, products and extrema over axes.
 
 Conventions: elements that tie for the maximum or minimum share the gradient equally; the gradient of a
 product is exact where elements are zero, to every order, since it never divides by them.
@@ -6,7 +6,7 @@ product is exact where elements are zero, to every order, since it never divides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -42,11 +42,9 @@ from chainrule.shapes import (
     DType,
     Shape,
     as_flag,
-    bool_,
     count,
     int64,
     normalize_axes,
-    normalize_axis,
     reduce_shape,
     require_dtype,
 )
@@ -180,6 +178,21 @@ class Sum(Reduction, Linear):
         yield Example((rng.normal(size=(0, 3)),), {"axes": (0,), "keepdims": False})
 
 
+def _count_nonzero(x: Any, axes: KeptAxes, keepdims: bool) -> Array:
+    # Without an axis NumPy counts booleans about ten times as fast as it sums them.
+    over = None if len(axes) == np.ndim(x) else axes
+    return np.asarray(np.count_nonzero(x, over, keepdims=keepdims), np.int64)
+
+
+@register
+class CountNonzero(Reduction, Discrete):
+    """Number of elements that are not 0."""
+
+    name, label, latex = "count_nonzero", "#", r"\#\{{ {0} \ne 0 \}}"
+    accepts, result = DTYPES, int64
+    evaluate = staticmethod(_count_nonzero)
+
+
 class _Extremum(Functional):
     accepts = NUMBERS
     nonempty = True
@@ -267,89 +280,6 @@ def _products_of_others(x: Node, axis: int) -> Node:
     return concat([multiply(pairs, right), multiply(pairs, left), rest], axis=axis)
 
 
-class _ArgExtremum(Reduction, Discrete):
-    accepts, result, nonempty = DTYPES, int64, True
-
-    @classmethod
-    def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:
-        (x,), axes = xs, params["axes"]
-        if len(axes) == 1:
-            return along_axes(cls, xs, batched, **params)
-        items, *item = x.shape  # otherwise all axes are meant, whose elements are counted through
-        flat = reshape(x, (items, count(tuple(item))))
-        y = apply(cls, (flat,), {"axes": (1,), "keepdims": False})
-        return reshape(y, (items, *(1,) * len(item))) if params["keepdims"] else y
-
-    @classmethod
-    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
-        yield Example((rng.normal(size=(3, 4)),), {"axes": (1,), "keepdims": False})
-        yield Example((rng.integers(0, 2, (3, 4)),), {"axes": (0, 1), "keepdims": True})
-        yield Example((np.asarray(rng.normal()),), {"axes": (), "keepdims": False})
-
-
-def _indexing(function: Callable[..., Any]) -> Callable[..., Any]:
-    def evaluate(x: Any, axes: KeptAxes, keepdims: bool) -> Any:
-        return function(x, axes[0] if len(axes) == 1 else None, keepdims=keepdims)
-
-    return evaluate
-
-
-@register
-class ArgMax(_ArgExtremum):
-    """Index of the largest element, the first of several."""
-
-    name, label, latex = "argmax", "argmax", r"\operatorname{{arg\,max}} {0}"
-    evaluate = staticmethod(_indexing(np.argmax))
-
-
-@register
-class ArgMin(_ArgExtremum):
-    """Index of the smallest element, the first of several."""
-
-    name, label, latex = "argmin", "argmin", r"\operatorname{{arg\,min}} {0}"
-    evaluate = staticmethod(_indexing(np.argmin))
-
-
-def _testing(function: Callable[..., Any]) -> Callable[..., Any]:
-    def evaluate(x: Any, axes: KeptAxes, keepdims: bool) -> Any:
-        return function(x, axis=axes, keepdims=keepdims)
-
-    return evaluate
-
-
-@register
-class AllNonzero(Reduction, Discrete):
-    """Whether all elements are nonzero; true where there are none."""
-
-    name, label, latex = "all", "all", r"\bigwedge {0}"
-    accepts, result = DTYPES, bool_
-    evaluate = staticmethod(_testing(np.all))
-
-
-@register
-class AnyNonzero(Reduction, Discrete):
-    """Whether an element is nonzero; false where there are none."""
-
-    name, label, latex = "any", "any", r"\bigvee {0}"
-    accepts, result = DTYPES, bool_
-    evaluate = staticmethod(_testing(np.any))
-
-
-def _count_nonzero(x: Any, axes: KeptAxes, keepdims: bool) -> Array:
-    # Without an axis NumPy counts booleans about ten times as fast as it sums them.
-    over = None if len(axes) == np.ndim(x) else axes
-    return np.asarray(np.count_nonzero(x, over, keepdims=keepdims), np.int64)
-
-
-@register
-class CountNonzero(Reduction, Discrete):
-    """Number of elements that are not 0."""
-
-    name, label, latex = "count_nonzero", "#", r"\#\{{ {0} \ne 0 \}}"
-    accepts, result = DTYPES, int64
-    evaluate = staticmethod(_count_nonzero)
-
-
 def sum(x: Operand[N], /, *, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> N:
     """Sum over axes; the sum of nothing is 0.
 
@@ -431,79 +361,6 @@ def min(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False) -> N:
     return reduce(Min, as_node(x), axis, keepdims)
 
 
-def argmax(x: Operand[N], /, *, axis: int | None = None, keepdims: bool = False) -> N:
-    """Index of the largest element along an axis, the first of several; no derivative flows through it.
-
-    Args:
-        x: shape ``(*n,)``; at least one element in each slice.
-        axis: one axis; None counts the elements of the flattened array.
-        keepdims: keep the reduced axes, with size 1.
-
-    Returns:
-        int64, ``x.shape`` without the axis.
-
-    Raises:
-        ShapeError: the axis has size 0.
-        AxisError: the axis is out of range.
-
-    Example:
-        >>> argmax([[1.0, 4.0], [3.0, 2.0]], axis=1).tolist()
-        [1, 0]
-    """
-    return _arg_extremum(ArgMax, x, axis, keepdims)
-
-
-def argmin(x: Operand[N], /, *, axis: int | None = None, keepdims: bool = False) -> N:
-    """Index of the smallest element: as :func:`argmax`, with the same arguments and errors.
-
-    Example:
-        >>> argmin([[1.0, 4.0], [3.0, 2.0]], axis=1).tolist()
-        [0, 1]
-    """
-    return _arg_extremum(ArgMin, x, axis, keepdims)
-
-
-def all(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False) -> N:
-    """Whether all elements over axes are nonzero; true where there are none.
-
-    Args:
-        x: any dtype, shape ``(*n,)``.
-        axis: one axis, several, or all of them (None).
-        keepdims: keep the reduced axes, with size 1.
-
-    Returns:
-        bool, ``x.shape`` without the reduced axes.
-
-    Raises:
-        AxisError: an axis is out of range or named twice.
-
-    Example:
-        >>> all([[True, False], [True, True]], axis=1).tolist()
-        [False, True]
-    """
-    return reduce(AllNonzero, as_node(x), axis, keepdims)
-
-
-def any(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False) -> N:
-    """Whether an element over axes is nonzero: as :func:`all`, but false where there are none.
-
-    Example:
-        >>> any([[True, False], [False, False]], axis=1).tolist()
-        [True, False]
-    """
-    return reduce(AnyNonzero, as_node(x), axis, keepdims)
-
-
-def count_nonzero(x: Operand[N], /, *, axis: Axes = None, keepdims: bool = False) -> N:
-    """Number of elements over axes that are not 0: int64, with the arguments and errors of :func:`all`.
-
-    Example:
-        >>> count_nonzero([[1.0, 0.0], [2.0, 3.0]], axis=1).tolist()
-        [1, 2]
-    """
-    return reduce(CountNonzero, as_node(x), axis, keepdims)
-
-
 def reduce(op: type[Primitive], x: Node, axis: Axes, keepdims: bool, **params: Any) -> Any:
     """Apply a primitive that takes ``axes`` and ``keepdims``, from the arguments that users give."""
     rank = len(x.shape)
@@ -518,8 +375,3 @@ def accumulator(x: Operand[Node], dtype: Any) -> Any:
     if dtype is None and node.dtype.kind == "f":
         return node
     return astype(node, int64 if dtype is None else dtype)
-
-
-def _arg_extremum(op: type[Primitive], x: Operand[Node], axis: int | None, keepdims: bool) -> Any:
-    node = as_node(x)
-    return reduce(op, node, None if axis is None else normalize_axis(op.name, axis, node.ndim), keepdims)

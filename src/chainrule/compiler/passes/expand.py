@@ -46,11 +46,12 @@ from chainrule.ops.join import Concatenate, concat, narrow, pad
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import SumTo, broadcast_to, reshape
 from chainrule.ops.norm import VectorNorm
-from chainrule.ops.reduce import AllNonzero, AnyNonzero, ArgMax, ArgMin, CountNonzero
+from chainrule.ops.reduce import CountNonzero
 from chainrule.ops.reduce import max as max_of
 from chainrule.ops.reduce import min as min_of
 from chainrule.ops.reduce import sum as sum_of
 from chainrule.ops.scan import LinearRecurrence
+from chainrule.ops.searching import AllNonzero, AnyNonzero, ArgMax, ArgMin
 from chainrule.ops.selection import ARRAY
 from chainrule.ops.statistics import LogSoftmax, LogSumExp, Mean, Softmax, Std, Var
 from chainrule.ops.windows import Windows2d
