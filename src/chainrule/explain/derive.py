@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from chainrule.autodiff.opening import opened
 from chainrule.errors import ArgumentError
 from chainrule.explain import mistakes
 from chainrule.explain.explanation import Explanation, Wanted
@@ -41,25 +43,27 @@ def explain(y: Any, wrt: Any = None, model: Any = None) -> Explanation:
     DOI 10.1137/0711010 (a derivative as a sum over paths).
     """
     result = mistakes.check_result(y)
-    sweep = Sweep(result, parameter_names(model, "explain"))
+    at = opened(result)
+    sweep = Sweep(at[result], parameter_names(model, "explain"))
     if wrt is None:
         return Explanation(sweep, tuple((v, ()) for v in sweep.variables))
     several = isinstance(wrt, (list, tuple)) and not is_element(wrt)
     wanted: list[Any] = list(wrt) if several else [wrt]
     if not wanted:
         raise ArgumentError("explain: wrt is empty", fix="cr.explain(y) explains all variables")
-    return Explanation(sweep, tuple(dict.fromkeys(_wanted(sweep, w) for w in wanted)))
+    return Explanation(sweep, tuple(dict.fromkeys(_wanted(sweep, w, at) for w in wanted)))
 
 
-def _wanted(sweep: Sweep, wrt: Any) -> Wanted:
+def _wanted(sweep: Sweep, wrt: Any, at: Mapping[Node, Node]) -> Wanted:
     if not is_element(wrt):
-        return _find(sweep, wrt), ()
-    node = _find(sweep, wrt[0])
+        return _find(sweep, wrt, at), ()
+    node = _find(sweep, wrt[0], at)
     return node, one_element(node, tuple(wrt[1:]), sweep.names[node], "explain")
 
 
-def _find(sweep: Sweep, wrt: Any) -> Node:
+def _find(sweep: Sweep, wrt: Any, at: Mapping[Node, Node]) -> Node:
     if isinstance(wrt, Node):
+        wrt = at.get(wrt, wrt)
         if wrt not in sweep.index:
             raise mistakes.not_in_graph(wrt, _variables(sweep))
         node, name = wrt, sweep.names.get(wrt, "")

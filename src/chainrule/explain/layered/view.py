@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.opening import opened
 from chainrule.errors import ArgumentError, OperandError
 from chainrule.explain import mistakes, terms
 from chainrule.explain.layered.counting import count_units
@@ -453,6 +454,7 @@ def layers(loss: Any, model: Module | None = None) -> Layers:
     533-536, DOI 10.1038/323533a0 (the generalized delta rule).
     """
     result = mistakes.check_result(loss, "layers")
+    result = opened(result)[result]
     if model is not None and not isinstance(model, Module):
         raise OperandError(f"layers: model is {type(model).__name__}", fix="cr.layers(loss, model)")
     network = Network(result, Words(result, parameter_names(model, "layers")).names)

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from chainrule import trees
+from chainrule.autodiff.opening import opened
 from chainrule.errors import ArgumentError
 from chainrule.explain import mistakes
 from chainrule.explain.explanation import Explanation
@@ -236,4 +237,4 @@ def steps(y: Any, model: Module | None = None, *, lines: bool = True) -> Steps:
     if model is not None:
         pairs = zip(trees.leaves(model), trees.paths(model), strict=True)
         names = {node: path for node, path in pairs if isinstance(node, Node)}
-    return Steps(Sweep(result), names, lines)
+    return Steps(Sweep(opened(result)[result]), names, lines)

@@ -1,4 +1,4 @@
-"""What is in a checkpoint is seen by whoever asks why, as if it were not in one."""
+"""What is in a checkpoint is explained as if it were not in one: values, reasons, findings, with their lines."""
 
 import numpy as np
 import pytest
@@ -75,6 +75,20 @@ def test_values_and_gradients_of_what_is_opened_are_the_same_to_the_bit():
     assert np.array_equal(w.grad.numpy(), expected[0])
     assert np.array_equal(v.grad.numpy(), expected[1])
     assert opened(z)[z] is z
+
+
+def test_explanations_steps_and_layers_show_what_is_in_a_checkpoint():
+    x, w = (cr.tensor(v, requires_grad=True, name=n) for v, n in ((2.0, "x"), (3.0, "w")))
+    h = cr.checkpoint(lambda x, w: cr.sin(x * w) + x)(x, w)
+    explanation = cr.explain(h * w)
+    assert "sin(y)" in explanation.text
+    assert "checkpoint" not in explanation.text
+    assert cr.explain(h * w, h).gradient.item() == 3.0
+    assert [path.product for path in cr.explain(h * w, "x").paths] == pytest.approx([9 * np.cos(6.0), 3.0])
+    assert cr.steps(h * w).run("y").name
+    model = cr.nn.Linear(2, 1, key=cr.random.key(0))
+    net = cr.layers(cr.sum(cr.checkpoint(lambda m, x: cr.tanh(m(x)))(model, np.ones((1, 2), "f"))), model)
+    assert [layer.activation for layer in net.layers] == ["tanh"]
 
 
 class Deep(Module):
