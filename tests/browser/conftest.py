@@ -12,11 +12,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from browser.waiting import PATIENCE, slowed
 
 CHROMIUM = os.environ.get("CHAINRULE_CHROMIUM") or shutil.which("chromium")
 _NO_PLAYWRIGHT = importlib.util.find_spec("playwright") is None
@@ -53,12 +55,33 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """One Chromium for all tests."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=1000 * PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
         yield started
         started.close()
+
+
+def context_in(browser: Any, **options: Any) -> Any:
+    """A context in which pages are waited for patiently."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+    context.set_default_timeout(1000 * PATIENCE)
+    return context
+
+
+@pytest.fixture
+def new_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """``new_page(offline=True)``: an empty page in a context of its own, which is closed after the test."""
+    with ExitStack() as contexts:
+
+        def made(**options: Any) -> Any:
+            context = context_in(browser, **options)
+            contexts.callback(context.close)
+            return slowed(context.new_page())
+
+        yield made
 
 
 @contextmanager
@@ -71,7 +94,7 @@ def running_studio(*arguments: str, cwd: Path | None = None) -> Iterator[str]:
         yield json.loads(process.stdout.readline())["url"]
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
         process.stdout.close()
 
 
@@ -85,62 +108,70 @@ def studio() -> Iterator[str]:
 Open = Callable[..., Any]
 
 
+def watched(page: Any) -> Any:
+    """The page, with what goes wrong on it in ``page.problems``, but for what has a word of ``page.forgiven``."""
+    page.problems, page.forgiven = [], []
+
+    def wrong(text: str) -> None:
+        if not any(word in text for word in page.forgiven):
+            page.problems.append(text)
+
+    page.on("console", lambda m: m.type in ("error", "warning") and wrong(m.text))
+    page.on("pageerror", lambda error: wrong(str(error)))
+    return page
+
+
 @pytest.fixture
-def open_page(browser: Any, studio: str) -> Iterator[Open]:
+def open_page(new_page: Open, studio: str) -> Iterator[Open]:
     """``open_page("#/formula?f=x*x")``: a page in a context of its own, on which nothing may go wrong unseen.
 
     Keywords go to the context: ``viewport={"width": 400, "height": 800}``, ``color_scheme="dark"``. ``url`` opens
     another studio than the shared one. Errors in the console and violations of the content-security policy fail the
-    test; what it expects it takes out of ``page.problems``.
+    test; what it expects it names before in ``page.forgiven``.
     """
-    contexts: list[Any] = []
     pages: list[Any] = []
 
     def opened(fragment: str = "", *, url: str = studio, **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.problems = []
-        page.on("console", lambda m: m.type in ("error", "warning") and page.problems.append(m.text))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.goto(url)  # sets the cookie and leaves the token behind
-        if fragment:
-            page.goto(f"{page.url.partition('#')[0]}{fragment}")
+        page = watched(new_page(**options))
         pages.append(page)
+        page.goto(f"{url}{fragment}")  # sets the cookie and leaves the token behind
         return page
 
     yield opened
-    problems = [problem for page in pages for problem in page.problems]
-    for context in contexts:
-        context.close()
+    assert not [problem for page in pages for problem in page.problems]
+
+
+@pytest.fixture(scope="session")
+def scripts(browser: Any, studio: str) -> Iterator[Any]:
+    """A page of the studio that only runs what a test imports of its scripts."""
+    context = context_in(browser)
+    page = watched(slowed(context.new_page()))
+    page.goto(studio)
+    yield page
+    problems = page.problems
+    context.close()
     assert not problems
 
 
 @pytest.fixture
-def open_file(browser: Any) -> Iterator[Open]:
+def open_file(new_page: Open) -> Iterator[Open]:
     """``open_file(path, "#...")``: a page without a network, on which nothing may be asked for or go wrong."""
-    contexts: list[Any] = []
     asked: list[str] = []
-    problems: list[str] = []
+    pages: list[Any] = []
 
     def opened(path: Path, fragment: str = "", **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        context.set_offline(True)
-        context.route(
+        page = watched(new_page(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        pages.append(page)
+        page.context.set_offline(True)
+        page.context.route(
             "**/*", lambda route: route.continue_() if route.request.url == path.as_uri() else route.abort()
         )
-        page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda m: m.type in ("error", "warning") and problems.append(m.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(path.as_uri() + fragment)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
     assert {url.partition("#")[0].rpartition("/")[2] for url in asked if not url.startswith("data:")} <= {
         "page.html"
     }
-    assert not problems
+    assert not [problem for page in pages for problem in page.problems]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+
+from browser.reading import at_rest, labels
+from browser.waiting import eventually
 
 
 def saved(page: Any, form: str, folder: Path) -> Path:
@@ -31,7 +35,7 @@ def test_json_has_the_numbers_that_are_shown(open_page: Callable[..., Any], tmp_
         ("x", 3, 6),
         ("f", 9, 1),
     ]
-    assert not page.get_by_role("dialog", name="Export").is_visible()
+    expect(page.get_by_role("dialog", name="Export")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,7 @@ def test_figures_are_of_the_step_that_is_shown(
     page.wait_for_selector(".node")
     early = saved(page, form, tmp_path).read_text(encoding="utf-8")
     page.keyboard.press("End")
+    expect(page).not_to_have_url(re.compile("step="))
     file = saved(page, form, tmp_path)
     late = file.read_text(encoding="utf-8")
     assert file.suffix == ending
@@ -52,25 +57,25 @@ def test_figures_are_of_the_step_that_is_shown(
 
 
 def test_a_saved_page_shows_the_same_without_a_server(
-    open_page: Callable[..., Any], browser: Any, tmp_path: Path
+    open_page: Callable[..., Any], new_page: Callable[..., Any], tmp_path: Path
 ):
     page = open_page("#/formula?f=1%2F(1%2Be%5E(-x))&at=x%3D0")
     page.wait_for_selector(".node")
     file = saved(page, "Page", tmp_path)
-    context = browser.new_context(offline=True)
-    other = context.new_page()
+    other = new_page(offline=True)
     other.goto(file.as_uri())
     other.wait_for_selector(".node")
     said = "x, variable. Value 0. Gradient of f with respect to x: 0.25."
     expect(other.get_by_role("button", name=said)).to_be_visible()
-    assert not other.get_by_role("button", name="Export").is_visible()
-    context.close()
+    expect(other.get_by_role("button", name="Export")).to_be_hidden()
 
 
-def test_a_network_is_saved_as_it_is_trained_now(open_page: Callable[..., Any], browser: Any, tmp_path: Path):
+def test_a_network_is_saved_as_it_is_trained_now(
+    open_page: Callable[..., Any], new_page: Callable[..., Any], tmp_path: Path
+):
     page = open_page("#/network?points=40&layers=3&at=25&sel=2.2&show=weights")
-    expect(page.locator(".network .transport")).to_have_attribute("data-update", "25", timeout=20_000)
-    expect(page.locator(".network .play")).to_have_text("▶ Train")
+    at_rest(page, 25)
+    expect(page.locator(".network .insp")).to_contain_text("unit 2 of layer 2")
     trace = json.loads(saved(page, "JSON", tmp_path).read_text(encoding="utf-8"))
     assert trace["kind"] == "training" and trace["updates"][-1] == 25
     assert trace["shown"] == {
@@ -86,14 +91,10 @@ def test_a_network_is_saved_as_it_is_trained_now(open_page: Callable[..., Any], 
     assert figure.name == "2-3-1-on-moons-after-25-updates.svg"
     assert f'width="{width}"' in figure.read_text(encoding="utf-8")
     assert "\\draw[weight=" in saved(page, "TikZ figure", tmp_path).read_text(encoding="utf-8")
-    labels = "els => els.map(e => e.getAttribute('aria-label'))"
-    here = page.eval_on_selector_all(".unit", labels)
+    here = labels(page)
     file = saved(page, "Page", tmp_path)
-    context = browser.new_context(offline=True)
-    other = context.new_page()
+    other = new_page(offline=True)
     other.goto(file.as_uri())
-    expect(other.locator(".network .transport")).to_have_attribute("data-update", "25")
-    assert other.eval_on_selector_all(".unit", labels) == here
+    eventually(lambda: labels(at_rest(other, 25)), here)
     expect(other.locator("button[data-shows=weights]")).to_have_attribute("aria-checked", "true")
     expect(other.get_by_role("button", name="Export")).to_be_hidden()
-    context.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from browser.reading import at_rest
 from chainrule.studio.exporting.figure import figure_of
 from chainrule.studio.exporting.moments import moment_at
 from chainrule.studio.exporting.network_figure import Places, network_figure, short_text
@@ -38,9 +39,9 @@ ROADS_OF_THE_PAGE = """async ({ edges, boxes, places }) => {
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_moments_are_those_of_the_page(open_page: Callable[..., Any], name: str):
+def test_moments_are_those_of_the_page(scripts: Any, name: str):
     trace = FORMULAS[name].to_dict()
-    found = open_page().evaluate(OF_THE_PAGE, trace)
+    found = scripts.evaluate(OF_THE_PAGE, trace)
     for mode in ("reverse", "forward"):
         for step, page in enumerate(found[mode]):
             moment = moment_at(trace, step, mode)
@@ -51,7 +52,7 @@ def test_moments_are_those_of_the_page(open_page: Callable[..., Any], name: str)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_roads_and_pills_run_as_on_the_page(open_page: Callable[..., Any], name: str):
+def test_roads_and_pills_run_as_on_the_page(scripts: Any, name: str):
     trace = FORMULAS[name].to_dict()
     figure = figure_of(trace)
     boxes = [
@@ -74,7 +75,7 @@ def test_roads_and_pills_run_as_on_the_page(open_page: Callable[..., Any], name:
         "pill": {"width": wide, "height": high},
     }
     given = {"edges": edges, "boxes": boxes, "places": places}
-    page = open_page().evaluate(ROADS_OF_THE_PAGE, given)
+    page = scripts.evaluate(ROADS_OF_THE_PAGE, given)
     for road, pieces in zip(figure.roads, page["roads"], strict=True):
         for cubic, piece in zip(road.curve.lane(0.0), pieces, strict=True):
             assert [x for point in cubic for x in point] == pytest.approx(piece, abs=0.05)
@@ -96,8 +97,8 @@ SHORT_ON_THE_PAGE = """async ({ numbers, room }) => {
 
 @pytest.mark.parametrize("room", [300, 471, 815, 2000])
 @pytest.mark.parametrize("sizes", [[2, 1], [2, 5, 3, 1], [1, 8, 8, 1], [2, 16, 16, 3], [1, 10]])
-def test_networks_are_laid_out_as_on_the_page(open_page: Callable[..., Any], sizes: list[int], room: int):
-    page = open_page().evaluate(PLACES_OF_THE_PAGE, {"sizes": sizes, "room": room})
+def test_networks_are_laid_out_as_on_the_page(scripts: Any, sizes: list[int], room: int):
+    page = scripts.evaluate(PLACES_OF_THE_PAGE, {"sizes": sizes, "room": room})
     places = Places.of(sizes, room)
     assert (places.level, places.width, places.height) == (page["level"], page["width"], page["height"])
     units = [(places.x(layer), places.y(layer, k)) for layer, n in enumerate(sizes) for k in range(n)]
@@ -106,26 +107,24 @@ def test_networks_are_laid_out_as_on_the_page(open_page: Callable[..., Any], siz
         assert places.road(layer, start, end) == pytest.approx(ends)
 
 
-def test_numbers_of_units_are_short_as_on_the_page(open_page: Callable[..., Any]):
+def test_numbers_of_units_are_short_as_on_the_page(scripts: Any):
     numbers = [0.0, 1.0, -1.0, 0.154, -0.00287, 12345.678, -98765.4, 9.25e-4, -6.8e-5, 3.1e-7, 1e9, -0.99996]
     for room in (4, 6, 8):
-        found = open_page().evaluate(SHORT_ON_THE_PAGE, {"numbers": numbers, "room": room})
+        found = scripts.evaluate(SHORT_ON_THE_PAGE, {"numbers": numbers, "room": room})
         assert found == [short_text(x, room) for x in numbers]
 
 
 def test_a_figure_of_a_network_is_the_network_on_the_page(open_page: Callable[..., Any]):
     page = open_page("#/network?at=30")
-    expect(page.locator(".transport[data-update='30']")).to_be_visible(timeout=20_000)
-    expect(page.locator(".network .play")).to_have_text("▶ Train")
+    at_rest(page, 30)
     session = page.locator("a:has-text('{ } JSON')").get_attribute("href").split("/")[3]
     frame = page.evaluate("id => fetch(`/api/network/${id}/frame`).then(a => a.json())", session)
     figure = network_figure(frame, "both", page.locator(".net-scroll").evaluate("e => e.clientWidth"))
     net = page.locator(".net").bounding_box()
     for unit, drawn in zip(figure.units, page.locator(".unit").all(), strict=True):
+        expect(drawn).to_have_attribute("aria-label", unit.said)
+        expect(drawn.locator(".reg")).to_have_text([text for text in (unit.value, unit.delta) if text])
         box = drawn.bounding_box()
         assert box["x"] + box["width"] / 2 - net["x"] == pytest.approx(unit.box.x, abs=0.1)
         assert box["y"] + box["height"] / 2 - net["y"] == pytest.approx(unit.box.y, abs=0.1)
         assert box["width"] == pytest.approx(unit.box.width, abs=0.1)
-        assert unit.said == drawn.get_attribute("aria-label")
-        texts = [text for text in (unit.value, unit.delta) if text]
-        assert drawn.locator(".reg").all_inner_texts() == texts

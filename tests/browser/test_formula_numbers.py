@@ -91,16 +91,7 @@ def lost_by_cancelling(program: Program, registers: list[float]) -> list[float]:
     return [x if math.isfinite(x) else 0.0 for x in lost]
 
 
-@pytest.fixture(scope="module")
-def page(browser: Any, studio: str) -> Any:
-    context = browser.new_context()
-    opened = context.new_page()
-    opened.goto(studio)
-    yield opened
-    context.close()
-
-
-def test_every_instruction_gives_what_numpy_gives(page: Any) -> None:
+def test_every_instruction_gives_what_numpy_gives(scripts: Any) -> None:
     """Values and local derivatives of every function, register by register."""
     wrong: list[str] = []
     compared = 0
@@ -109,7 +100,7 @@ def test_every_instruction_gives_what_numpy_gives(page: Any) -> None:
         program = Program(f.graph.inputs, f.graph.nodes)
         points = points_for(len(f.graph.inputs))
         written = [[str(x).replace("nan", "NaN").replace("inf", "Infinity") for x in p] for p in points]
-        answers = page.evaluate(RUN, [program.to_dict(), written])
+        answers = scripts.evaluate(RUN, [program.to_dict(), written])
         wanted = sorted({*program.values, *(r for registers in program.locals for r in registers)})
         for point, answer in zip(points, answers, strict=True):
             if text in ("x ^ y", "x^0.5") and (*point, 0.5)[:2] == (-math.inf, 0.5):
@@ -134,11 +125,11 @@ def test_every_instruction_gives_what_numpy_gives(page: Any) -> None:
         "a/b + sqrt(c) + erf(a)*gelu(b) + softplus(c)",
     ],
 )
-def test_both_passes_give_chainrules_values_and_gradients(page: Any, text: str) -> None:
+def test_both_passes_give_chainrules_values_and_gradients(scripts: Any, text: str) -> None:
     generator = np.random.default_rng(7)
     names = cr.formula(text).variables
     points = [tuple(map(float, p)) for p in generator.normal(0, 2, (40, len(names)))]
-    answers = page.evaluate(SWEEP, [FormulaTrace(text).to_dict(), points])
+    answers = scripts.evaluate(SWEEP, [FormulaTrace(text).to_dict(), points])
     for point, answer in zip(points, answers, strict=True):
         with np.errstate(all="ignore"):
             expected = FormulaTrace(text, dict(zip(names, point, strict=True)))
@@ -154,7 +145,7 @@ def test_both_passes_give_chainrules_values_and_gradients(page: Any, text: str) 
         assert answer["elsewhere"]["value"] == pytest.approx(values[expected.result], nan_ok=True, rel=1e-12)
 
 
-def test_numbers_are_written_as_in_python(page: Any) -> None:
+def test_numbers_are_written_as_in_python(scripts: Any) -> None:
     generator = random.Random(3)
     numbers = [s * m * 10.0**p for s in (1, -1) for p in range(-12, 13) for m in (1, 9.9995, 1.0005, 2.5)]
     numbers += [s * k / 2**p for s in (1, -1) for p in range(12) for k in range(1, 4000, 7)]
@@ -163,7 +154,7 @@ def test_numbers_are_written_as_in_python(page: Any) -> None:
     numbers += [struct.unpack("d", generator.randbytes(8))[0] for _ in range(500)]
     numbers += [0.0, -0.0, math.nan, math.inf, -math.inf, 99_999.0, 99_999.5, 0.001, 0.00099995, 5e-324]
     for digits in (2, 3, 4, 5):
-        written = page.evaluate(
+        written = scripts.evaluate(
             "async ([numbers, digits]) => { const { fmt, fromJson } = await import('/js/numbers.js');"
             " return numbers.map(x => fmt(fromJson(x), digits)); }",
             [[json_number(x) for x in numbers], digits],
@@ -206,11 +197,11 @@ NO_NUMBERS = [
 ]
 
 
-def test_what_a_hand_writes_is_read_as_a_number(page: Any) -> None:
+def test_what_a_hand_writes_is_read_as_a_number(scripts: Any) -> None:
     read = (
         "async texts => { const { exactNumber } = await import('/js/formula/exact.js');"
         " return texts.map(exactNumber); }"
     )
-    assert page.evaluate(read, list(EXACT)) == pytest.approx(list(EXACT.values()), rel=1e-15)
-    assert page.evaluate(read, NO_NUMBERS) == [None] * len(NO_NUMBERS)
-    assert math.isnan(page.evaluate(read, ["nan"])[0])
+    assert scripts.evaluate(read, list(EXACT)) == pytest.approx(list(EXACT.values()), rel=1e-15)
+    assert scripts.evaluate(read, NO_NUMBERS) == [None] * len(NO_NUMBERS)
+    assert math.isnan(scripts.evaluate(read, ["nan"])[0])

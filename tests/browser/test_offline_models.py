@@ -12,42 +12,44 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from browser.waiting import eventually
 from chainrule import studio as front
 from chainrule.studio.models import Opened
 from chainrule.train.folder import ABOUT
 from chainrule.train.plan import Plan
 from chainrule.train.starting import begin
+from shared_run import made_once
 
 Opening = Callable[..., Any]
+BOXES = ".node-card:not(.outside)"
 ZOO = Path(__file__).parents[2] / "examples" / "zoo"
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command writes of a program with a fault."""
-    path = tmp_path_factory.mktemp("program") / "page.html"
-    command = [
-        sys.executable,
-        "-m",
-        "chainrule",
-        "studio",
-        "--export",
-        str(path),
-        "examples/zoo/dead_relu.py",
-    ]
-    done = subprocess.run(
-        [*command, "--json"], cwd=ZOO.parents[1], capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout)["bytes"] == path.stat().st_size
-    return path
+
+    def export(path: Path) -> None:
+        command = [sys.executable, "-m", "chainrule", "studio", "--export", str(path), "--json"]
+        done = subprocess.run(
+            [*command, "examples/zoo/dead_relu.py"],
+            cwd=ZOO.parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(done.stdout)["bytes"] == path.stat().st_size
+
+    return made_once(tmp_path_factory, "program/page.html", export)
 
 
 @pytest.fixture(scope="module")
 def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    opened = Opened()
-    opening = opened.example("resnet20")
-    path = tmp_path_factory.mktemp("resnet") / "page.html"
-    return front.export_model(opening, path, command="chainrule studio runs/latest")
+
+    def export(path: Path) -> None:
+        front.export_model(Opened().example("resnet20"), path, command="chainrule studio runs/latest")
+
+    return made_once(tmp_path_factory, "resnet/page.html", export)
 
 
 def ready(page: Any) -> Any:
@@ -57,10 +59,6 @@ def ready(page: Any) -> Any:
 
 def trace_of(path: Path) -> str:
     return path.read_text(encoding="utf-8").partition('id="chainrule-trace">')[2].partition("</script>")[0]
-
-
-def boxes(page: Any) -> list[str]:
-    return [card.get_attribute("data-id") for card in page.locator(".node-card:not(.outside)").all()]
 
 
 def test_a_program_shows_its_findings_and_leads_to_them(open_file: Opening, program: Path):
@@ -86,10 +84,10 @@ def test_columns_and_blocks_open_and_close(open_file: Opening, resnet: Path):
     page.get_by_role("button", name="Open stages.0.1.layers.1", exact=True).click()
     expect(page.get_by_role("button", name="Close stages.0.1.layers.1")).to_be_visible()
     expect(page.get_by_role("button", name="Close stages.0.1.layers.0")).to_have_count(0)
-    before = len(boxes(page))
+    before = page.locator(BOXES).count()
     page.get_by_role("button", name="Close stages.0.1.layers.1").click()
     expect(page.locator(".hull-close")).to_have_count(0)
-    assert len(boxes(page)) < before
+    eventually(page.locator(BOXES).count, lambda count: count < before)
     page.get_by_role("button", name="all blocks").click()
     expect(page.locator(".node-card[data-id='stages.2.0']")).to_be_visible()
     page.keyboard.press("Control+z")
@@ -120,7 +118,7 @@ def test_what_was_not_recorded_names_the_live_command(open_file: Opening, resnet
     expect(page.locator(".facts")).to_contain_text("chainrule studio runs/latest")
     page.get_by_role("radio", name="Layers").click()
     expect(page.locator(".answer .error")).to_contain_text("run: chainrule studio runs/latest")
-    assert page.get_by_role("button", name="Open …").count() == 0
+    expect(page.get_by_role("button", name="Open …")).to_have_count(0)
 
 
 def test_a_run_of_a_program_has_its_curves(open_file: Opening, tmp_path: Path):
@@ -137,12 +135,10 @@ def test_a_run_of_a_program_has_its_curves(open_file: Opening, tmp_path: Path):
     expect(page.locator(".curve").first).to_be_attached()
     expect(page.locator(".error")).to_contain_text("its curves are known, its model is not")
     expect(page.locator(".model-page")).to_contain_text("The live studio: chainrule studio runs/first")
-    assert page.get_by_role("button", name="Try again").count() == 0
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
-def test_without_scripts_there_are_the_findings(browser: Any, program: Path):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_scripts_there_are_the_findings(new_page: Opening, program: Path):
+    page = new_page(java_script_enabled=False)
     page.goto(program.as_uri())
     expect(page.locator("ol li").first).to_contain_text("relu")
-    context.close()

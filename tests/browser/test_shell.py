@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +16,17 @@ def test_a_tab_comes_back_to_what_was_there(open_page: OpenPage):
     page = open_page(FORMULA)
     page.wait_for_selector(".node")
     page.get_by_role("link", name="Network").click()
-    expect(page.locator(".network .unit").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".network .unit").first).to_be_visible()
     page.get_by_role("link", name="Formula", exact=True).click()
     expect(page.get_by_role("textbox", name="formula")).to_have_value("sin(x)*y")
-    assert "y%3D3" in page.url
+    expect(page).to_have_url(re.compile("y%3D3"))
 
 
 def test_the_json_of_a_page_is_one_click_away_at_once(open_page: OpenPage):
     page = open_page()
     link = page.get_by_role("link", name="{ } JSON")
     expect(link).to_be_visible()
+    expect(link).to_have_attribute("href", re.compile("^/api/formula"))
     answer = page.request.get(page.url.partition("#")[0] + link.get_attribute("href").lstrip("/"))
     assert answer.json()["kind"] == "formula"
 

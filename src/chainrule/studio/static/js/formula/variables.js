@@ -141,7 +141,8 @@ function variableRow(session, node, complain) {
     if (!Object.is(row.value, value)) {
       row.value = value;
       stretch(value);
-      slider.value = Number.isNaN(value) ? 0 : value;
+      // A hand that holds it is ahead of what is painted: set back, it would give that value when it lets go.
+      if (!slider.matches(':active')) slider.value = Number.isNaN(value) ? 0 : value;
       slider.classList.toggle('lost', !Number.isFinite(value));
       paintRange(slider, 0);
       if (document.activeElement !== field || field.getAttribute('aria-invalid')) {

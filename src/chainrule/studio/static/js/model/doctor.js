@@ -3,11 +3,13 @@
 import { grouped, h } from '../dom.js';
 import { percent } from '../numbers.js';
 
+export const doctorDoing = says => `${says.doing || 'waiting'} …`;
+
 // Fills `host` from what /findings answers; `onWhere(finding)` is called to go there.
 export function doctorCard(host, says, { onWhere, onStop, selected }) {
   const kids = [h('div', { class: 'row spread' }, h('h2', {}, 'Doctor'), h('span', { class: 'small' }, says.findings.length > 1 ? 'most certain first' : ''))];
   if (says.state === 'working' || says.state === 'waiting')
-    kids.push(h('div', { class: 'doctor-works' }, h('span', { class: 'small', role: 'status' }, `${says.doing || 'waiting'} …`), h('span', { class: 'busy', 'aria-hidden': 'true' }), h('button', { class: 'btn', type: 'button', onclick: onStop }, 'Stop')));
+    kids.push(h('div', { class: 'doctor-works' }, h('span', { class: 'small', role: 'status' }, doctorDoing(says)), h('span', { class: 'busy', 'aria-hidden': 'true' }), h('button', { class: 'btn', type: 'button', onclick: onStop }, 'Stop')));
   else if (says.error) kids.push(problemBox(says.error));
   else if (says.state === 'stopped') kids.push(h('p', { class: 'small' }, 'The examination was stopped.'));
   else if (says.state === 'done' && !says.findings.length) kids.push(h('p', { class: 'healthy' }, 'Nothing wrong was found', says.losses.length > 1 ? ` in ${grouped(says.losses.length)} backward passes` : '', '.'));

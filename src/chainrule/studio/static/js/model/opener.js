@@ -1,6 +1,6 @@
 // Nothing is open yet, or something is being opened: what there is to choose from, and how far it is.
 
-import { h } from '../dom.js';
+import { h, setText } from '../dom.js';
 import { problemBox } from './doctor.js';
 
 export function openerView({ runs, examples, models }, { onRun, onExample, onModel, error }) {
@@ -26,22 +26,34 @@ export function openerView({ runs, examples, models }, { onRun, onExample, onMod
   );
 }
 
-export function progressView(status, { onStop, onAgain, onOther }) {
-  if (status.state !== 'opening')
-    return h(
-      'section',
-      { class: 'card pad progress' },
-      h('h2', {}, status.name),
-      status.error ? problemBox(status.error) : h('p', { class: 'small' }, status.state === 'stopped' ? 'It was stopped before there was something to show.' : 'There is no model to show.'),
-      onAgain &&
-        h(
-          'div',
-          { class: 'row' },
-          status.source.kind !== 'python' && h('button', { class: 'btn', type: 'button', onclick: onAgain }, status.state === 'stopped' ? 'Start again' : 'Try again'),
-          onOther && h('button', { class: 'btn quiet', type: 'button', onclick: onOther }, 'Open …'),
-        ),
-    );
-  const bar = h('progress', { max: 1, 'aria-label': 'How far it is' });
-  if (status.share > 0) bar.value = status.share;
-  return h('section', { class: 'card pad progress' }, h('h2', {}, `Opening ${status.name}`), bar, h('div', { class: 'row spread' }, h('span', { class: 'small', role: 'status' }, `${status.doing} …`), h('button', { class: 'btn', type: 'button', onclick: onStop }, 'Stop')));
+// How far the opening of a model is. It is kept while that changes: a button that is made anew between press and
+// release does not hear the click.
+export function openingView({ onStop }) {
+  const title = h('h2', {}), bar = h('progress', { max: 1, 'aria-label': 'How far it is' }), doing = h('span', { class: 'small', role: 'status' });
+  return {
+    element: h('section', { class: 'card pad progress' }, title, bar, h('div', { class: 'row spread' }, doing, h('button', { class: 'btn', type: 'button', onclick: onStop }, 'Stop'))),
+    update(status) {
+      setText(title, `Opening ${status.name}`);
+      setText(doing, `${status.doing} …`);
+      if (status.share > 0) bar.value = status.share;
+      else bar.removeAttribute('value');
+    },
+  };
+}
+
+// What was opened and has no model to show.
+export function endedView(status, { onAgain, onOther }) {
+  return h(
+    'section',
+    { class: 'card pad progress' },
+    h('h2', {}, status.name),
+    status.error ? problemBox(status.error) : h('p', { class: 'small' }, status.state === 'stopped' ? 'It was stopped before there was something to show.' : 'There is no model to show.'),
+    onAgain &&
+      h(
+        'div',
+        { class: 'row' },
+        status.source.kind !== 'python' && h('button', { class: 'btn', type: 'button', onclick: onAgain }, status.state === 'stopped' ? 'Start again' : 'Try again'),
+        onOther && h('button', { class: 'btn quiet', type: 'button', onclick: onOther }, 'Open …'),
+      ),
+  );
 }

@@ -3,9 +3,9 @@
 import { grouped, h, plural, setText } from '../dom.js';
 import { fmt, fromJson } from '../numbers.js';
 import { curvePictures } from './curves.js';
-import { doctorCard, problemBox } from './doctor.js';
+import { doctorCard, doctorDoing, problemBox } from './doctor.js';
 import { moduleGraph } from './graph.js';
-import { openerView, progressView } from './opener.js';
+import { endedView, openerView, openingView } from './opener.js';
 import { placeCard } from './place.js';
 import { searchField } from './search.js';
 import { bytesText, shortCount } from './sizes.js';
@@ -21,8 +21,8 @@ const modelAddress = model => `${model.source.kind}:${model.name}`;
 // selected place), by (what is asked about it), as (table).
 export function modelPage({ client, history, announce, notify = () => {} }) {
   const element = h('div', { class: 'page model-page' });
-  let state = {}, model = null, trace = null, says = null, graph = null, place = null, shown = 0, timer = 0, turn = 0;
-  let answer = null, busy = false, parts = null, curvesVersion = -1;
+  let state = {}, model = null, trace = null, says = null, graph = null, place = null, shown = 0, timer = 0, turn = 0, graphsAsked = 0, placesAsked = 0;
+  let answer = null, busy = false, parts = null, opening = null, curvesVersion = -1, doctorShown = '';
   const isAlone = Boolean(client.recorded || client.alone); // no other model can be opened here
   const api = (end = '') => `/api/models/${model.id}${end}`;
 
@@ -47,6 +47,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
       await find(mine);
       return;
     }
+    poll(mine); // it went on for the view before
     if (!trace?.overview) return;
     settle();
     await paintAll(mine, before);
@@ -57,6 +58,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     parts?.strips.leave();
     parts?.graph.leave();
     model = trace = says = graph = place = answer = parts = null;
+    busy = false;
     shown = 0;
     curvesVersion = -1;
   }
@@ -108,17 +110,19 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     poll(mine);
   }
 
+  // Whatever is not answered is asked again a while later.
   async function poll(mine) {
-    let status;
     try {
-      status = await client.get(api('/status'));
+      await look(mine);
     } catch (error) {
-      if (current(mine)) {
-        failed(error);
-        wait(() => poll(mine), 2 * POLL_SLOW);
-      }
-      return;
+      if (error instanceof Error) throw error;
+      if (!current(mine)) return;
+      failed(error);
+      wait(() => poll(mine), 2 * POLL_SLOW);
     }
+  }
+  async function look(mine) {
+    const status = await client.get(api('/status'));
     if (!current(mine) || !model) return;
     model = status;
     if (status.state === 'ready' || status.state === 'failed' || status.state === 'stopped') {
@@ -137,7 +141,8 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
       await readCurves(mine);
       if (status.running || trace.curves.state === 'going on') wait(() => poll(mine), status.running ? POLL_SLOW : POLL_CURVES);
     } else {
-      element.replaceChildren(h('div', { class: 'wide' }, progressView(status, { onStop: stop, onAgain: again, onOther: isAlone ? null : toList })));
+      if (!opening?.element.isConnected) element.replaceChildren(h('div', { class: 'wide' }, (opening = openingView({ onStop: stop })).element));
+      opening.update(status);
       wait(() => poll(mine), POLL_QUICK);
     }
   }
@@ -163,7 +168,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     const curves = h('div', { class: 'plots' });
     parts = null;
     element.replaceChildren(
-      h('div', { class: 'wide' }, progressView(model, { onStop: stop, onAgain: client.recorded ? null : again, onOther: isAlone ? null : toList }), client.recorded && h('p', { class: 'small' }, client.recorded)),
+      h('div', { class: 'wide' }, endedView(model, { onAgain: client.recorded ? null : again, onOther: isAlone ? null : toList }), client.recorded && h('p', { class: 'small' }, client.recorded)),
       ...(Object.keys(trace.curves.series).length ? [h('section', { class: 'card pad wide' }, h('h2', {}, `Training of ${model.name}`), curves)] : []),
     );
     if (curves.isConnected) curvePictures(curves, trace.curves, null);
@@ -192,6 +197,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     const boxes = moduleGraph(hosts.graph, hosts.tools, { onSelect: item => select(item.id), onOpen: item => openIn(item.id), onClose: path => closeIn(path), onEnter: item => enter(item.id) });
     parts = { ...hosts, curvesCard, strips, graph: boxes, asTable, find };
     curvesVersion = -1;
+    doctorShown = '';
     if (root() && !isKnown(root())) {
       notify(`${model.name} has no ${state.at}`);
       state = { of: state.of };
@@ -233,10 +239,11 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     );
   }
   async function toList() {
-    turn += 1;
+    const mine = (turn += 1);
     leaveModel();
     commit({ of: '', at: '', open: '', sel: '', by: '', as: '' });
-    choose(await client.get('/api/models'));
+    const listing = await client.get('/api/models');
+    if (current(mine)) choose(listing);
   }
 
   async function paintAll(mine, before) {
@@ -248,32 +255,45 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     if (!graph || graph.root !== at || graph.opened.join() !== [...pathList(opened)].sort().join()) await paintGraph(mine);
     const wanted = state.sel || at;
     if (!place || place.at !== wanted || before.sel !== state.sel) await paintPlace(mine, wanted);
-    if (current(mine) && state.by && (answer?.at !== wanted || answer?.by !== state.by)) await ask(state.by, false);
+    if (!current(mine)) return;
+    if (state.by) {
+      if (answer?.at !== wanted || answer.by !== state.by) await ask(state.by, false);
+    } else if (answer || busy) {
+      answer = null;
+      busy = false;
+      drawPlace();
+    }
   }
 
   const isKnown = at => trace.overview.columns.some(c => c.id === at || at.startsWith(`${c.id}.`) || c.id.startsWith(`${at}.`));
   // The column that a path is in.
   const columnOf = at => trace.overview.columns.filter(c => at === c.id || at.startsWith(`${c.id}.`)).at(-1)?.id ?? null;
 
+  // Of several that are asked for only the last is shown, in whatever order they come. Says whether it was this one.
   async function paintGraph(mine) {
+    const asked = (graphsAsked += 1);
     try {
       const found = await client.get(api('/graph'), { root: root(), open: state.open ?? '' });
-      if (!current(mine) || !parts) return;
+      if (!current(mine) || asked !== graphsAsked || !parts) return false;
       graph = found;
       parts.graph.show(graph, says.findings);
       parts.graph.select(state.sel ?? '');
       setText(parts.told, `${plural(graph.totals.nodes, 'operation')}, ${grouped(graph.totals.parameters)} parameters · root mean squares`);
+      return true;
     } catch (error) {
       if (current(mine)) failed(error);
+      return false;
     }
   }
 
   async function paintPlace(mine, at) {
+    const asked = (placesAsked += 1);
     try {
       const found = await client.get(api('/at'), { at });
-      if (!current(mine) || !parts) return;
+      if (!current(mine) || asked !== placesAsked || !parts) return;
       place = found;
       answer = null;
+      busy = false; // what was asked about another place is not answered here
       drawPlace();
     } catch (error) {
       if (current(mine)) failed(error);
@@ -292,13 +312,13 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     });
 
   async function ask(by, step) {
-    const mine = turn, at = place.at;
+    const mine = turn, { at } = place;
     if (step) commit({ by });
     busy = true;
     answer = null;
     drawPlace();
     const found = await client.get(api('/why'), { at, by }).catch(error => ({ at, by, error }));
-    if (!current(mine) || place?.at !== at) return;
+    if (!current(mine) || place?.at !== at || state.by !== by) return;
     busy = false;
     answer = found;
     drawPlace();
@@ -328,6 +348,14 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
 
   function paintDoctor() {
     if (!parts) return;
+    // What stays the same is left alone: who presses it while the doctor works is heard.
+    const found = JSON.stringify([says.state, says.error, says.raised, says.findings, says.updates, says.state === 'done' && says.losses.length]);
+    if (found === doctorShown) {
+      const doing = parts.doctor.querySelector('.doctor-works [role=status]');
+      if (doing) setText(doing, doctorDoing(says));
+      return;
+    }
+    doctorShown = found;
     doctorCard(parts.doctor, says, { onWhere: toFinding, onStop: stop });
     parts.strips.pin(says.findings);
     parts.strips.update(says.updates);
@@ -358,7 +386,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
     // A recording has each module opened with those around it, not with others beside it.
     const others = pathList(state.open).filter(other => !client.recorded || path.startsWith(`${other}.`));
     commit({ open: [...others, path].sort().join() });
-    await paintGraph(turn);
+    if (!(await paintGraph(turn))) return;
     const first = graph.items.find(item => !item.outside && (item.group ?? item.id).startsWith(path));
     if (first) parts.graph.focus(first.id);
     announce(`${path} is open: ${plural(graph.items.length, 'box')}.`.replace('boxs', 'boxes'));
@@ -366,7 +394,7 @@ export function modelPage({ client, history, announce, notify = () => {} }) {
   }
   async function closeIn(path) {
     commit({ open: pathList(state.open).filter(other => other !== path && !other.startsWith(`${path}.`)).join() });
-    await paintGraph(turn);
+    if (!(await paintGraph(turn))) return;
     parts.graph.focus(path);
     drawPlace();
   }

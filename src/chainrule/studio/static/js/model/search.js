@@ -9,6 +9,8 @@ export function searchField({ search, onFound }) {
   const element = h('div', { class: 'finder' }, field, list);
 
   function close() {
+    asked += 1; // what is still looked for is not wanted any more
+    clearTimeout(timer);
     list.hidden = true;
     field.setAttribute('aria-expanded', 'false');
     field.removeAttribute('aria-activedescendant');
