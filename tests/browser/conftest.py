@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from browser.reading import at_rest
 from browser.waiting import PATIENCE, slowed
 
 CHROMIUM = os.environ.get("CHAINRULE_CHROMIUM") or shutil.which("chromium")
@@ -139,6 +140,17 @@ def open_page(new_page: Open, studio: str) -> Iterator[Open]:
 
     yield opened
     assert not [problem for page in pages for problem in page.problems]
+
+
+@pytest.fixture
+def network(open_page: Open) -> Open:
+    """``network("at=60", 60)``: the network page with a query, at rest at that update."""
+
+    def opened(query: str = "", update: int = 0, **options: Any) -> Any:
+        page = open_page(f"#/network{'?' + query if query else ''}", **options)
+        return at_rest(page, update)
+
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -27,3 +27,18 @@ def at_rest(page: Any, update: int) -> Any:
 def labels(page: Any) -> list[str]:
     """What the units of a network say, to compare two views."""
     return page.eval_on_selector_all(".unit", "els => els.map(e => e.getAttribute('aria-label'))")
+
+
+def said(page: Any) -> str:
+    """What the network page says of its training."""
+    return page.locator(".network .said").inner_text()
+
+
+def has_state(page: Any, **wanted: str) -> None:
+    """Wait until the address holds this and nothing else."""
+    eventually(lambda: state_of(page), wanted)
+
+
+def forgives(page: Any, status: int) -> None:
+    """Answers with this status are expected on the page; the browser tells of them too."""
+    page.forgiven.append(f"status of {status}")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from browser.reading import forgives
 from browser.waiting import eventually
 
 Open = Callable[..., Any]
@@ -46,10 +47,6 @@ def is_at(page: Any, place: str) -> None:
 def sums_of_products(count: int) -> str:
     """A formula of about four times as many nodes."""
     return "*".join(f"(x{i}+y{i})" for i in range(count))
-
-
-REFUSED = "status of 400"
-"""What the browser says of an answer that refuses a formula."""
 
 
 @pytest.fixture
@@ -122,7 +119,7 @@ def test_undo_goes_back_over_what_was_typed(abc: Any):
     ],
 )
 def test_a_mistake_has_a_caret_under_it_and_the_last_graph_stays(abc: Any, text: str, at: int, sentence: str):
-    abc.forgiven.append(REFUSED)
+    forgives(abc, 400)
     abc.get_by_label("formula", exact=True).fill(text)
     alert = abc.get_by_role("alert")
     expect(alert).to_contain_text(sentence)
@@ -145,7 +142,7 @@ def test_a_mistake_has_a_caret_under_it_and_the_last_graph_stays(abc: Any, text:
 
 
 def test_a_formula_of_several_lines_opens_its_field(abc: Any):
-    abc.forgiven.append(REFUSED)
+    forgives(abc, 400)
     field = abc.get_by_label("formula", exact=True)
     field.focus()
     field.press("End")

@@ -118,7 +118,9 @@ def test_findings_come_though_one_has_gone_about_meanwhile(open_page: Open):
         if working[0]:
             said = found.setdefault("doctor_says", {}) if "overview" in found else found
             said.update(
-                {"state": "working", "findings": []} if "overview" in found else {"doctor": "working", "running": True}
+                {"state": "working", "findings": []}
+                if "overview" in found
+                else {"doctor": "working", "running": True}
             )
         route.fulfill(response=answer, json=found)
 

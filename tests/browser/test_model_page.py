@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import running_studio
-from browser.reading import state_of
+from browser.reading import forgives, state_of
 from browser.waiting import eventually
 from chainrule.train.plan import Plan
 from chainrule.train.starting import begin
@@ -198,7 +198,7 @@ def test_a_finding_is_pinned_to_its_column(model: Callable[..., Any]):
 
 def test_why_is_answered_for_the_selected_place(model: Callable[..., Any]):
     page = model("#/model?of=example:dead-units&at=layers.0")
-    page.forgiven.append("status of 400")  # the browser tells of the answer's status too
+    forgives(page, 400)
     page.get_by_role("radio", name="Why?").click()
     answer = page.locator(".answer")
     expect(answer).to_contain_text("z = relu(y) is flat")

@@ -17,21 +17,21 @@ from chainrule.studio.serving import Server
 
 CALLED: list[str] = []
 ATTACK = """
-async target => {
+async ([target, patience]) => {
   const found = {};
   const attempt = async (name, work) => {
     try {
-      found[name] = await work();
+      found[name] = await Promise.race([work(), new Promise(done => setTimeout(() => done('nothing'), patience))]);
     } catch (error) {
       found[name] = 'refused';
     }
   };
-  const loaded = (kind, attribute, address) => () =>
+  const loaded = (kind, attributes) => () =>
     new Promise(done => {
       const element = document.createElement(kind);
       element.onload = () => done('loaded');
       element.onerror = () => done('refused');
-      element[attribute] = address;
+      Object.assign(element, attributes);
       document.body.append(element);
     });
   const json = { 'Content-Type': 'application/json' };
@@ -45,14 +45,10 @@ async target => {
     return 'sent';
   });
   await attempt('beacon', async () => (navigator.sendBeacon(target + '/api/call', '{}') ? 'sent' : 'refused'));
-  await attempt('script', loaded('script', 'src', target + '/main.js'));
-  await attempt('data as script', loaded('script', 'src', target + '/api/call'));
-  await attempt('image', loaded('img', 'src', target + '/icon.svg'));
-  await attempt('style', () => {
-    const link = document.createElement('link');
-    link.rel = 'stylesheet';
-    return loaded('link', 'href', target + '/page.css')();
-  });
+  await attempt('script', loaded('script', { src: target + '/main.js' }));
+  await attempt('data as script', loaded('script', { src: target + '/api/call' }));
+  await attempt('image', loaded('img', { src: target + '/icon.svg' }));
+  await attempt('style', loaded('link', { rel: 'stylesheet', href: target + '/page.css' }));
   await attempt('socket', () =>
     new Promise(done => {
       const socket = new WebSocket(target.replace('http', 'ws') + '/api/s/live');
@@ -188,7 +184,7 @@ def test_a_page_on_another_port_gets_nothing_and_does_nothing(
     page.on("requestfinished", lambda request: under_way.discard(request))
     page.on("requestfailed", lambda request: under_way.discard(request))
     page.goto(f"http://{host}:{evil}/")
-    found = page.evaluate(ATTACK, f"http://127.0.0.1:{target.port}")
+    found = page.evaluate(ATTACK, [f"http://127.0.0.1:{target.port}", 1000 * PATIENCE])
     eventually(lambda: page.evaluate("1") and len(under_way), 0)  # also what nobody hears the end of
     assert CALLED == []
     sent = {"blind post": "refused", "beacon": "sent", "form": "unreadable", "frame": "unreadable"}
