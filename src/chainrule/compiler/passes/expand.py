@@ -27,6 +27,7 @@ from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, is_flagged, require_in_range
 from chainrule.compiler.passes.lookups import lookups
 from chainrule.compiler.passes.padded import side_by_side
+from chainrule.compiler.passes.partly_read import partly_read
 from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
@@ -102,7 +103,7 @@ def expand(graph: Graph) -> tuple[Graph, int]:
 
     made = rewrite(lookups(graph), rule)
     whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
-    return by_item(sums_first(weights(pools(whole)))), len(flags)
+    return by_item(partly_read(sums_first(weights(pools(whole))))), len(flags)
 
 
 def _expanded_step(node: Node, flags: dict[object, Node]) -> Node | None:
