@@ -25,6 +25,7 @@ from chainrule.compiler.passes import run
 from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, is_flagged, require_in_range
+from chainrule.compiler.passes.known_places import known_places
 from chainrule.compiler.passes.lookups import lookups
 from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.partly_read import partly_read
@@ -96,7 +97,8 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             flag_outside(node.inputs[0], 0, node.params["count"], flags)
             return node.inputs[0]
         if node.op is GetItem or node.op is ScatterAdd:
-            return _picked(node, flags)
+            picked = _picked(node, flags)
+            return known_places(node) if picked is None else picked
         if node.op is Scan:
             return _expanded_step(node, flags)
         return None
