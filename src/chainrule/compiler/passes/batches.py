@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from chainrule.graph import Graph
 from chainrule.node import Node
 from chainrule.ops.gather import GetItem
+from chainrule.ops.join import Narrow
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import BroadcastTo, Reshape, Transpose
 from chainrule.ops.reduce import Max, Min, Prod, Sum
@@ -147,6 +148,11 @@ def _getitem(node: Node, found: Batch) -> _Step | None:
     return _Step((axis,), full[axis] if axis < len(full) else len(index) + axis - len(full))
 
 
+def _narrow(node: Node, found: Batch) -> _Step | None:
+    axis = found.along[node.inputs[0]]
+    return None if axis == node.params["axis"] else _Step((axis,), axis)
+
+
 def _matmul(node: Node, found: Batch) -> _Step | None:
     x, y = node.inputs
     if min(x.ndim, y.ndim) < 2 or x.dtype != y.dtype or node.dtype not in FLOATS:
@@ -179,6 +185,7 @@ _RULES: dict[object, Callable[[Node, Batch], _Step | None]] = {
     MatMul: _matmul,
     Max: _reduction,
     Min: _reduction,
+    Narrow: _narrow,
     Prod: _reduction,
     Reshape: _reshape,
     Sum: _reduction,

@@ -148,13 +148,13 @@ def _ancestors(totals: Iterable[Node], found: Batch) -> set[Node]:
 
 def _is_stored(node: Node, readers: dict[Node, list[Node]]) -> bool:
     """Whether a result goes through memory: that of a product, and what products read. Loops join what is between."""
-    if node.op in (Transpose, Reshape, BroadcastTo):
+    if node.op in (Transpose, Reshape, BroadcastTo, Narrow):
         return False
     return node.op is MatMul or any(_goes_to_product(r, readers) for r in readers.get(node, ()))
 
 
 def _goes_to_product(reader: Node, readers: dict[Node, list[Node]]) -> bool:
-    if reader.op in (Transpose, Reshape):
+    if reader.op in (Transpose, Reshape, Narrow):
         return any(_goes_to_product(r, readers) for r in readers.get(reader, ()))
     return reader.op is MatMul
 

@@ -25,8 +25,10 @@ from chainrule.compiler.passes import run
 from chainrule.compiler.passes.by_item import by_item, within_items
 from chainrule.compiler.passes.empty import without_elements
 from chainrule.compiler.passes.in_range import INDEXING, flag_outside, is_flagged, require_in_range
+from chainrule.compiler.passes.known_places import known_places
 from chainrule.compiler.passes.lookups import lookups
 from chainrule.compiler.passes.padded import side_by_side
+from chainrule.compiler.passes.partly_read import partly_read
 from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
@@ -96,14 +98,15 @@ def expand(graph: Graph) -> tuple[Graph, int]:
             flag_outside(node.inputs[0], 0, node.params["count"], flags)
             return node.inputs[0]
         if node.op is GetItem or node.op is ScatterAdd:
-            return _picked(node, flags)
+            picked = _picked(node, flags)
+            return known_places(node) if picked is None else picked
         if node.op is Scan:
             return _expanded_step(node, flags)
         return None
 
     made = rewrite(lookups(graph), rule)
     whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
-    return by_item(sums_first(weights(pools(whole)))), len(flags)
+    return by_item(partly_read(sums_first(weights(pools(whole))))), len(flags)
 
 
 def _expanded_step(node: Node, flags: dict[object, Node]) -> Node | None:

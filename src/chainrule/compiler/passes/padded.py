@@ -1,14 +1,17 @@
-"""Sums of padded arrays that do not overlap: the arrays joined, as the gradients of an array's parts are."""
+"""Sums of padded arrays: those that do not overlap are joined, as the gradients of an array's parts are, and those that
+lie in the same place are added first."""
 
 from __future__ import annotations
 
 from chainrule.compiler.passes.rewrite import build, instead
 from chainrule.node import Node
+from chainrule.ops.arithmetic import Add
 from chainrule.ops.join import Concatenate, Pad
 
 
 def side_by_side(node: Node) -> Node | None:
-    """A sum of two arrays, each padded along one axis up to where the other begins, as one array, joined.
+    """A sum of two arrays, each padded along one axis up to where the other begins, as one array, joined; and of two
+    that are padded alike, as their sum, padded.
 
     Where an element is -0.0 the sum would be 0.0.
 
@@ -20,6 +23,10 @@ def side_by_side(node: Node) -> Node | None:
         >>> side_by_side(total).op.name
         'concat'
     """
+    if all(x.op is Pad and x.dtype == node.dtype for x in node.inputs):
+        (x, y), width = (p.inputs[0] for p in node.inputs), node.inputs[0].params["width"]
+        if width == node.inputs[1].params["width"] and x.shape == y.shape:
+            return instead(node, Pad, build(Add, x, y), width=width)
     places = [_along(x) for x in node.inputs]
     first, second = places
     if first is None or second is None or first[0] != second[0]:

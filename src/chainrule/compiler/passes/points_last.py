@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from chainrule.compiler.passes.rewrite import build
 from chainrule.node import Node
 from chainrule.ops.gather import GetItem
+from chainrule.ops.join import Narrow
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import BroadcastTo, Reshape, Transpose
 from chainrule.ops.reduce import Max, Min, Prod, Sum
@@ -55,6 +56,8 @@ class _Member:
             return self._reduction(node.inputs[0])
         if node.op is Transpose:
             return self._transpose(node.inputs[0])
+        if node.op is Narrow:
+            return self._narrow(node.inputs[0])
         if node.op in (Reshape, GetItem):
             return _reshaped(self.known[node.inputs[0]], self._own_shape())
         if node.op is BroadcastTo:
@@ -86,6 +89,11 @@ class _Member:
         axis = self.along[x]
         order = [a - (a > axis) for a in self.node.params["axes"] if a != axis]
         return _transposed(self.known[x], (*order, x.ndim - 1))
+
+    def _narrow(self, x: Node) -> Node:
+        axis = self.node.params["axis"]
+        own = {**self.node.params, "axis": axis - (axis > self.along[x])}
+        return build(Narrow, self.known[x], params=own, like=self.node)
 
     def _matmul(self, x: Node, y: Node) -> Node:
         node, ndim = self.node, self.node.ndim
