@@ -326,8 +326,8 @@ def test_threads_at_once():
 
 
 def test_turns_are_given_back_so_that_ctrl_c_is_heard(monkeypatch):
-    monkeypatch.setattr(scalar_graphs, "TURNS", 100)
-    x, y = large()
+    monkeypatch.setattr(scalar_graphs, "TURNS", 1)
+    x, y = large(30_000)
     require_same(y)
     native = scalar_graphs._native(type(y))
     met = []

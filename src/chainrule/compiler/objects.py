@@ -34,7 +34,7 @@ class Fields:
     """Bytes from the beginning of an object to its fields.
 
     Attributes:
-        op, inputs, params, value, tracked, index, retains_grad: of a node.
+        op, inputs, params, shape, dtype, value, tracked, index, retains_grad: of a node.
         items: of a tuple, the first one.
         digits: by how many bits the number of an integer's digits is shifted.
     """
@@ -42,6 +42,8 @@ class Fields:
     op: int
     inputs: int
     params: int
+    shape: int
+    dtype: int
     value: int
     tracked: int
     index: int
@@ -63,7 +65,7 @@ def fields_of(kind: type[Node]) -> Fields | None:
     return Fields(**known, items=items, digits=digits)
 
 
-_SLOTS = ("op", "inputs", "params", "value", "tracked", "index", "retains_grad")
+_SLOTS = ("op", "inputs", "params", "shape", "dtype", "value", "tracked", "index", "retains_grad")
 
 
 def _slot(kind: type[Node], name: str) -> int | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.autodiff.reverse import pulled
 from chainrule.compiler.objects import Fields, fields_of
-from chainrule.compiler.on_native import jit, pulling, walk_state, walker
+from chainrule.compiler.on_native import jit, marking, pulling, walk_state, walker
 from chainrule.compiler.on_native.ir import module
 from chainrule.compiler.on_native.target import Target, host
 from chainrule.compiler.on_native.walk_state import CODES, ENTRY, PAGE, RULE, State, Status
@@ -25,8 +25,8 @@ from chainrule.node import NO_PARAMS, Node
 from chainrule.primitive import Array, Primitive
 from chainrule.shapes import FLOATS
 
-TURNS = 1 << 20
-"""Nodes after which Python may look whether someone has pressed Ctrl-C."""
+TURNS = (1 << 20) // PAGE
+"""Pages after which Python may look whether someone has pressed Ctrl-C."""
 KEPT = 64 << 20
 """Bytes of pages that are kept for the next pass; new memory comes from the system page by page, slowly."""
 RESULTS = 4096
@@ -84,15 +84,15 @@ class Rules:
         return bool(self._known[op, signature])
 
     def _made(self, op: type[Primitive], signature: int) -> tuple[Any, ...]:
-        """The address of the function and that of its loops, and what keeps both alive; nothing if there is none."""
+        """The words of the function in the table, and what keeps it alive; nothing if there is none."""
         dtype, inputs, wanted = walk_state.described(signature)
         written = op.bare and dtype and pulling.write(op, {}, dtype, inputs, wanted, self._target)
         if not written:
             return ()
-        function, loops = written
+        function, loops, reads = written
         library = jit.build(module([function]), [pulling.NAME], self._target)
         addresses = np.array(loops or [(0, 0)], np.int64)
-        return library.addresses[pulling.NAME], addresses.ctypes.data, library, addresses
+        return library.addresses[pulling.NAME], addresses.ctypes.data, reads, library, addresses
 
     def _enter(self) -> None:
         """Write the table anew, and elsewhere: a walk in another thread may hold the old one."""
@@ -104,8 +104,7 @@ class Rules:
             at = walk_state.hashed(id(op), signature) % size
             while table[at, 0]:
                 at = (at + 1) % size
-            function, loops = made[:2] if made else (0, 0)
-            table[at] = id(op), id(NO_PARAMS), signature, function, loops
+            table[at] = id(op), id(NO_PARAMS), signature, *(made[:3] or (0, 0, 0))
         self.table = table
 
 
@@ -116,7 +115,7 @@ class _Native:
         word = ctypes.c_int64
         self.walk: Any = ctypes.PYFUNCTYPE(word, ctypes.c_void_p)(library.addresses[walker.WALK])
         given = ctypes.c_void_p, ctypes.c_void_p, word, word
-        self.give: Any = ctypes.PYFUNCTYPE(word, *given)(library.addresses[walker.GIVE])
+        self.give: Any = ctypes.PYFUNCTYPE(word, *given)(library.addresses[marking.GIVE])
         self.rules, self.fields = rules, fields
         self.spare: list[list[Array]] = []
         self._library = library
@@ -136,7 +135,7 @@ def _made(kind: type[Node]) -> _Native | None:
     if target is None or fields is None:
         return None
     written = walker.functions(fields, target)
-    library = jit.build(module(written), [walker.WALK, walker.GIVE], target)
+    library = jit.build(module(written), [walker.WALK, marking.GIVE], target)
     return _Native(library, Rules(target), fields)
 
 
@@ -168,6 +167,7 @@ class _Walk:
         state[State.NONE : State.CLASSES] = [id(thing) for thing in known]
         state[State.CLASSES : State.DTYPES] = [id(dtype.type) for dtype in CODES]
         state[State.DTYPES : State.SIGNATURE] = [id(dtype) for dtype in CODES]
+        state[State.EMPTY] = id(())
         self.address = int(state.ctypes.data)
 
     def run(self) -> dict[Node, Any] | None:

@@ -40,7 +40,7 @@ def write(
     inputs: Sequence[DType],
     wanted: Sequence[bool],
     target: Target,
-) -> tuple[Function, list[Loop]] | None:
+) -> tuple[Function, list[Loop], int] | None:
     """The function ``i64 pull(ptr cells, ptr loops)``; it returns, as bits, which contributions there are.
 
     Args:
@@ -51,8 +51,8 @@ def write(
         target: what the code is made for.
 
     Returns:
-        The function and the loops of which it is to be given the addresses; None if part of the rule cannot be
-        written.
+        The function, the loops of which it is to be given the addresses, and as bits which cells it reads besides
+        the gradient, the output's first; None if part of the rule cannot be written.
     """
     graph, places = _traced(op, params, dtype, inputs, wanted)
     if graph is None or not all(_is_written(n) for n in graph.nodes):
@@ -69,7 +69,9 @@ def write(
     for place, output in zip(places, graph.outputs, strict=True):
         f.store(known[output], f.at(cells, CONTRIBUTIONS + place, I64))
     f.ret(number(I64, sum(1 << place for place in places)))
-    return None if k.missing else (f, k.used)
+    asked = {x for node in graph.nodes for x in node.inputs} | set(graph.outputs)
+    reads = sum(1 << i for i, node in enumerate(graph.inputs[OUTPUT:]) if node in asked)
+    return None if k.missing else (f, k.used, reads)
 
 
 def _traced(

@@ -26,10 +26,10 @@ class State(enum.IntEnum):
     """Words of the state.
 
     The node and the gradient that Python is told of; where the walk is (page, entry within it); the lowest page there
-    is; how many nodes to meet before Python is asked whether to go on; pages: how many are free, the first one that
+    is; how many pages to go through before Python is asked whether to go on; pages: how many are free, the first one that
     was used before, where the unused ones begin; results, how many there are and how many there may be; the table of
     rules and its last number; the directory; the lowest number to visit; objects of Python; the classes and dtypes of
-    NumPy's numbers; and the signature of the node that Python is told of, if that has no rule yet.
+    NumPy's numbers; the signature of the node that Python is told of, if that has no rule yet; and the shape of single numbers.
     """
 
     NODE = 0
@@ -56,7 +56,8 @@ class State(enum.IntEnum):
     CLASSES = 21
     DTYPES = 26
     SIGNATURE = 31
-    WORDS = 32
+    EMPTY = 32
+    WORDS = 33
 
 
 class Status(enum.IntEnum):
@@ -72,8 +73,9 @@ class Status(enum.IntEnum):
     CLASH = 5
 
 
-RULE = 5
-"""Words of a rule: primitive, parameters, signature, function and its loops; no function: Python is to do it."""
+RULE = 6
+"""Words of a rule: primitive, parameters, signature, function and its loops, and which values the function reads (a
+bit for the output, one for each input); no function: Python is to do it."""
 
 
 def hashed(op: int, signature: int) -> int:
