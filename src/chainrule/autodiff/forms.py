@@ -8,10 +8,13 @@ is known of a piece without its values. An edge of the graph is a tuple of forms
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from chainrule.axes import Axis, Composition, Pattern, compose
+import numpy as np
+
+from chainrule.axes import Axis, Composition, Merge, Pattern, Settled, compose
 
 
 class Form(NamedTuple):
@@ -58,16 +61,45 @@ def product(upper: Form, lower: Form) -> Product | None:
     if met is None:
         return None
     u, w = varying(met.upper, upper.labels), varying(met.lower, lower.labels)
-    kept = len(met.pattern.sizes)
     factor = upper.factor * lower.factor
-    factor *= math.prod(met.sizes[x] for x in range(kept, len(met.sizes)) if x not in u and x not in w)
-    if upper.labels is None and lower.labels is None:
-        return Product(Form(met.pattern, None, factor), met, 0)
-    form = Form(met.pattern, tuple(sorted(x for x in u | w if x < kept)), factor)
+    factor *= math.prod(n for x, n in enumerate(met.sizes) if x >= met.kept and x not in u and x not in w)
+    ones = upper.labels is None and lower.labels is None
+    form = settled_form(met.settled, None if ones else {x for x in u | w if x < met.kept}, factor)
     if upper.labels is None or lower.labels is None:
         return Product(form, met, 0)
-    multiplied = {x for x in u | w if x < kept or (x in u and x in w)}  # the others are summed before
+    multiplied = {x for x in u | w if x < met.kept or (x in u and x in w)}  # the others are summed before
     return Product(form, met, math.prod(met.sizes[x] for x in multiplied))
+
+
+def settled_form(settled: Settled, labels: Iterable[int] | None, factor: float) -> Form:
+    """What a piece is whose values vary with some of the labels that were settled; None where they are all ones.
+
+    What is folded without values is counted: where some places come up more often than others, the values become those
+    numbers.
+    """
+    now = None if labels is None else set(labels)
+    for step in settled.steps:
+        if isinstance(step, Merge):
+            if now is not None and (step.first in now or step.second in now):
+                now = now - {step.first, step.second} | {step.whole}
+        elif now is not None and step.label in now:
+            now = now - {step.label} | ({step.whole} if step.size > 1 else set())
+        else:
+            often = multiplicities(step.groups)
+            if min(often) == max(often):
+                factor *= often[0]
+            else:
+                now = (now or set()) | {step.whole}
+    known = now and (x for x in now if settled.sizes[x] > 1)
+    return Form(
+        settled.pattern, None if now is None else tuple(sorted(settled.names[x] for x in known or ())), factor
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def multiplicities(groups: tuple[int, ...]) -> tuple[int, ...]:
+    """How often each number comes up."""
+    return tuple(np.bincount(groups).tolist())
 
 
 def varying(axes: tuple[Axis, ...], labels: tuple[int, ...] | None) -> frozenset[int]:
