@@ -12,6 +12,7 @@ from chainrule.autodiff.forms import Form, product, total
 from chainrule.autodiff.local import Piece
 from chainrule.autodiff.settling import Labels, picked, settled_values
 from chainrule.axes import Axis, Composition
+from chainrule.axes.patterns import placed, shortest
 from chainrule.node import Node
 from chainrule.ops.arithmetic import add, multiply, negative, scale
 from chainrule.ops.cast import astype
@@ -108,20 +109,53 @@ def _summed(values: Node, labels: Labels, away: Sequence[int]) -> tuple[Node, La
 def _laid(
     values: Node, labels: Labels | None, axes: Sequence[Axis], sizes: Sequence[int]
 ) -> tuple[Node, Labels]:
-    """Values over the labels of a product, ascending, given over those of a factor; nothing is multiplied."""
+    """Values over the labels of a product, given over those of a factor; nothing is multiplied."""
     expressed = [axes[x] for x in labels or ()]
-    for position, axis in enumerate(expressed):
+    groups = _touching(expressed)
+    order = [k for group in groups for k in group]
+    if order != list(range(len(order))):
+        values = permute_dims(values, order)
+    now: Labels = ()
+    position = 0
+    for group in groups:
+        axis = _together([expressed[k] for k in group], sizes)
+        if len(group) > 1:
+            shape = values.shape
+            values = reshape(values, (*shape[:position], axis.size, *shape[position + len(group) :]))
         if axis.places is not None:
             values = picked(values, position, axis.places)
-    now = [x for axis in expressed for x in axis.labels]
+        now += axis.labels
+        position += 1
     shape = tuple(sizes[x] for x in now)
-    if shape != values.shape:
-        values = reshape(values, shape)
-    if len(set(now)) < len(now):
-        once = list(dict.fromkeys(now))
-        term, out = ("".join(ascii_letters[x] for x in some) for some in (now, once))
-        return einsum(f"{term}->{out}", values), tuple(once)
-    return values, tuple(now)
+    return values if shape == values.shape else reshape(values, shape), now
+
+
+def _touching(axes: Sequence[Axis]) -> list[list[int]]:
+    """The axes by number, in groups that share no label."""
+    groups: list[tuple[set[int], list[int]]] = []
+    for k, axis in enumerate(axes):
+        labels, members = set(axis.labels), [k]
+        apart: list[tuple[set[int], list[int]]] = []
+        for known, some in groups:
+            if known & labels:
+                labels, members = labels | known, some + members
+            else:
+                apart.append((known, some))
+        groups = [*apart, (labels, members)]
+    return [sorted(members) for _, members in sorted(groups, key=lambda group: min(group[1]))]
+
+
+def _together(axes: Sequence[Axis], sizes: Sequence[int]) -> Axis:
+    """Several axes as one, the last fastest."""
+    if len(axes) == 1:
+        return axes[0]
+    labels = tuple(dict.fromkeys(x for a in axes for x in a.labels))
+    grid = dict(zip(labels, np.indices([sizes[x] for x in labels], sparse=True), strict=True))
+    entry, size = np.intp(0), 1
+    for a in axes:
+        entry, size = entry * a.size + placed(a, grid, sizes), size * a.size
+    places = np.broadcast_to(entry, [sizes[x] for x in labels]).ravel()
+    return Axis(size, labels, shortest(places, size))
 
 
 def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) -> Node:

@@ -134,7 +134,7 @@ def renamed(axis: Axis, names: Mapping[int, int]) -> Axis:
     return axis._replace(labels=tuple(names.get(x, x) for x in axis.labels))
 
 
-def placed(axis: Axis, values: Mapping[int, Any], sizes: Mapping[int, int]) -> Any:
+def placed(axis: Axis, values: Mapping[int, Any], sizes: Mapping[int, int] | Sequence[int]) -> Any:
     """The places on an axis for arrays of the values of its labels."""
     entry: Any = np.intp(0)
     for x in axis.labels:
