@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.axes import Axis, Composition, Merge, Pattern, Settled, compose
+from chainrule.axes import Axis, Composition, Fold, Merge, Pattern, Settled, compose
 
 
 class Form(NamedTuple):
@@ -120,6 +120,61 @@ def total(a: Form, b: Form) -> tuple[Form, int]:
 def scaling(form: Form) -> int:
     """Multiplications that bring the factor of a piece into its values; ones only change, and a sign costs none."""
     return 0 if form.labels is None or abs(form.factor) == 1.0 else form.size
+
+
+class Effort(NamedTuple):
+    """What carrying out an order takes, beyond its multiplications.
+
+    Attributes:
+        products: of Jacobians, however large they are.
+        contracted: multiplications in products of matrices, which a processor does many of at once.
+        written: entries of all products.
+        folded: entries that are added up where windows overlap.
+        placed: entries of Jacobians that are not dense, or sums of such, which are put together at the end.
+        largest: entries of the largest product before windows are added up.
+    """
+
+    products: int = 0
+    contracted: int = 0
+    written: int = 0
+    folded: int = 0
+    placed: int = 0
+    largest: int = 0
+
+    def and_(self, other: Effort) -> Effort:
+        """Both, one after the other."""
+        sums = (a + b for a, b in zip(self[:5], other[:5], strict=True))
+        return Effort(*sums, max(self.largest, other.largest))
+
+
+def placing(edge: Edge) -> Effort:
+    """What making a finished Jacobian dense takes."""
+    axes = [axis for form in edge[:1] for axis in (*form.pattern.out, *form.pattern.into)]
+    size = math.prod(axis.size for axis in axes)
+    dense = len(edge) == 1 and math.prod(edge[0].pattern.sizes) == size
+    return Effort(placed=0 if dense else size)
+
+
+def effort(upper: Edge, lower: Edge) -> Effort:
+    """What the product of two edges takes."""
+    found = Effort()
+    for a in upper:
+        for b in lower:
+            made = product(a, b)
+            if made is not None:
+                found = found.and_(_effort(a, b, made))
+    return found
+
+
+def _effort(upper: Form, lower: Form, made: Product) -> Effort:
+    met = made.composition
+    u, w = varying(met.upper, upper.labels), varying(met.lower, lower.labels)
+    entries = math.prod(met.sizes[x] for x in u | w if x < met.kept)
+    both = [math.prod(met.sizes[x] for x in some) for some in (u - w, w - u, u & w - set(range(met.kept)))]
+    folded = sum(
+        entries for step in met.settled.steps if isinstance(step, Fold) and step.size < len(step.groups)
+    )
+    return Effort(1, made.multiplications if min(both) > 1 else 0, entries, folded, largest=entries)
 
 
 class Edges:

@@ -46,6 +46,11 @@ class Pattern(NamedTuple):
         out, into = ({x for a in axes for x in a.labels} for axes in (self.out, self.into))
         return out == into
 
+    @property
+    def slides(self) -> bool:
+        """Whether windows slide along some axis: its places are those of more than one label, or of one elsewhere."""
+        return any(isinstance(a.places, tuple) and a.labels for a in (*self.out, *self.into))
+
 
 class Merge(NamedTuple):
     """Two labels, of which the second always follows the first, become one."""

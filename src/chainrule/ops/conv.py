@@ -178,6 +178,7 @@ def _joined_groups(x: Node) -> Node:
 class _Convolution(Linear):
     """What the three share: linear in either input, and the same products summed in three ways."""
 
+    unfolds = True
     linear = (0, 1)
     joint = False
     roles: ClassVar[tuple[str, str, str]]

@@ -113,6 +113,7 @@ def _sum_pool(x: Array, *, size: Pair, stride: Pair, padding: Pads) -> Array:
 class _Pool(Primitive):
     """Shape rule, cost and examples of what pools an image or spreads a pool over one."""
 
+    unfolds = True
     batch = classmethod(folded)
     each = PerElement(additions=1)
     """Work for each pixel of each window; padding is left out."""

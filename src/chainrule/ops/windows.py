@@ -130,6 +130,7 @@ def _overlap_add(g: Array, shape: Pair, stride: Pair, padding: Pads, dilation: P
 class Windows2d(Linear):
     """All sliding windows of an image; pixels outside the image are 0."""
 
+    unfolds = True
     name, label, latex = "windows2d", "windows", r"\operatorname{{windows}} {0}"
     batch = classmethod(folded)
 
@@ -165,6 +166,7 @@ class Windows2d(Linear):
 class OverlapAdd2d(Linear):
     """The sum of all windows, each put where it lay in the image: the transpose of cutting them out."""
 
+    unfolds = True
     name, label, latex = "overlap_add2d", "overlap-add", r"\operatorname{{overlapadd}} {0}"
     evaluate = staticmethod(_overlap_add)
     batch = classmethod(folded)
