@@ -108,7 +108,7 @@ def multiplications(case: Case) -> dict[str, int]:
         run = run_function("jacobian", program(cr), wanted, given, {})
         outputs = [as_node(run.result)]
         graph = JacobianGraph(outputs, run.wrt)
-        choice, _ = Orders("auto", None).of(outputs, run.wrt)
+        choice = Orders("auto", None).plan(outputs, run.wrt).choice
         forward, reverse = graph.intermediates, graph.intermediates[::-1]
         orders = {"forward": forward, "reverse": reverse, "chosen": choice.order or reverse}
         counts.update({name: graph.multiplications(order) for name, order in orders.items()})

@@ -16,6 +16,7 @@ from chainrule.transforms.run import run_function
 
 NORMAL = np.random.default_rng(0).normal
 X, A, B = NORMAL(size=(4,)), NORMAL(size=(3, 4)), NORMAL(size=(5, 3))
+IMAGE, KERNEL = NORMAL(size=(2, 4, 4, 2)), NORMAL(size=(2, 2, 2, 2))
 
 PROGRAMS = {
     "square": (lambda x: x * x, (X,)),
@@ -40,6 +41,34 @@ PROGRAMS = {
     "norm": (lambda a, x: (a * x - a.mean(axis=1, keepdims=True)) / cr.std(a, axis=1, keepdims=True), (A, X)),
     "sort, prod": (lambda a: cr.sort(a, axis=1) * cr.prod(a, axis=1, keepdims=True), (A,)),
     "residual": (lambda x: x + cr.tanh(x * 2.0 + cr.sin(x)), (X,)),
+    "convolutions": (lambda i, k: cr.conv2d(cr.tanh(cr.conv2d(i, k)), k), (IMAGE, KERNEL)),
+    "only convolutions": (lambda i, k: cr.conv2d(cr.conv2d(i, k), k, padding=1), (IMAGE, KERNEL)),
+    "padding, stride, dilation": (
+        lambda i, k: cr.conv2d(cr.sin(cr.conv2d(i, k, padding="same", stride=2)), k, padding=1, dilation=2),
+        (IMAGE, KERNEL),
+    ),
+    "groups": (
+        lambda i, k: cr.conv2d(i * i, k[:, :, :1], padding=1, groups=2) * cr.sum(i),
+        (IMAGE, KERNEL),
+    ),
+    "depthwise": (lambda i: cr.sum(cr.tanh(cr.conv2d(i, KERNEL[:, :, :1], groups=2)), axis=(1, 2)), (IMAGE,)),
+    "pools": (
+        lambda i: cr.avg_pool2d(cr.max_pool2d(i, 3, stride=1, padding=1), 2) * cr.max_pool2d(i, 2),
+        (IMAGE,),
+    ),
+    "average over overlaps": (
+        lambda i: cr.sin(cr.avg_pool2d(cr.avg_pool2d(cr.sin(i), 3, stride=1), 2, stride=1)),
+        (IMAGE,),
+    ),
+    "small network": (
+        lambda i, k, d: cr.max_pool2d(cr.relu(cr.conv2d(i, k, padding=1)), 2).reshape(2, 8) @ d,
+        (IMAGE, KERNEL, NORMAL(size=(8, 3))),
+    ),
+    "gradient of a convolution": (
+        lambda i, k: cr.grad(lambda i: (cr.sin(cr.conv2d(i, k, padding=1)) * k[0, 0, 0]).sum())(i),
+        (IMAGE[:1, :3, :3], KERNEL),
+    ),
+    "windows": (lambda i: cr.overlap_add2d(cr.windows2d(i, 2) ** 2, (4, 4)), (IMAGE[:1],)),
     "no path": (lambda x, a: x * 2.0, (X, A)),
 }
 

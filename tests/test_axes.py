@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from chainrule.axes import Axis, Pattern, compose, pattern_of, reshaping
+from chainrule.axes import Axis, Merge, Pattern, compose, pattern_of, reshaping
 
 SIZES = (1, 2, 3, 4, 6)
 
@@ -29,12 +29,34 @@ def dense(pattern, values):
 
 
 def multiplied(met, upper, lower):
-    values = np.zeros(met.pattern.sizes)
+    values = np.zeros(met.sizes[: met.kept])
     for at in itertools.product(*map(range, met.sizes)):
         u = upper[tuple(places_of(e, met.sizes, at) for e in met.upper)]
         w = lower[tuple(places_of(e, met.sizes, at) for e in met.lower)]
         values[at[: values.ndim]] += u * w
-    return values
+    return followed(values, list(range(met.kept)), met.settled)
+
+
+def followed(values, labels, settled):
+    """Values for all labels, step by step, as arrays."""
+    for step in settled.steps:
+        if isinstance(step, Merge):
+            k = labels.index(step.first)
+            values = np.moveaxis(values, labels.index(step.second), -1)
+            labels.remove(step.second)
+            k = labels.index(step.first)
+            values = np.moveaxis(values, -1, k + 1)
+            values = values.reshape(*values.shape[:k], -1, *values.shape[k + 2 :])
+            labels[k] = step.whole
+        else:
+            k = labels.index(step.label)
+            moved = np.moveaxis(values, k, 0)
+            added = np.zeros((step.size, *moved.shape[1:]))
+            np.add.at(added, list(step.groups), moved)
+            values = np.moveaxis(added, 0, k) if step.size > 1 else added[0]
+            labels[k : k + 1] = [step.whole] if step.size > 1 else []
+    order = sorted(range(len(labels)), key=lambda k: settled.names[labels[k]])
+    return values.transpose(order)
 
 
 def label(rng, size, known, sizes):
@@ -55,6 +77,12 @@ def random_axis(rng, size, sizes):
     if kind < 0.5:
         k = rng.randrange(size)
         return Axis(size, (), range(k, k + 1) if size > 1 else None)
+    if kind < 0.65:
+        labels = [label(rng, 2, list(sizes), sizes)]
+        labels.append(label(rng, 3, [x for x in sizes if x not in labels], sizes))
+        return Axis(
+            size, tuple(labels), tuple(rng.randrange(size) for _ in range(math.prod(sizes[x] for x in labels)))
+        )
     x = label(rng, rng.randrange(2, 4), list(sizes), sizes)
     return Axis(size, (x,), tuple(rng.randrange(size) for _ in range(sizes[x])))
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.autodiff.accumulate import JacobianGraph
+from chainrule.autodiff.ordering import search
 from chainrule.errors import ArgumentError, DTypeError, SizeError
 from chainrule.node import as_node
 from chainrule.transforms.orders import Orders
@@ -46,21 +48,73 @@ def test_all_orders_give_one_jacobian_eager_compiled_and_batched(f, x, order):
         )
 
 
-def choice(f, x, order="auto", traced=True):
+def choice(f, x, order="auto", traced=True, items=1):
     found = []
 
     def look(x):
         run = run_function("jacobian", f, 0, (x,), {})
-        found.append(Orders(order, None).of([as_node(run.result)], run.wrt)[0])
+        found.append(Orders(order, None).plan([as_node(run.result)], run.wrt).choice)
         return run.result
 
-    cr.trace(look, x) if traced else look(x)
+    if items > 1:
+        cr.vmap(look)(np.broadcast_to(x, (items, *x.shape)))
+    else:
+        cr.trace(look, x) if traced else look(x)
     return found[0]
 
 
-def test_auto_eliminates_where_that_multiplies_less_than_sweeps():
-    assert choice(physics, X).by == "elimination"
+def test_auto_eliminates_where_that_takes_less_time_than_sweeps():
     assert choice(bottleneck, WIDE).by == "elimination"
+    assert choice(physics, X, items=1000).by == "elimination"
+    assert choice(physics, X).by == "reverse"  # many small products, where a sweep is a few steps
+
+
+IMAGES = RNG.normal(size=(2, 8, 8, 1))
+KERNELS = [RNG.normal(size=(3, 3, 1, 4)), RNG.normal(size=(3, 3, 4, 3))]
+DENSE = RNG.normal(size=(12, 5))
+
+
+def network(x):
+    """Convolution, relu, pool, convolution, dense."""
+    h = cr.max_pool2d(cr.relu(cr.conv2d(x, KERNELS[0], padding=1)), 2)
+    return cr.avg_pool2d(cr.conv2d(h, KERNELS[1], padding="same"), 2).reshape(-1, 12) @ DENSE
+
+
+def filters(x):
+    return cr.conv2d(cr.tanh(cr.conv2d(x, KERNELS[0], padding=1)), KERNELS[1], stride=2)
+
+
+@pytest.mark.parametrize("f", [network, filters])
+@pytest.mark.parametrize("order", ["auto", "forward"])
+def test_networks_of_convolutions_eager_compiled_and_batched(f, order):
+    expected = cr.jacobian(f, order="reverse")(IMAGES).numpy()
+    jacobian = cr.jacobian(f, order=order)
+    for made in (jacobian, cr.compile(jacobian)):
+        np.testing.assert_allclose(made(IMAGES).numpy(), expected, rtol=1e-10, atol=1e-12)
+    several = cr.compile(cr.vmap(jacobian))(np.stack([IMAGES, IMAGES]))
+    np.testing.assert_allclose(several.numpy()[1], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("f", [network, filters])
+def test_networks_of_convolutions_against_differences(f):
+    found, step = cr.jacobian(f)(IMAGES).numpy(), 1e-6
+    for at in ((0, 0, 0, 0), (0, 3, 4, 0), (1, 7, 7, 0)):
+        ends = []
+        for sign in (1, -1):
+            moved = IMAGES.copy()
+            moved[at] += sign * step
+            ends.append(np.asarray(f(cr.tensor(moved))))
+        np.testing.assert_allclose(found[(..., *at)], (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("f", [network, filters])
+def test_images_of_a_batch_and_pixels_far_apart_are_never_multiplied(f):
+    images = np.concatenate([IMAGES] * 8)
+    assert choice(f, images).by == "elimination"
+    run = run_function("jacobian", f, 0, (images,), {})
+    graph = JacobianGraph([as_node(run.result)], run.wrt)
+    found = search(graph, moves=0)
+    assert 8 * found.multiplications < min(graph.input_size, graph.output_size) * graph.sweep
 
 
 def test_auto_sweeps_where_one_sweep_is_all():
@@ -72,14 +126,7 @@ def test_auto_sweeps_where_local_jacobians_take_as_many_sweeps():
     def looped(x):
         return cr.scan(lambda c, e: (cr.tanh(c * e + x), c.sum()), x, np.ones((20, 1)))[0]
 
-    kernel = RNG.normal(size=(3, 3, 1, 4))
-    images = RNG.normal(size=(1, 8, 8, 1))
-
-    def convolved(x):
-        return cr.max_pool2d(cr.relu(cr.conv2d(x, kernel, padding=1)), 2)[0, :2, 0]
-
     assert choice(looped, X).by in ("forward", "reverse")
-    assert choice(convolved, images).by == "reverse"
 
 
 def test_auto_sweeps_in_large_graphs():
@@ -181,7 +228,8 @@ def test_results_without_derivatives():
 
 def test_a_search_of_some_seconds_finds_no_worse_an_order_than_either_mode():
     run = run_function("jacobian", physics, 0, (X,), {})
-    found, graph = Orders("auto", 1.0).of([as_node(run.result)], run.wrt)
+    found = Orders("auto", 1.0).plan([as_node(run.result)], run.wrt).choice
+    graph = JacobianGraph([as_node(run.result)], run.wrt)
     modes = graph.intermediates, graph.intermediates[::-1]
     assert graph.multiplications(found.order) < min(map(graph.multiplications, modes))
 

@@ -24,6 +24,9 @@ mode: contextvars.ContextVar[int] = contextvars.ContextVar("chainrule_mode", def
 inside_transform: contextvars.ContextVar[bool] = contextvars.ContextVar("chainrule_inside", default=False)
 """Whether a function that is being differentiated runs."""
 
+batch_items: contextvars.ContextVar[int] = contextvars.ContextVar("chainrule_items", default=1)
+"""For how many items at once a function is being traced that says what is computed for one of them."""
+
 
 class _Silent(threading.local):
     """Contexts for each thread in which NumPy does not warn of inf and nan.

@@ -164,6 +164,9 @@ class Primitive:
     `Ties`, or a `Pattern` of ones. None, for it or from it: each element may depend on any other. Pointwise
     primitives need none."""
 
+    unfolds: ClassVar[bool] = False
+    """Whether ``ties`` may lay values out anew, one for each multiplication or addition of an evaluation."""
+
     batch: Any = None  # a class method or None; type checkers know no type that both fit
     """``batch(xs, batched, **params)``, a class method: the node for many items at once. Inputs that are ``batched``
     have an axis more than the primitive expects, in front; so has the result (:mod:`chainrule.ops.batching` has rules

@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, GradientError, ShapeError, StructureError
-from chainrule.transforms import jacobians
+from chainrule.transforms import sweeps
 
 RNG = np.random.default_rng(0)
 A, X = RNG.normal(size=(4, 3)), RNG.normal(size=3)
@@ -34,7 +34,7 @@ def test_of_each_item_and_compiled(order):
 @pytest.mark.parametrize("order", ["forward", "reverse"])
 def test_units_may_take_turns(order, monkeypatch):
     """What would not fit into memory for all units at once is swept in parts, to the same result."""
-    monkeypatch.setattr(jacobians, "SWEEP_BYTES", 2 * 4 * 8)
+    monkeypatch.setattr(sweeps, "SWEEP_BYTES", 2 * 4 * 8)
     np.testing.assert_allclose(cr.jacobian(f, order=order)(X).numpy(), SLOPE, rtol=1e-12)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
 from chainrule.autodiff.elimination import Solution, multiplications, require_order
-from chainrule.autodiff.forms import Edges, Form
+from chainrule.autodiff.forms import Edges, Effort, Form, effort, placing
 from chainrule.autodiff.local import LocalJacobians, Piece, piece_of
 from chainrule.autodiff.pieces import assembled, plus, times
 from chainrule.autodiff.reverse import between
@@ -190,19 +190,31 @@ class JacobianGraph:
         patterns = [form.pattern for form in self._multiplied()]
         return sum(math.prod(p.sizes) for p in patterns if p.is_elementwise)
 
+    @property
+    def sliding(self) -> int:
+        """Those among them of windows that slide over an image, as in convolutions."""
+        patterns = [form.pattern for form in self._multiplied()]
+        return sum(math.prod(p.sizes) for p in patterns if p.slides and not p.is_elementwise)
+
     def _multiplied(self) -> list[Form]:
         """Of all local Jacobians those that hold numbers to multiply with."""
         forms = [piece.form for into in self.local.values() for pieces in into.values() for piece in pieces]
         return [form for form in forms if form.labels is not None]
 
-    def products(self, order: Sequence[int]) -> int:
-        """How many products of Jacobians an order takes, however large they are."""
-        state = self.start()
-        count = 0
+    def effort(self, order: Sequence[int]) -> Effort:
+        """What an order takes beyond its multiplications."""
+        state, forms = self.start(), self.forms.forms
+        found = Effort()
         for v in order:
-            count += len(state.before[v]) * len(state.after[v])
+            for w in state.after[v]:
+                upper = forms(state.before[w][v])
+                for lower in state.before[v].values():
+                    found = found.and_(effort(upper, forms(lower)))
             state.eliminate(v)
-        return count
+        for into in state.before.values():
+            for edge in into.values():
+                found = found.and_(placing(forms(edge)))
+        return found
 
     def accumulate(self, order: Sequence[int], visit: Visit = lambda node: None) -> list[list[Node]]:
         """The Jacobian of each result with respect to each of ``wrt``, of shape ``(*result.shape, *w.shape)``.

@@ -8,10 +8,13 @@ is known of a piece without its values. An edge of the graph is a tuple of forms
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from chainrule.axes import Axis, Composition, Pattern, compose
+import numpy as np
+
+from chainrule.axes import Axis, Composition, Fold, Merge, Pattern, Settled, compose
 
 
 class Form(NamedTuple):
@@ -58,16 +61,45 @@ def product(upper: Form, lower: Form) -> Product | None:
     if met is None:
         return None
     u, w = varying(met.upper, upper.labels), varying(met.lower, lower.labels)
-    kept = len(met.pattern.sizes)
     factor = upper.factor * lower.factor
-    factor *= math.prod(met.sizes[x] for x in range(kept, len(met.sizes)) if x not in u and x not in w)
-    if upper.labels is None and lower.labels is None:
-        return Product(Form(met.pattern, None, factor), met, 0)
-    form = Form(met.pattern, tuple(sorted(x for x in u | w if x < kept)), factor)
+    factor *= math.prod(n for x, n in enumerate(met.sizes) if x >= met.kept and x not in u and x not in w)
+    ones = upper.labels is None and lower.labels is None
+    form = settled_form(met.settled, None if ones else {x for x in u | w if x < met.kept}, factor)
     if upper.labels is None or lower.labels is None:
         return Product(form, met, 0)
-    multiplied = {x for x in u | w if x < kept or (x in u and x in w)}  # the others are summed before
+    multiplied = {x for x in u | w if x < met.kept or (x in u and x in w)}  # the others are summed before
     return Product(form, met, math.prod(met.sizes[x] for x in multiplied))
+
+
+def settled_form(settled: Settled, labels: Iterable[int] | None, factor: float) -> Form:
+    """What a piece is whose values vary with some of the labels that were settled; None where they are all ones.
+
+    What is folded without values is counted: where some places come up more often than others, the values become those
+    numbers.
+    """
+    now = None if labels is None else set(labels)
+    for step in settled.steps:
+        if isinstance(step, Merge):
+            if now is not None and (step.first in now or step.second in now):
+                now = now - {step.first, step.second} | {step.whole}
+        elif now is not None and step.label in now:
+            now = now - {step.label} | ({step.whole} if step.size > 1 else set())
+        else:
+            often = multiplicities(step.groups)
+            if min(often) == max(often):
+                factor *= often[0]
+            else:
+                now = (now or set()) | {step.whole}
+    known = now and (x for x in now if settled.sizes[x] > 1)
+    return Form(
+        settled.pattern, None if now is None else tuple(sorted(settled.names[x] for x in known or ())), factor
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def multiplicities(groups: tuple[int, ...]) -> tuple[int, ...]:
+    """How often each number comes up."""
+    return tuple(np.bincount(groups).tolist())
 
 
 def varying(axes: tuple[Axis, ...], labels: tuple[int, ...] | None) -> frozenset[int]:
@@ -88,6 +120,61 @@ def total(a: Form, b: Form) -> tuple[Form, int]:
 def scaling(form: Form) -> int:
     """Multiplications that bring the factor of a piece into its values; ones only change, and a sign costs none."""
     return 0 if form.labels is None or abs(form.factor) == 1.0 else form.size
+
+
+class Effort(NamedTuple):
+    """What carrying out an order takes, beyond its multiplications.
+
+    Attributes:
+        products: of Jacobians, however large they are.
+        contracted: multiplications in products of matrices, which a processor does many of at once.
+        written: entries of all products.
+        folded: entries that are added up where windows overlap.
+        placed: entries of Jacobians that are not dense, or sums of such, which are put together at the end.
+        largest: entries of the largest product before windows are added up.
+    """
+
+    products: int = 0
+    contracted: int = 0
+    written: int = 0
+    folded: int = 0
+    placed: int = 0
+    largest: int = 0
+
+    def and_(self, other: Effort) -> Effort:
+        """Both, one after the other."""
+        sums = (a + b for a, b in zip(self[:5], other[:5], strict=True))
+        return Effort(*sums, max(self.largest, other.largest))
+
+
+def placing(edge: Edge) -> Effort:
+    """What making a finished Jacobian dense takes."""
+    axes = [axis for form in edge[:1] for axis in (*form.pattern.out, *form.pattern.into)]
+    size = math.prod(axis.size for axis in axes)
+    dense = len(edge) == 1 and math.prod(edge[0].pattern.sizes) == size
+    return Effort(placed=0 if dense else size)
+
+
+def effort(upper: Edge, lower: Edge) -> Effort:
+    """What the product of two edges takes."""
+    found = Effort()
+    for a in upper:
+        for b in lower:
+            made = product(a, b)
+            if made is not None:
+                found = found.and_(_effort(a, b, made))
+    return found
+
+
+def _effort(upper: Form, lower: Form, made: Product) -> Effort:
+    met = made.composition
+    u, w = varying(met.upper, upper.labels), varying(met.lower, lower.labels)
+    entries = math.prod(met.sizes[x] for x in u | w if x < met.kept)
+    both = [math.prod(met.sizes[x] for x in some) for some in (u - w, w - u, u & w - set(range(met.kept)))]
+    folded = sum(
+        entries for step in met.settled.steps if isinstance(step, Fold) and step.size < len(step.groups)
+    )
+    return Effort(1, made.multiplications if min(both) > 1 else 0, entries, folded, largest=entries)
 
 
 class Edges:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.batch import batched
-from chainrule.autodiff.forms import Form
+from chainrule.autodiff.forms import Form, settled_form
 from chainrule.autodiff.rules import is_linear_in, local_partials, pull, push
+from chainrule.autodiff.settling import settled_values
 from chainrule.axes import Pattern, Ties, aligned, stretched
 from chainrule.node import Node, as_node, symbol
 from chainrule.ops.create import zeros_like
@@ -93,15 +94,17 @@ def _own(name: str, node: Node) -> tuple[Hashable, ...]:
 
 def piece_of(ties: Ties, out: Shape, into: Shape) -> Piece:
     """The piece that ties state for a result and an argument of these shapes."""
-    pattern, names = ties.pattern(out, into)
+    settled, names = ties.settled(out, into)
     if ties.values is None:
-        return Piece(Form(pattern, None, ties.factor), None)
-    kept = [(names[x], n) for x, n in zip(ties.labels, ties.values.shape, strict=True) if x in names]
-    values, shape = ties.values, tuple(n for _, n in kept)
-    if shape != values.shape:  # axes without a label have size 1
+        form = settled_form(settled, None, ties.factor)
+        return Piece(form, *settled_values(None, (), settled))
+    kept = [x for x in ties.labels if x in names and settled.sizes[names[x]] > 1]
+    values, shape = ties.values, tuple(settled.sizes[names[x]] for x in kept)
+    if shape != values.shape:  # other axes have size 1
         values = reshape(values, shape)
-    labels = tuple(x for x, _ in kept)
-    return Piece(Form(pattern, tuple(sorted(labels)), ties.factor), values, labels, ties.selects)
+    labels = tuple(names[x] for x in kept)
+    form = settled_form(settled, labels, ties.factor)
+    return Piece(form, *settled_values(values, labels, settled), ties.selects)
 
 
 def _found(node: Node, i: int, ties: Ties) -> Ties:

@@ -10,19 +10,20 @@ import numpy as np
 
 from chainrule.autodiff.forms import Form, product, total
 from chainrule.autodiff.local import Piece
-from chainrule.axes import Axis, Places
+from chainrule.autodiff.settling import Labels, picked, settled_values
+from chainrule.axes import Axis, Composition
+from chainrule.axes.patterns import placed, shortest
 from chainrule.node import Node
 from chainrule.ops.arithmetic import add, multiply, negative, scale
 from chainrule.ops.cast import astype
 from chainrule.ops.create import full, zeros
 from chainrule.ops.einsum import einsum
-from chainrule.ops.index import getitem, index_add, take
+from chainrule.ops.index import index_add, take
 from chainrule.ops.join import concat
 from chainrule.ops.move import broadcast_to, permute_dims, reshape
 from chainrule.ops.reduce import sum as summed
 from chainrule.shapes import DType, Shape, count
 
-Labels = tuple[int, ...]
 
 
 def times(upper: Piece, lower: Piece) -> Piece | None:
@@ -31,27 +32,33 @@ def times(upper: Piece, lower: Piece) -> Piece | None:
     if found is None:
         return None
     met, form = found.composition, found.form
-    kept = range(len(met.pattern.sizes))
+    values, labels = _multiplied(upper, lower, met)
+    return Piece(form, *settled_values(values, labels, met.settled))
+
+
+def _multiplied(upper: Piece, lower: Piece, met: Composition) -> tuple[Node | None, Labels]:
+    """The product over the labels in which it is made; None for ones."""
+    kept = range(met.kept)
     factors = [
         _laid(piece.values, piece.labels, axes, met.sizes)
         for piece, axes in ((upper, met.upper), (lower, met.lower))
         if piece.values is not None
     ]
     if not factors:
-        return Piece(form, None)
+        return None, ()
     if len(factors) == 1:
-        return Piece(form, *_summed(*factors[0], [x for x in factors[0][1] if x not in kept]))
+        return _summed(*factors[0], [x for x in factors[0][1] if x not in kept])
     (a, of_a), (b, of_b) = factors
     a, of_a = _summed(a, of_a, [x for x in of_a if x not in kept and x not in of_b])
     b, of_b = _summed(b, of_b, [x for x in of_b if x not in kept and x not in of_a])
     labels = tuple(x for x in dict.fromkeys((*of_a, *of_b)) if x in kept)
     if any(x not in kept for x in of_a):
         terms = ("".join(ascii_letters[x] for x in some) for some in (of_a, of_b, labels))
-        return Piece(form, einsum("{},{}->{}".format(*terms), a, b), labels)
+        return einsum("{},{}->{}".format(*terms), a, b), labels
     if len(of_b) > len(of_a):  # the larger one lies as it is
         labels = tuple(dict.fromkeys((*of_b, *of_a)))
     a, b = _spread(a, of_a, labels), _spread(b, of_b, labels)
-    return Piece(form, scale(b, a) if lower.selects else scale(a, b), labels)
+    return scale(b, a) if lower.selects else scale(a, b), labels
 
 
 def plus(a: Piece, b: Piece) -> Piece:
@@ -102,29 +109,53 @@ def _summed(values: Node, labels: Labels, away: Sequence[int]) -> tuple[Node, La
 def _laid(
     values: Node, labels: Labels | None, axes: Sequence[Axis], sizes: Sequence[int]
 ) -> tuple[Node, Labels]:
-    """Values over the labels of a product, ascending, given over those of a factor; nothing is multiplied."""
+    """Values over the labels of a product, given over those of a factor; nothing is multiplied."""
     expressed = [axes[x] for x in labels or ()]
-    for position, axis in enumerate(expressed):
+    groups = _touching(expressed)
+    order = [k for group in groups for k in group]
+    if order != list(range(len(order))):
+        values = permute_dims(values, order)
+    now: Labels = ()
+    position = 0
+    for group in groups:
+        axis = _together([expressed[k] for k in group], sizes)
+        if len(group) > 1:
+            shape = values.shape
+            values = reshape(values, (*shape[:position], axis.size, *shape[position + len(group) :]))
         if axis.places is not None:
-            values = _picked(values, position, axis.places)
-    now = [x for axis in expressed for x in axis.labels]
+            values = picked(values, position, axis.places)
+        now += axis.labels
+        position += 1
     shape = tuple(sizes[x] for x in now)
-    if shape != values.shape:
-        values = reshape(values, shape)
-    if len(set(now)) < len(now):
-        once = list(dict.fromkeys(now))
-        term, out = ("".join(ascii_letters[x] for x in some) for some in (now, once))
-        return einsum(f"{term}->{out}", values), tuple(once)
-    return values, tuple(now)
+    return values if shape == values.shape else reshape(values, shape), now
 
 
-def _picked(values: Node, position: int, places: Places) -> Node:
-    """The entries at some places of one axis, which stays."""
-    if not isinstance(places, range):
-        return take(values, np.asarray(places, np.int64), axis=position)
-    last = places[-1] + (1 if places.step > 0 else -1)
-    cut = slice(places[0], None if last < 0 else last, places.step)
-    return getitem(values, (*[slice(None)] * position, cut))
+def _touching(axes: Sequence[Axis]) -> list[list[int]]:
+    """The axes by number, in groups that share no label."""
+    groups: list[tuple[set[int], list[int]]] = []
+    for k, axis in enumerate(axes):
+        labels, members = set(axis.labels), [k]
+        apart: list[tuple[set[int], list[int]]] = []
+        for known, some in groups:
+            if known & labels:
+                labels, members = labels | known, some + members
+            else:
+                apart.append((known, some))
+        groups = [*apart, (labels, members)]
+    return [sorted(members) for _, members in sorted(groups, key=lambda group: min(group[1]))]
+
+
+def _together(axes: Sequence[Axis], sizes: Sequence[int]) -> Axis:
+    """Several axes as one, the last fastest."""
+    if len(axes) == 1:
+        return axes[0]
+    labels = tuple(dict.fromkeys(x for a in axes for x in a.labels))
+    grid = dict(zip(labels, np.indices([sizes[x] for x in labels], sparse=True), strict=True))
+    entry, size = np.intp(0), 1
+    for a in axes:
+        entry, size = entry * a.size + placed(a, grid, sizes), size * a.size
+    places = np.broadcast_to(entry, [sizes[x] for x in labels]).ravel()
+    return Axis(size, labels, shortest(places, size))
 
 
 def assembled(pieces: Sequence[Piece], out: Shape, into: Shape, dtype: DType) -> Node:

@@ -19,15 +19,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from chainrule.axes import Jointly, Ties
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_nodes
 from chainrule.ops.batching import items_in, merged, split_off
 from chainrule.ops.move import reshape
+from chainrule.ops.sliding import entries, of_one, slid
 from chainrule.ops.windows import (
     Padding,
     Pads,
     Pair,
     Tap,
+    Windows2d,
     count_seen,
     count_windows,
     cut_windows,
@@ -175,10 +178,39 @@ def _joined_groups(x: Node) -> Node:
 class _Convolution(Linear):
     """What the three share: linear in either input, and the same products summed in three ways."""
 
+    unfolds = True
     linear = (0, 1)
     joint = False
     roles: ClassVar[tuple[str, str, str]]
     """What the inputs and the output are: ``image``, ``kernel`` or ``output`` of a convolution."""
+
+    @classmethod
+    def ties(cls, i: int, y: Node, *xs: Node, size: Any = None, **params: Any) -> Ties:
+        """A pixel is tied to a window and a place in the kernel; the values are those of the third array."""
+        nodes = dict(zip(cls.roles, (*xs, y), strict=True))
+        result, wrt, held = cls.roles[2], cls.roles[i], cls.roles[1 - i]
+        image, kernel, output = (nodes[role].shape for role in ("image", "kernel", "output"))
+        groups, geometry = params["groups"], {k: params[k] for k in ("stride", "padding", "dilation")}
+        h, w, kh, kw, oh, ow = *image[1:3], *kernel[:2], *output[1:3]
+        both = slid((h, w), (kh, kw), (oh, ow), (result, wrt), **geometry)
+        inside = Jointly(("g", "c"), (groups, kernel[2]))
+        outside = Jointly(("g", "o"), (groups, kernel[3] // groups))
+        x = nodes[held]
+        if held == "image":  # padding is zeros here: a label for windows, one for places
+            cut = apply(Windows2d, (x,), {"size": (kh, kw), **geometry})
+            windows, places = (("o", 0), ("o", 1)), (("k", 0), ("k", 1))
+            axes = {"kernel": (*places, "c", outside), "output": ("n", *windows, outside)}
+            return Ties(
+                axes[result], axes[wrt], _split_groups(cut, groups), ("n", *windows, *places, "g", "c")
+            )
+        values, labels = of_one(x, 0 if held == "kernel" else 1, held, both)
+        axes = {
+            "image": ("n", *entries(*both, "image"), inside),
+            "kernel": (*entries(*both, "kernel"), "c", outside),
+            "output": ("n", *entries(*both, "output"), outside),
+        }
+        named = (*labels, "c", "g", "o") if held == "kernel" else ("n", *labels, "g", "o")
+        return Ties(axes[result], axes[wrt], _split_groups(values, groups), named)
 
     @classmethod
     def batch(cls, xs: Sequence[Node], batched: Sequence[bool], **params: Any) -> Node:

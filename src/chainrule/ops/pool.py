@@ -11,17 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.axes import Ties
 from chainrule.errors import ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node
-from chainrule.ops.arithmetic import Scale
+from chainrule.ops.arithmetic import Scale, maximum
 from chainrule.ops.batching import folded
+from chainrule.ops.cast import astype, stop_gradient
+from chainrule.ops.compare import equal
+from chainrule.ops.join import pad
 from chainrule.ops.move import broadcast_to, reshape
+from chainrule.ops.reduce import max as largest
+from chainrule.ops.reduce import sum as total_of
+from chainrule.ops.sliding import pooled
 from chainrule.ops.windows import (
     OverlapAdd2d,
     Padding,
     Pads,
     Pair,
     Tap,
+    Windows2d,
     as_pair,
     count_seen,
     count_windows,
@@ -105,6 +113,7 @@ def _sum_pool(x: Array, *, size: Pair, stride: Pair, padding: Pads) -> Array:
 class _Pool(Primitive):
     """Shape rule, cost and examples of what pools an image or spreads a pool over one."""
 
+    unfolds = True
     batch = classmethod(folded)
     each = PerElement(additions=1)
     """Work for each pixel of each window; padding is left out."""
@@ -120,13 +129,13 @@ class _Pool(Primitive):
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
         n, h, w, c = xs[-1].shape
-        pooled = _pooled(cls.name, xs[-1], params)
-        windows = pooled[1], pooled[2]
+        whole = _pooled(cls.name, xs[-1], params)
+        windows = whole[1], whole[2]
         pixels = (
             n * c * count_seen((h, w), params["size"], windows, params["stride"], params["padding"], _NEAR)
         )
         return Cost(
-            cls.each.multiplications * pixels + cls.whole.multiplications * count(pooled),
+            cls.each.multiplications * pixels + cls.whole.multiplications * count(whole),
             cls.each.additions * pixels,
             bytes=moved_bytes(xs, shape, dtype),
         )
@@ -164,12 +173,31 @@ def _pooled(name: str, x: HasSpec, params: dict[str, Any]) -> Shape:
     return (n, *number, c)
 
 
+def _shares(x: Node, params: dict[str, Any]) -> Node:
+    """Which part of its window's gradient each pixel gets, (N, OH, OW, KH, KW, C): constant in ``x``."""
+    size, stride = params["size"], params["stride"]
+    (top, bottom), (left, right) = params["padding"]
+    low = pad(stop_gradient(x), ((0, 0), (top, bottom), (left, right), (0, 0)), value=-np.inf)
+    window = {"stride": stride, "padding": ((0, 0), (0, 0)), "dilation": _NEAR}
+    windows = apply(Windows2d, (low,), {"size": size, **window})
+    wins = astype(equal(windows, largest(windows, axis=(3, 4), keepdims=True)), x.dtype)
+    inside = apply(
+        Windows2d, (as_node(np.ones((1, *x.shape[1:3], 1), x.dtype)),), {**window, "size": size, "padding": params["padding"]}
+    )
+    wins = wins * inside if any(map(any, params["padding"])) else wins
+    return wins / maximum(total_of(wins, axis=(3, 4), keepdims=True), 1.0)  # none where a nan is the largest
+
+
 @register
 class MaxPool2d(_Pool, Custom):
     """The largest pixel of each window; pixels that tie share the gradient equally."""
 
     name, label, latex = "max_pool2d", "maxpool", r"\operatorname{{maxpool}} {0}"
     evaluate = staticmethod(_max_pool)
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return pooled(xs[0].shape, _windows(y), _shares(xs[0], params), False, params, selects=True)
 
     @staticmethod
     def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
@@ -199,6 +227,10 @@ class MaxPool2dTangent(_Pool, Linear):
         return super().infer(t, x, **params)
 
     @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return pooled(xs[1].shape, _windows(y), _shares(xs[1], params), False, params, selects=True)
+
+    @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
         return apply(MaxPool2dGrad, (g, xs[1]), params)
 
@@ -222,9 +254,13 @@ class MaxPool2dGrad(_Pool, Linear):
     @classmethod
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         g, x = xs
-        pooled, dtype = super().infer(g, x, **params)
-        _require_shape(cls.name, g, pooled)
+        number, dtype = super().infer(g, x, **params)
+        _require_shape(cls.name, g, number)
         return x.shape, dtype
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return pooled(y.shape, _windows(xs[0]), _shares(xs[1], params), True, params, selects=True)
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, **params: Any) -> Node:
@@ -245,10 +281,19 @@ class SumPool2d(_Pool, Linear):
     evaluate = staticmethod(_sum_pool)
 
     @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return pooled(xs[0].shape, _windows(y), None, False, params)
+
+    @staticmethod
     def transpose(g: Node, i: int, *xs: Node, size: Pair, **params: Any) -> Node:
         n, oh, ow, c = g.shape
         windows = broadcast_to(reshape(g, (n, oh, ow, 1, 1, c)), (n, oh, ow, *size, c))
         return apply(OverlapAdd2d, (windows,), {"shape": xs[0].shape[1:3], **params, "dilation": _NEAR})
+
+
+def _windows(pool: Node) -> Pair:
+    """How many windows there are, down and to the right."""
+    return pool.shape[1], pool.shape[2]
 
 
 def _require_shape(name: str, x: HasSpec, shape: Shape) -> None:

@@ -11,9 +11,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from chainrule.axes import Ties
 from chainrule.errors import ArgumentError, ShapeError, shown
 from chainrule.node import N, Node, Operand, apply, as_node
 from chainrule.ops.batching import folded
+from chainrule.ops.sliding import entries, slid
 from chainrule.primitive import Array, Cost, Example, HasSpec, Linear, moved_bytes, register
 from chainrule.shapes import NUMBERS, DType, Shape, as_int, require_dtype, require_room
 
@@ -128,6 +130,7 @@ def _overlap_add(g: Array, shape: Pair, stride: Pair, padding: Pads, dilation: P
 class Windows2d(Linear):
     """All sliding windows of an image; pixels outside the image are 0."""
 
+    unfolds = True
     name, label, latex = "windows2d", "windows", r"\operatorname{{windows}} {0}"
     batch = classmethod(folded)
 
@@ -146,6 +149,10 @@ class Windows2d(Linear):
         return (n, *number, *size, c), xs[0].dtype
 
     @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return _window_ties(xs[0].shape, y.shape, ("windows", "image"), params)
+
+    @staticmethod
     def transpose(g: Node, i: int, *xs: Node, size: Pair, **geometry: Any) -> Node:
         return apply(OverlapAdd2d, (g,), {"shape": xs[0].shape[1:3], **geometry})
 
@@ -159,6 +166,7 @@ class Windows2d(Linear):
 class OverlapAdd2d(Linear):
     """The sum of all windows, each put where it lay in the image: the transpose of cutting them out."""
 
+    unfolds = True
     name, label, latex = "overlap_add2d", "overlap-add", r"\operatorname{{overlapadd}} {0}"
     evaluate = staticmethod(_overlap_add)
     batch = classmethod(folded)
@@ -180,6 +188,10 @@ class OverlapAdd2d(Linear):
                 fix="pass the same shape, stride, padding and dilation as to cr.windows2d",
             )
         return (given[0], *shape, given[5]), xs[0].dtype
+
+    @staticmethod
+    def ties(i: int, y: Node, *xs: Node, **params: Any) -> Ties:
+        return _window_ties(y.shape, xs[0].shape, ("image", "windows"), params)
 
     @staticmethod
     def transpose(g: Node, i: int, *xs: Node, shape: Pair, **geometry: Any) -> Node:
@@ -204,6 +216,19 @@ class OverlapAdd2d(Linear):
             windows, _ = Windows2d.infer(np.zeros(image), **params)
             geometry = {key: value for key, value in params.items() if key != "size"}
             yield Example((rng.normal(size=windows),), {"shape": image[1:3], **geometry})
+
+
+def _window_ties(image: Shape, windows: Shape, roles: tuple[str, str], params: dict[str, Any]) -> Ties:
+    """Ties of an image and all its windows, (N, OH, OW, KH, KW, C); ``roles`` says which is the result."""
+    (_, h, w, _), (_, oh, ow, kh, kw, _) = image, windows
+    by = ("output", "image") if roles[0] == "windows" else ("image", "output")
+    geometry = {k: params[k] for k in ("stride", "padding", "dilation")}
+    both = slid((h, w), (kh, kw), (oh, ow), by, **geometry)
+    axes = {
+        "windows": ("n", *entries(*both, "output"), *entries(*both, "kernel"), "c"),
+        "image": ("n", *entries(*both, "image"), "c"),
+    }
+    return Ties(axes[roles[0]], axes[roles[1]])
 
 
 _NONE: Pads = ((0, 0), (0, 0))

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import trees
 from chainrule.autodiff.batch import batched
 from chainrule.errors import ArgumentError, AxisError, ShapeError, StructureError, shown
-from chainrule.modes import is_recording, recording
+from chainrule.modes import batch_items, is_recording, recording
 from chainrule.node import Node, as_node, symbol
 from chainrule.ops.move import broadcast_to, moveaxis
 from chainrule.shapes import Spec, as_sequence
@@ -84,8 +84,13 @@ def vmap(f: Fn, in_axes: Any = 0, out_axes: Any = 0) -> Fn:
                 given.append(symbol(Spec(node.shape[1:], node.dtype), label))
                 starts[given[-1]] = node
         new_args, new_kwargs = trees.unflatten(structure, given)
+        token = batch_items.set(batch_items.get() * max(1, items))
+        try:
+            with recording(True):
+                result = f(*new_args, **new_kwargs)
+        finally:
+            batch_items.reset(token)
         with recording(True):
-            result = f(*new_args, **new_kwargs)
             flat, shape = trees.flatten(result)
             outputs: list[Node] = [as_node(x) for x in flat]
         whole = batched(outputs, starts)

@@ -7,19 +7,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from chainrule import trees
-from chainrule.autodiff.batch import batched
-from chainrule.autodiff.forward import pushforward
-from chainrule.autodiff.reverse import between, pullback
 from chainrule.errors import DTypeError
 from chainrule.modes import recording
-from chainrule.node import Node, as_node, leaf, symbol
-from chainrule.ops.cast import astype
-from chainrule.ops.join import concat
-from chainrule.ops.move import broadcast_to, moveaxis, reshape
+from chainrule.node import Node, as_node, leaf
 from chainrule.shapes import FLOATS, count, require_room, too_large
 from chainrule.transforms.derivatives import differentiated
 from chainrule.transforms.orders import Orders
 from chainrule.transforms.run import Fn, Run, complete, named, run_function
+from chainrule.transforms.sweeps import swept
 
 Order: TypeAlias = Literal["auto", "forward", "reverse"] | Sequence[int]
 
@@ -66,13 +61,16 @@ def jacobian(
         _require_floating(outputs)
         _require_memory(outputs, run.wrt)
         with recording(run.outer):
-            choice, graph = orders.of(outputs, run.wrt)
-            entries = graph.accumulate(choice.order) if graph else None
-        if entries is not None:
-            pairs = zip(entries, outputs, strict=True)
-            blocks = [[_block(run, e, o, w) for e, w in zip(row, run.wrt, strict=True)] for row, o in pairs]
+            plan = orders.plan(outputs, run.wrt, run.outer)
+        if plan.choice.program is not None:
+            entries = plan.choice.program.entries(plan.values)
+        elif plan.graph is not None:
+            with recording(run.outer):
+                entries = plan.graph.accumulate(plan.choice.order)
         else:
-            blocks = (_columns if choice.by == "forward" else _rows)(run, outputs)
+            entries = swept(plan.choice.by, outputs, run.wrt, run.outer)
+        pairs = zip(entries, outputs, strict=True)
+        blocks = [[_block(run, e, o, w) for e, w in zip(row, run.wrt, strict=True)] for row, o in pairs]
         return trees.unflatten(structure, [run.rebuild(row) for row in blocks])
 
     return wrapped
@@ -100,76 +98,6 @@ def _require_memory(outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
                 np.empty(shape, w.dtype)
             except MemoryError:
                 raise too_large("jacobian", shape, w.dtype) from None
-
-
-def _rows(run: Run, outputs: list[Node]) -> list[list[Any]]:
-    """Reverse sweeps: from each element of the result to all arguments, for many elements at once."""
-    blocks: list[list[Any]] = []
-    for output in outputs:
-        seed = symbol(output.spec)
-        pulled = pullback([output], [seed], run.wrt, record=run.outer)
-        row: list[Any] = []
-        for w, found in zip(run.wrt, _for_units(run, seed, pulled, [output]), strict=True):
-            block = None if found is None else reshape(found, (*output.shape, *w.shape))
-            row.append(_block(run, block, output, w))
-        blocks.append(row)
-    return blocks
-
-
-def _columns(run: Run, outputs: list[Node]) -> list[list[Any]]:
-    """Forward sweeps: from each element of the arguments to all results, for many elements at once."""
-    blocks: list[list[Any]] = [[] for _ in outputs]
-    for k, w in enumerate(run.wrt):
-        direction = symbol(w.spec)
-        moved = pushforward(
-            outputs, run.wrt, [direction if i == k else None for i in range(len(run.wrt))], record=run.outer
-        )
-        for row, output, found in zip(
-            blocks, outputs, _for_units(run, direction, moved, outputs), strict=True
-        ):
-            block = None
-            if found is not None:
-                block = reshape(moveaxis(astype(found, w.dtype), 0, -1), (*output.shape, *w.shape))
-            row.append(_block(run, block, output, w))
-    return blocks
-
-
-SWEEP_BYTES = 1 << 28
-"""So many bytes may an intermediate result have that is computed for many units at once; more units take turns."""
-
-
-def _for_units(
-    run: Run, start: Node, results: Sequence[Node | None], outputs: Sequence[Node]
-) -> list[Any | None]:
-    """What ``results`` are for each unit in place of ``start``, along a new first axis; None for zero."""
-    passed, _ = between(outputs, run.wrt)
-    largest = max(n.size * n.dtype.itemsize for n in (*passed, start))
-    step = max(1, SWEEP_BYTES // max(1, largest))
-    live = [r for r in results if r is not None]
-    with recording(run.outer):
-        turns = [
-            _swept(live, start, _units(start, first, min(first + step, start.size)))
-            for first in range(0, max(1, start.size), step)
-        ]
-        joined = turns[0] if len(turns) == 1 else [concat(parts) for parts in zip(*turns, strict=True)]
-    found = iter(joined)
-    return [None if r is None else next(found) for r in results]
-
-
-def _swept(results: Sequence[Node], start: Node, units: Node) -> list[Any]:
-    """``results`` for each of the units."""
-    found = batched(results, {start: units})
-    return [
-        broadcast_to(one, (units.shape[0], *one.shape)) if whole is None else whole
-        for one, whole in zip(results, found, strict=True)
-    ]
-
-
-def _units(node: Node, first: int, stop: int) -> Any:
-    """Arrays shaped as ``node`` with a single 1, at the places ``first`` to ``stop`` in row-major order."""
-    units = np.zeros((stop - first, node.size), node.dtype)
-    units[np.arange(stop - first), np.arange(first, stop)] = 1
-    return leaf(units.reshape(stop - first, *node.shape), copy=False)
 
 
 def _block(run: Run, block: Any, output: Node, w: Node) -> Any:
