@@ -119,6 +119,19 @@ def test_the_directory_stays_bounded(place, monkeypatch):
     assert cache.read("key29") is not None and cache.read("key0") is None
 
 
+def test_the_directory_is_seldom_looked_through(place, monkeypatch):
+    looked = []
+    monkeypatch.setattr(cache, "_shrink", lambda place: looked.append(place) or 0)
+    for i in range(200):
+        cache.write(f"key{i}", bytes(1000))
+    assert len(looked) == 1
+    monkeypatch.setattr(cache, "LIMIT", 80_000)
+    cache._room.clear()
+    for i in range(200):
+        cache.write(f"key{i}", bytes(1000))
+    assert 10 < len(looked) < 30
+
+
 def test_another_process_starts_from_the_cache(place):
     code = (
         "import numpy as np, chainrule as cr\n"
