@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chainrule.primitive import REGISTRY
-from shared_run import folder_of_run
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
@@ -50,8 +49,8 @@ def own_primitives() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Machine code that tests make is kept in a directory of its own for one run, in which all workers find it."""
+    """Machine code that tests make is kept in a directory of its own, for one run."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("CHAINRULE_CACHE", str(folder_of_run(tmp_path_factory) / "objects"))
+    patch.setenv("CHAINRULE_CACHE", str(tmp_path_factory.mktemp("objects")))
     yield
     patch.undo()

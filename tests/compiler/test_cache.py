@@ -1,5 +1,6 @@
 """Compiled objects on disk: found again, never trusted, never in the way."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+import chainrule as cr
+from chainrule.compiler.compiled import Executable
 from chainrule.compiler.on_native import cache, jit, target
 from chainrule.compiler.on_native.ir import F32, I64, PTR, Function, module, number
 
@@ -119,6 +122,19 @@ def test_the_directory_stays_bounded(place, monkeypatch):
     assert cache.read("key29") is not None and cache.read("key0") is None
 
 
+def test_the_directory_is_seldom_looked_through(place, monkeypatch):
+    looked = []
+    monkeypatch.setattr(cache, "_shrink", lambda place: looked.append(place) or 0)
+    for i in range(200):
+        cache.write(f"key{i}", bytes(1000))
+    assert len(looked) == 1
+    monkeypatch.setattr(cache, "LIMIT", 80_000)
+    cache._room.clear()
+    for i in range(200):
+        cache.write(f"key{i}", bytes(1000))
+    assert 10 < len(looked) < 30
+
+
 def test_another_process_starts_from_the_cache(place):
     code = (
         "import numpy as np, chainrule as cr\n"
@@ -132,3 +148,30 @@ def test_another_process_starts_from_the_cache(place):
         for _ in range(2)
     ]
     assert runs == ["False", "True"]
+
+
+def test_a_function_keeps_its_code(place):
+    types = jit.ctypes.c_void_p, jit.ctypes.c_int64
+    functions = [build(factor).function("times", *types) for factor in range(2, 6)]
+    gc.collect()
+    others = [build(factor) for factor in range(6, 12)]  # in whose memory they would end
+    for factor, function in enumerate(functions, 2):
+        x = np.ones(3, np.float32)
+        function(x.ctypes.data, 3)
+        assert x.tolist() == [factor] * 3
+    assert len(others) == 6
+
+
+def test_a_program_keeps_its_code():
+    f = Executable(cr.trace(lambda x: cr.tanh(x @ x).sum(), np.eye(3)), target.host(), 1)
+    bound = f.bound([np.eye(3)])
+    run, result = bound.run, bound.result(0)
+    run()
+    expected = result.copy()
+    result[...] = 0
+    del f, bound
+    gc.collect()
+    others = [cr.compile(lambda x, k=k: cr.exp(x * k).sum()) for k in (2.0, 3.0, 4.0)]
+    assert all(np.isfinite(float(other(np.eye(3)).item())) for other in others)
+    run()
+    assert result == expected

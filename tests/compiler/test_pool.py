@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chainrule.compiler.on_native import fork_join, ir, jit, kernel, pool, target
+from chainrule.compiler.on_native import fork_join, ir, jit, kernel, pool, pool_library, target
 from chainrule.compiler.on_native.ir import I64, PTR
 from chainrule.errors import ArgumentError
 
@@ -457,3 +457,27 @@ def test_workers_move_away_when_the_caller_comes(programs):
             assert processor_of(worker) != here
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def test_threads_that_compile_first_share_one_library(monkeypatch):
+    """The code of a second one would be let go, while programs of the first thread call it."""
+    made, together = [], threading.Barrier(4)
+
+    class Slow:
+        def __init__(self, target):
+            made.append(self)
+            time.sleep(0.05)  # in which the others come
+
+    def first():
+        together.wait(PATIENCE)
+        found.append(pool_library.native())
+
+    monkeypatch.setattr(pool_library, "Native", Slow)
+    monkeypatch.setattr(pool_library, "_made", [])
+    found: list = []
+    threads = [threading.Thread(target=first) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(made) == 1 and found == made * 4

@@ -243,7 +243,7 @@ class Executable:
             return None
         expected = gate.expected([(x.shape, x.dtype) for x in self.graph.inputs])
         table = np.array([*self._bases.tolist(), *expected], np.int64)
-        native = python_call.function(library.addresses[gate.GATE], table)
+        native = python_call.function(library.addresses[gate.GATE], table, library)
         makers = [(maker(shape, dtype), shape, dtype) for shape, dtype in layout.fresh]
 
         make, shape, dtype = makers[0] if makers else (maker((), bool_), (), bool_)
@@ -349,7 +349,7 @@ class Executable:
         library = self._library
         if library is None or gate.AGAIN not in library.addresses or not self.layout.brief:
             return None
-        return python_call.function(library.addresses[gate.AGAIN], table)
+        return python_call.function(library.addresses[gate.AGAIN], table, library)
 
     def explain(self) -> report.Report:
         """What became of every node."""

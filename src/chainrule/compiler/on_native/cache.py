@@ -23,6 +23,8 @@ LIMIT = 256 << 20
 """Bytes of all files together. Half of it is freed when they are more."""
 _FORMAT = b"chainrule object 1\n"
 _SUFFIX = ".object"
+_room: dict[Path, int] = {}
+"""Bytes that this process may still write into a directory before it looks through it again: thousands of files."""
 
 
 def directory() -> Path | None:
@@ -81,7 +83,10 @@ def write(key: str, code: bytes) -> bool:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         return False
-    _shrink(place)
+    left = _room.get(place, 0) - len(_FORMAT) - 32 - len(code)
+    if left < 0:  # others write too: a look at every eighth of the limit
+        left = min(LIMIT - _shrink(place), LIMIT // 8)
+    _room[place] = left
     return True
 
 
@@ -93,8 +98,8 @@ def forget(key: str) -> None:
             (place / (key + _SUFFIX)).unlink()
 
 
-def _shrink(place: Path) -> None:
-    """Remove the files that were not used for the longest time, if all together are too large."""
+def _shrink(place: Path) -> int:
+    """Remove the files that were not used for the longest time, if all together are too large; gives what is left."""
     sizes: list[tuple[float, int, Path]] = []
     try:
         for path in place.iterdir():
@@ -102,13 +107,14 @@ def _shrink(place: Path) -> None:
                 about = path.stat()
                 sizes.append((about.st_mtime, about.st_size, path))
     except OSError:
-        return
+        return LIMIT
     total = sum(size for _, size, _ in sizes)
     if total <= LIMIT:
-        return
+        return total
     for _, size, path in sorted(sizes):
         if total <= LIMIT // 2:
-            return
+            break
         with contextlib.suppress(OSError):
             path.unlink()
             total -= size
+    return total

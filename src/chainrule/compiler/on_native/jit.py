@@ -38,8 +38,10 @@ class Library:
     tracker: Any
 
     def function(self, name: str, *types: Any, result: Any = None) -> Callable[..., Any]:
-        """A function as ctypes calls it; the interpreter's lock is released while it runs."""
-        return ctypes.CFUNCTYPE(result, *types)(self.addresses[name])
+        """A function as ctypes calls it; the interpreter's lock is released while it runs. It keeps its code."""
+        made: Any = ctypes.CFUNCTYPE(result, *types)(self.addresses[name])
+        made.library = self
+        return made
 
 
 def compile_object(text: str, target: Target, level: int = 2) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import math
 import sys
+import threading
 import time
 from typing import Any
 
@@ -78,17 +78,24 @@ class Native:
             self._system.pthread_cond_init(ctypes.c_void_p(base + State.condition.offset), None)
 
 
-@functools.cache
+_making = threading.Lock()
+_made: list[Native] = []
+
+
 def native() -> Native:
-    """The module for this machine.
+    """The module for this machine. There is one: programs call its code, which must never be let go.
 
     Raises:
         ArgumentError: there is no native code for it.
     """
-    target = host()
-    if target is None:
-        raise ArgumentError(
-            "threads: there is no native code for this machine",
-            fix="leave CHAINRULE_ISA unset, or do not compile to native code",
-        )
-    return Native(target)
+    if not _made:
+        target = host()
+        if target is None:
+            raise ArgumentError(
+                "threads: there is no native code for this machine",
+                fix="leave CHAINRULE_ISA unset, or do not compile to native code",
+            )
+        with _making:  # several threads may compile first
+            if not _made:
+                _made.append(Native(target))
+    return _made[0]

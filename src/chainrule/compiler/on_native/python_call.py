@@ -63,25 +63,26 @@ def give(f: Function, answer: bool) -> None:
     f.ret(f.call("PyBool_FromLong", [number(I64, int(answer))], PTR, declare=True))
 
 
-def function(address: int, table: Array) -> Callable[..., bool]:
+def function(address: int, table: Array, code: object) -> Callable[..., bool]:
     """The Python function for one that was compiled.
 
     Args:
-        address: of its code, which must stay where it is.
+        address: of its code.
         table: of addresses.
+        code: what keeps it where it is. It lives as long as the function.
     """
     definition = _Definition(b"program", address, _FASTCALL, None)
     make: Any = ctypes.pythonapi.PyCFunction_NewEx
     make.restype = ctypes.py_object
     make.argtypes = (ctypes.POINTER(_Definition), ctypes.py_object, ctypes.py_object)
     # Python does not copy a definition: it lives as long as the dictionary that stands for the function's module.
-    return make(ctypes.byref(definition), table, _Keeper(definition))
+    return make(ctypes.byref(definition), table, _Keeper(definition, code))
 
 
 class _Keeper:
-    """What a function has as its module: it keeps the definition alive."""
+    """What a function has as its module: it keeps the definition and the code alive."""
 
-    __slots__ = ("_definition",)
+    __slots__ = ("_code", "_definition")
 
-    def __init__(self, definition: _Definition) -> None:
-        self._definition = definition
+    def __init__(self, definition: _Definition, code: object) -> None:
+        self._definition, self._code = definition, code
