@@ -99,13 +99,13 @@ def _tile_size(p: Product, target: Target) -> tuple[int, int]:
     sizes = [(most // (columns + 1), columns) for columns in range(1, min(lanes, p.n) + 1)]
     steps = -(-p.k // lanes)
 
-    def cost(size: tuple[int, int]) -> int:
-        """Instructions, of which those that load run beside those that multiply."""
+    def cost(size: tuple[int, int]) -> tuple[int, int]:
+        """Instructions, of which those that load run beside those that multiply; and these, for they still take room."""
         rows, columns = size
         whole, rest = divmod(p.n, columns)
         loads = -(-p.n // columns) * p.m + -(-p.m // rows) * p.n
         folds = whole * _folds(columns, lanes) + (_folds(rest, lanes) if rest else 0)
-        return steps * max(p.m * p.n, loads) + p.m * folds
+        return steps * max(p.m * p.n, loads) + p.m * folds, loads
 
     return min((s for s in sizes if s[0]), key=cost)
 
