@@ -29,8 +29,8 @@ def known_places(node: Node) -> Node | None:
     Example:
         >>> import chainrule as cr
         >>> x = cr.trace(cr.grad(lambda x: cr.square(x[1:3]).sum()), np.ones(4)).outputs[0]
-        >>> x.op.name, known_places(x)
-        ('scatter_add', <pad: float64[4]>)
+        >>> x.op.name, known_places(x).op.name
+        ('scatter_add', 'pad')
     """
     if node.op is ScatterAdd:
         return _padded(node)
