@@ -219,3 +219,32 @@ def test_sums_and_variances_over_rows_that_lie_far_apart(machine, dtype, columns
     exact = (wide.sum(axis=1), ((wide - mean) ** 2).sum(axis=1), x.max(axis=(0, 1)), mean[:, 0])
     for got, wanted in zip(run(graph, [x], machine), exact, strict=True):
         np.testing.assert_allclose(got, wanted.astype(dtype), rtol=64 * np.finfo(dtype).eps)
+
+
+@machines
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(25, 10, 40), (3, 7, 101), (4, 6, 9), (2, 8, 300), (5, 11, 64), (40, 20, 1000)], ids=str
+)
+def test_rows_that_share_factors_are_summed_together(machine, dtype, shape):
+    """Weighted, summed along rows and kept, as in a gradient; the weights are those of several rows."""
+    rng = np.random.default_rng(2)
+    x, b = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[:2]).astype(dtype)
+    w = (rng.normal(size=(shape[0], 1, shape[2])) * (rng.random((shape[0], 1, shape[2])) < 0.8)).astype(dtype)
+    x[0, 1, w[0, 0] == 0] = np.inf  # meets strong zeros
+
+    def f(x, w, b):
+        product = scale(w, x)
+        return product, b + cr.sum(product, axis=2), cr.sum(x * x * w, axis=2), cr.sum(cr.abs(w - x), axis=2)
+
+    def finite(x, w, b):
+        product, *sums = f(x, w, b)
+        return product, *(cr.where(cr.isfinite(s), s, 0.0) for s in sums)
+
+    graph = cr.trace(finite, x, w, b)
+    wanted = graph.evaluate(x, w, b)
+    ones, others = (run(graph, [x, w, b], machine, threads=t) for t in (1, 3))
+    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    for one, other, reference in zip(ones, others, wanted, strict=True):
+        assert bits(one) == bits(other)
+        np.testing.assert_allclose(one, reference, rtol=tolerance, atol=tolerance * np.sqrt(shape[2]))

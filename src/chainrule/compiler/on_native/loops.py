@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.division import Divisor
 from chainrule.compiler.on_native.elements import slow
+from chainrule.compiler.on_native.folding import folded
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.target import Target
@@ -30,6 +31,8 @@ APART = 1024
 """if they are at least so many bytes apart: the machine foresees no reads that each go to a page of their own."""
 SHORT = 24
 """Instructions up to which a reduction over rows is written out so many times."""
+ROWS = 8
+"""Rows along which vectors lie that are summed together, at most: what they share is read and computed once."""
 BESIDE = 4
 """Vectors beside each other that are reduced over rows together: what lies together in memory is then read together,
 where each vector would go through all pages of memory anew."""
@@ -72,16 +75,17 @@ def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
 
 @dataclass(slots=True)
 class _Side:
-    """One of several vectors beside each other.
+    """One of several vectors beside each other, or of several rows that are summed together.
 
     Attributes:
-        place: along the vectors' axis; None if that is reduced.
+        axis, place: where it is along the axis in which they differ.
         rows, divisors: as `Values` has them.
         single: what one pass computed for the next, where a row is one vector.
         known: what was computed outside of the passes.
     """
 
-    place: Int | None
+    axis: int
+    place: Int
     rows: dict[int, Value]
     divisors: dict[int, Divisor]
     single: dict[int, Value] | None
@@ -115,10 +119,39 @@ class _Nest(Values):
     def _most_beside(self) -> int:
         """How many vectors beside each other are reduced together, as far as registers hold their sums."""
         sums = sum(i.kind == "reduce" for i in self.loop.body)
-        if self.across or not self.gone or len(self.loop.body) > SHORT:
+        if self.across:
+            return self._most_rows(sums)
+        if not self.gone or len(self.loop.body) > SHORT:
             return 1
         most = self.f.target.isa.registers // 2 // max(sums, 1)
         return max(n for n in (1, 2, BESIDE) if n <= max(most, 1))
+
+    def _most_rows(self, sums: int) -> int:
+        """How many rows along which vectors lie are summed together, of those that follow each other on one axis."""
+        loop, registers = self.loop, self.f.target.isa.registers
+        alike = all(i.op is Sum and i.dtype.kind == "f" for i in loop.body if i.kind == "reduce")
+        plain = all(i.kind in ("load", "number", "emit", "reduce") for i in loop.body)
+        divides = any(i.op is Divide for i in loop.body)
+        if not sums or not alike or not plain or divides or self.gone or not self.kept:
+            return 1
+        if len(loop.body) > SHORT or self._fits_one_vector() or not self._shared():
+            return 1
+        most = min(ROWS, self.lanes, registers // 2 // (sums * self._width(1)))
+        return max(n for n in range(1, max(most, 1) + 1) if loop.sizes[self.kept[-1]] % n == 0)
+
+    def _shared(self) -> frozenset[int]:
+        """Instructions that load or compute the same in all rows along the last axis that is kept."""
+        found: set[int] = set()
+        for n, i in enumerate(self.loop.body):
+            own = i.kind == "load" and self.loop.arrays[i.array].strides[self.kept[-1]]
+            if (
+                i.full
+                and i.kind in ("load", "emit")
+                and not own
+                and found.issuperset(a for a in i.args if self.loop.body[a].kind != "number")
+            ):
+                found.add(n)
+        return frozenset(found)
 
     def _divides(self) -> bool:
         """Whether it is worth preparing to divide rows: if they are long, and the divider is what is waited for.
@@ -149,7 +182,10 @@ class _Nest(Values):
         if not count(loop.sizes):
             return Kernel(self.name, (f,), 1, 0, 0)
         domain = count(loop.sizes)
+        if like and self.across:
+            self.beside = 1
         tasks, rows, columns = self._cut_like(like) if like else self._cut()
+        step = self.beside if self.across else 1
 
         def row(i: Int, _: list[Value]) -> None:
             rest = i
@@ -157,12 +193,12 @@ class _Nest(Values):
                 self.index[a] = f.mod_int(rest, loop.sizes[a])
                 rest = f.div_int(rest, loop.sizes[a])
             if self.across:
-                self._passes(None)
+                self._passes(None, step)
             else:
                 self._columns(columns)
 
         self.hoist()
-        f.loop(rows[0], rows[1], 1, row, may_be_empty=True)
+        f.loop(rows[0], rows[1], step, row, may_be_empty=True)
         costs = [i.op for i in loop.body if i.op is not None]
         found = {i.array: i.kind for i in loop.body}  # of what is stored there is no instruction
         moved = sum(_reach(a, loop.sizes, found.get(n)) * a.dtype.itemsize for n, a in enumerate(loop.arrays))
@@ -178,7 +214,8 @@ class _Nest(Values):
             tasks = max(1, min(tasks, width // (4 * self.lanes)))
             return tasks, (0, outer), share(f, self.task, width, tasks, 4 * self.lanes)
         tasks = min(tasks, max(1, outer))
-        return tasks, share(f, self.task, outer, tasks), (0, width)
+        step = self.beside if self.across else 1
+        return tasks, share(f, self.task, outer, tasks, step), (0, width)
 
     def _cut_like(self, like: Kernel) -> tuple[int, tuple[Int, Int], tuple[Int, Int]]:
         """The same for tasks that share the items of another kernel."""
@@ -260,15 +297,16 @@ class _Nest(Values):
                     self.store(array, self.value(n, mask, side.known), mask)
 
     def _side(self, number: int) -> _Side:
-        place = None if self.across else self.f.add_int(self.index[self.vector], number * self.lanes)
+        axis = self.kept[-1] if self.across and self.kept else self.vector
+        place = self.f.add_int(self.index.get(axis, 0), number * (1 if self.across else self.lanes))
         divisors = {n: d for n, d in self.divisors.items() if n in self.fixed}
-        return _Side(place, dict(self.fixed), divisors, {} if self._fits_one_vector() else None)
+        return _Side(axis, place, dict(self.fixed), divisors, {} if self._fits_one_vector() else None)
 
     def _take(self, side: _Side) -> None:
         """Be at the place of one of several vectors."""
         self.rows, self.divisors = side.rows, side.divisors
-        if side.place is not None:
-            self.index[self.vector] = side.place
+        if not self.across or self.kept:
+            self.index[side.axis] = side.place
 
     def _spread(self, array: int) -> bool:
         """Whether an array has elements of its own along the reduced axes."""
@@ -290,14 +328,18 @@ class _Nest(Values):
         kinds = [type_of(body[n].dtype).vector(self.lanes) for n in sums]
         start = [number(k, _identity(body[n].op, body[n].dtype)) for n, k in zip(sums, kinds, strict=True)]
 
+        shared = self._shared() if self.across and len(sides) > 1 else frozenset[int]()
+
         def visit(part: Value | None, totals: list[Value], lane: int) -> list[Value]:
             """One vector, or all beside it; ``lane`` says which of those kept for each sum it is added to."""
             totals = list(totals)
+            first: dict[int, Value] = {}
             for s, side in enumerate(sides):
                 self._take(side)
-                if len(sides) > 1:
+                if len(sides) > 1 and not self.across:
                     self._ask()
                 known: dict[int, Value] = {} if side.single is None else side.single
+                known.update((n, value) for n, value in first.items() if n in shared)
                 for place, n in enumerate(sums):
                     value = self.value(body[n].args[0], part, known)
                     if self.across and part is not None:
@@ -306,20 +348,35 @@ class _Nest(Values):
                     totals[at] = self.combine(body[n].op, totals[at], value)
                 for array, n in writes:
                     self.store(array, self.value(n, part, known), part)
+                first = first or known
             return totals
 
         width = self._width(len(sides))
         totals = self._nest(list(self.gone), start * (width * len(sides)), visit, mask, width)
-        for i, (side, (_, n)) in enumerate(itertools.product(sides, enumerate(sums))):
+        found: list[Value] = []
+        for i, (_, n) in enumerate(itertools.product(sides, sums)):
             parts = totals[i :: len(sides) * len(sums)]
             while len(parts) > 1:
                 parts = [self.combine(body[n].op, a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-            total = parts[0]
-            if self.across:
-                total = f.splat(self.fold(body[n].op, total), self.lanes)
+            found.append(parts[0])
+        if self.across:
+            found = self._folded(found, sums, len(sides))
+        for total, (side, n) in zip(found, itertools.product(sides, sums), strict=True):
             if body[n].op is Sum and body[n].dtype.kind == "f":
                 total = f.add(total, number(total.type, 0.0))  # the sum of nothing, and of -0.0, is 0.0
             side.rows[n] = total
+
+    def _folded(self, totals: list[Value], sums: Sequence[int], sides: int) -> list[Value]:
+        """The lanes of each total as one number, in all lanes."""
+        f, body = self.f, self.loop.body
+        if sides == 1:
+            return [f.splat(self.fold(body[n].op, t), self.lanes) for n, t in zip(sums, totals, strict=True)]
+        found = list(totals)
+        for place in range(len(sums)):
+            together = folded(f, totals[place :: len(sums)])
+            for s in range(sides):
+                found[s * len(sums) + place] = f.splat(f.lane(together, s), self.lanes)
+        return found
 
     def _ask(self) -> None:
         """Ask for what lies some rows ahead, if rows are far apart."""

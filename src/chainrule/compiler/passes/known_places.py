@@ -29,8 +29,8 @@ def known_places(node: Node) -> Node | None:
     Example:
         >>> import chainrule as cr
         >>> x = cr.trace(cr.grad(lambda x: cr.square(x[1:3]).sum()), np.ones(4)).outputs[0]
-        >>> x.op.name, known_places(x)
-        ('scatter_add', <pad: float64[4]>)
+        >>> x.op.name, known_places(x).op.name
+        ('scatter_add', 'pad')
     """
     if node.op is ScatterAdd:
         return _padded(node)
@@ -38,16 +38,17 @@ def known_places(node: Node) -> Node | None:
 
 
 def _padded(node: Node) -> Node | None:
-    index = node.params["index"]
-    if len(node.inputs) > 1 or not all(isinstance(entry, Slice) for entry in index):
+    x, *arrays = node.inputs
+    index: tuple[Any, ...] = node.params["index"]
+    if arrays or not all(isinstance(entry, Slice) for entry in index):
         return None
-    width = [(0, 0)] * node.ndim
+    width: list[tuple[int, int]] = [(0, 0)] * node.ndim
     for axis, entry in enumerate(index):
         size, places = node.shape[axis], entry.places(node.shape[axis])
         if places.step != 1 or not len(places):
             return None
         width[axis] = (places.start, size - places.stop)
-    return instead(node, Pad, node.inputs[0], width=tuple(width))
+    return instead(node, Pad, x, width=tuple(width))
 
 
 def _past_writes(node: Node) -> Node | None:

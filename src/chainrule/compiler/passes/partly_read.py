@@ -184,7 +184,7 @@ def _evaluated(node: Node, *first: Any) -> Array:
 
 
 def _any(mask: Array) -> Array:
-    return mask.any(axis=tuple(range(mask.ndim - 2)))
+    return np.asarray(mask.any(axis=tuple(range(mask.ndim - 2))))
 
 
 _Cut = Sequence[tuple[int, int, int, int]]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from chainrule.compiler.on_native.axis import even
 from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
+from chainrule.compiler.on_native.folding import folded
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
@@ -99,13 +100,13 @@ def _tile_size(p: Product, target: Target) -> tuple[int, int]:
     sizes = [(most // (columns + 1), columns) for columns in range(1, min(lanes, p.n) + 1)]
     steps = -(-p.k // lanes)
 
-    def cost(size: tuple[int, int]) -> int:
-        """Instructions, of which those that load run beside those that multiply."""
+    def cost(size: tuple[int, int]) -> tuple[int, int]:
+        """Instructions, of which those that load run beside those that multiply, and after these the loads alone."""
         rows, columns = size
         whole, rest = divmod(p.n, columns)
         loads = -(-p.n // columns) * p.m + -(-p.m // rows) * p.n
         folds = whole * _folds(columns, lanes) + (_folds(rest, lanes) if rest else 0)
-        return steps * max(p.m * p.n, loads) + p.m * folds
+        return steps * max(p.m * p.n, loads) + p.m * folds, loads
 
     return min((s for s in sizes if s[0]), key=cost)
 
@@ -185,33 +186,3 @@ def _total(f: Function, vectors: Sequence[Value]) -> Value:
         low, high = vectors[:half], vectors[half : 2 * half]
         vectors = [f.add(x, y) for x, y in zip(low, high, strict=True)] + list(vectors[2 * half :])
     return vectors[0]
-
-
-def folded(f: Function, vectors: Sequence[Value]) -> Value:
-    """A vector whose lanes are the sums of the lanes of each of the vectors, of which there are at most as many.
-
-    In each step two vectors become one: the halves of each of their groups of lanes are added.
-    """
-    kind = vectors[0].type
-    lanes = kind.lanes
-    length = 1 << (len(vectors) - 1).bit_length()
-    row = [*vectors, *[number(kind, 0.0)] * (length - len(vectors))]
-    group = lanes
-    while len(row) > 1:
-        half = group // 2
-        low = [i for i in range(2 * lanes) if i % group < half]
-        high = [i + half for i in low]
-        row = [
-            f.add(f.shuffle(x, y, low), f.shuffle(x, y, high))
-            for x, y in zip(row[::2], row[1::2], strict=True)
-        ]
-        group = half
-    result = row[0]
-    while group > 1:
-        half = group // 2
-        low = [i for i in range(result.type.lanes) if i % group < half]
-        result = f.add(f.shuffle(result, result, low), f.shuffle(result, result, [i + half for i in low]))
-        group = half
-    if result.type.lanes == lanes:
-        return result
-    return f.shuffle(result, result, [i % length for i in range(lanes)])
