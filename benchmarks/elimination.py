@@ -12,36 +12,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from _jacobian_programs import graphs
 
 from chainrule.autodiff.elimination_files import GraphFile
-from chainrule.autodiff.ordering import MOVES, search
+from chainrule.autodiff.ordering import MOVES
 from chainrule.errors import DataError
+from chainrule.explain import cost_graph
 
 GIVEN = sorted((Path(__file__).parent.parent / "tests" / "graphs").glob("*.json"))
 
 
 def measure(file: GraphFile, seconds: float, moves: int) -> dict[str, Any]:
     """One graph: counts by method, and what is known of the order that was found."""
-    began = time.perf_counter()
-    found = search(file.graph, seconds=seconds, moves=moves, thorough=True)
-    spent = time.perf_counter() - began
+    ledger = cost_graph(file, seconds=seconds, moves=moves)
+    found = ledger.found
     if file.graph.multiplications(found.order) != found.multiplications:
         raise SystemExit(f"{file.name}: the order does not take as many multiplications as the search says")
     return {
         "graph": file.name,
-        "vertices": len(file.graph.intermediates),
-        **{name: found.tried.get(name) for name in ("forward", "reverse", "markowitz")},
+        "vertices": ledger.vertices,
+        **ledger.tried,
         "published": file.published.get("alphagrad"),
         "found": found.multiplications,
         "at_least": found.at_least,
         "optimal": found.optimal,
         "by": found.by,
-        "seconds": spent,
+        "seconds": ledger.seconds,
         "order": list(found.order),
     }
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import chainrule
+from chainrule.autodiff.elimination_files import GraphFile
 from chainrule.cli import main
 
+GRAPHS = Path(__file__).parents[1] / "graphs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAM = """
 import numpy as np
@@ -154,15 +156,51 @@ def test_a_picture(run):
         (("2*x", "x"), 'expected name=value, got "x"', "quotes"),
         (("2*(x",), "", ""),
         (("2*x", "--svg", "no/such/folder.svg"), "in a folder that does not exist", "--svg FILE"),
+        (("missing.json",), "missing.json: No such file", "the path of a JSON file"),
+        (("notes.json",), "notes.json: no JSON", '"inputs": 2'),
+        (("shapeless.json",), "shapeless.json: equations is missing", '"inputs": 2'),
+        (("cyclic.json",), "cyclic.json: ", ""),
+        (("graph.json", "x=1"), "a graph takes no arguments, got x=1", "the file alone"),
+        (("graph.json", "--svg", "graph.svg"), "--svg is for functions", "leave out --svg"),
+        (("graph.json", "--budgets", "auto"), "--budgets is for functions", "leave out --budgets"),
         (("2*x", "--theme", "sepia"), "there is no theme sepia", "--theme light"),
     ],
 )
 def test_refusals(run, program, arguments, said, fix):
     Path("notes.txt").write_text("notes")
+    Path("notes.json").write_text("notes")
+    Path("shapeless.json").write_text('{"inputs": 2}')
+    cyclic = {"inputs": 1, "equations": 2, "edges": [[-1, 1], [2, 1], [1, 2]], "outputs": [2]}
+    Path("cyclic.json").write_text(json.dumps(cyclic))
     status, out, _ = run("cost", *arguments, "--json")
     error = json.loads(out)["error"]
     assert status == 2
     assert said in error["message"] and fix in error["fix"]
+
+
+def test_the_graph_of_a_file(run):
+    status, out, _ = run("cost", str(GRAPHS / "RobotArm_6DOF.json"))
+    assert status == 0
+    assert "6 numbers in, 6 out" in out and "proved to be the fewest" in out
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line[:1].islower()}
+    assert rows["forward"] == ["397", "397"] and rows["markowitz"] == ["288", "288"]
+    assert rows["found"] == ["221"] and rows["alphagrad"] == ["231"]
+    document = json.loads(run("cost", str(GRAPHS / "RobotArm_6DOF.json"), "--json", "--seconds", "60")[1])
+    graph = GraphFile.read(GRAPHS / "RobotArm_6DOF.json").graph
+    assert document["format"] == "chainrule-graph-cost" and document["optimal"]
+    assert graph.multiplications(document["order"]) == document["multiplications"] == 221
+
+
+def test_a_search_that_had_no_time_says_so(run):
+    document = json.loads(run("cost", str(GRAPHS / "RoeFlux_1d.json"), "--json", "--seconds", "0.01")[1])
+    assert document["stopped"] and not document["optimal"]
+    assert document["at_least"] < document["multiplications"]
+
+
+def test_a_graph_with_nothing_to_eliminate(run):
+    Path("flat.json").write_text('{"inputs": 1, "equations": 1, "edges": [[-1, 1]], "outputs": [1]}')
+    status, out, _ = run("cost", "flat.json")
+    assert status == 0 and "0 multiplications (nothing to eliminate), proved" in out and "Order" not in out
 
 
 def test_a_program_that_raises(run):
@@ -180,4 +218,4 @@ def test_as_a_process():
         env=environment,
         timeout=120,
     )
-    assert done.returncode == 0 and "SCRIPT.py|FORMULA|MODULE:FUNCTION" in done.stdout
+    assert done.returncode == 0 and "SCRIPT.py|FORMULA|MODULE:FUNCTION|GRAPH.json" in done.stdout

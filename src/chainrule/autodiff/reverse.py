@@ -25,6 +25,7 @@ def pullback(
     *,
     record: bool = True,
     visit: Visit | None = None,
+    large: Large | None = None,
 ) -> list[Node | None]:
     """Pull ``seeds`` back from ``outputs`` to ``wrt``.
 
@@ -34,6 +35,7 @@ def pullback(
         wrt: nodes, leaves or not, for which the gradient is wanted.
         record: whether the gradients remember how they were computed, to be differentiated again.
         visit: called as ``visit(node, delta, contributions)`` at each node that is passed.
+        large: whom to ask where nodes are many and mostly single numbers; the nodes of ``wrt`` must then be fresh.
 
     Returns:
         ∂L/∂w for each of ``wrt``; None where no path leads to it. Time is linear in the graph's size.
@@ -41,9 +43,14 @@ def pullback(
     Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, section 3.2,
     DOI 10.1137/1.9780898717761.
     """
+    bare = not record and visit is None and all(n.value is not None for n in (*outputs, *seeds))
+    if bare and large is not None and wrt and len(outputs) == 1:
+        found = large.pulled(outputs[0], seeds[0], wrt)
+        if found is not None:
+            return found
     order, live = between(outputs, wrt)
     kept = set(wrt)
-    if record or visit is not None or any(n.value is None for n in (*outputs, *seeds)):
+    if not bare:
         deltas = _sweep(order, live, _seeded(live, outputs, seeds), kept, record, visit)
     else:
         with recording(False):
@@ -58,17 +65,39 @@ class Large:
 
     Attributes:
         most: nodes up to which a graph is not large.
-        sweep: computes the gradients from the output and the value of the seed, to the same bits; None if it cannot.
+        sweep: computes the gradients from the output and the value of the seed, to the same bits, without looking at
+            nodes below a number; None if it cannot.
     """
 
     most: int
-    sweep: Callable[[Node, Any], dict[Node, Any] | None]
+    sweep: Callable[[Node, Any, int], dict[Node, Any] | None]
 
-    def asked(self, first: Sequence[Node], output: Node, seed: Node) -> dict[Node, Node] | None:
+    def asked(
+        self, first: Sequence[Node], output: Node, seed: Node, since: int = 0
+    ) -> dict[Node, Node] | None:
         """The gradients, if the graph, of which these nodes were found first, is mostly one of single numbers."""
         scalars = sum(not n.shape for n in first)
-        found = self.sweep(output, seed.value) if 2 * scalars > len(first) else None
+        found = self.sweep(output, seed.value, since) if 2 * scalars > len(first) else None
         return None if found is None else {node: holding(value) for node, value in found.items()}
+
+    def pulled(self, output: Node, seed: Node, wrt: Sequence[Node]) -> list[Node | None] | None:
+        """The gradients of fresh nodes, as of a pass backward in which they retain theirs; None if it is not large."""
+        since = min(w.index for w in wrt)
+        if output.index - since <= self.most:
+            return None
+        order, seen = [output], {output}
+        reach(order, seen, 0, self.most)
+        if len(order) <= self.most:
+            return None
+        retained = [w.retains_grad for w in wrt]
+        for w in wrt:
+            w.retains_grad = True
+        try:
+            found = self.asked(order, output, seed, since)
+        finally:
+            for w, before in zip(wrt, retained, strict=True):
+                w.retains_grad = before
+        return None if found is None else [found.get(w) for w in wrt]
 
 
 def leaf_gradients(output: Node, seed: Node, *, record: bool, large: Large | None = None) -> dict[Node, Node]:

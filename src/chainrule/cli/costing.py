@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -16,7 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from chainrule.cli.explaining import numbers
 from chainrule.cli.printing import Json, Written, cut, print_json
 from chainrule.errors import ArgumentError
-from chainrule.explain import CostLedger, cost, cost_function, cost_program
+from chainrule.explain import CostLedger, GraphLedger, cost, cost_function, cost_graph, cost_program
 from chainrule.formula import formula
 
 _OPTIONS = ("--json", "--svg", "--theme", "--top", "--seconds", "--budgets")
@@ -41,8 +41,9 @@ def cost_command(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="SCRIPT.py|FORMULA|MODULE:FUNCTION",
-            help='A program that calls cr.cost; such as "(a+b)*(b+c)"; a function of a module or a .py file.',
+            metavar="SCRIPT.py|FORMULA|MODULE:FUNCTION|GRAPH.json",
+            help='A program that calls cr.cost; such as "(a+b)*(b+c)"; a function of a module or a .py file; '
+            "a graph of vertex elimination.",
             show_default=False,
         ),
     ],
@@ -59,7 +60,9 @@ def cost_command(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.01, help="Of a function or formula: search so long for an order.", show_default=False
+            min=0.01,
+            help="Of a function, formula or graph: search so long for an order.",
+            show_default=False,
         ),
     ] = None,
     budgets: Annotated[
@@ -80,11 +83,17 @@ def cost_command(
 
     For example: chainrule cost examples/roe_flux.py; chainrule cost "(a+b)*(b+c)"; chainrule cost model.py:loss
 
+    Of a graph of vertex elimination in a JSON file: the multiplications that its Jacobian takes in each order.
+
     Arguments of a function that are not given have their defaults, or are what its module calls by their names.
     """
     page = None if svg is None else Written(svg, "--svg")
     if theme not in ("light", "dark"):
         raise ArgumentError(f"there is no theme {cut(theme, 60)}", fix="--theme light or --theme dark")
+    if what.endswith(".json"):
+        graph = _of_graph(what, arguments or (), seconds, {"--svg": svg, "--budgets": budgets})
+        print_json(graph.to_dict()) if as_json else print(graph.text())
+        return
     with _waiting(what), contextlib.redirect_stdout(sys.stderr):
         ledgers = _ledgers(what, arguments or (), _Asked(seconds, budgets))
     if page is not None:
@@ -104,7 +113,8 @@ def _ledgers(what: str, arguments: Sequence[str], asked: _Asked) -> tuple[CostLe
     if what.endswith(".py") or Path(what).is_file():
         if not what.endswith(".py"):
             raise ArgumentError(
-                f"{cut(what, 60)} is a file, but no Python program", fix="pass a formula, or a .py file"
+                f"{cut(what, 60)} is a file, but no Python program",
+                fix="pass a formula, a .py file, or a graph as .json",
             )
         for name, value in asked._asdict().items():
             if value is not None:
@@ -114,6 +124,23 @@ def _ledgers(what: str, arguments: Sequence[str], asked: _Asked) -> tuple[CostLe
                 )
         return cost_program(what, arguments)
     return (_of_formula(what, arguments, asked),)
+
+
+def _of_graph(
+    what: str, arguments: Sequence[str], seconds: float | None, others: Mapping[str, object]
+) -> GraphLedger:
+    for option, value in others.items():
+        if value is not None:
+            raise ArgumentError(
+                f"{option} is for functions: a graph in a file has neither steps nor sizes",
+                fix=f"leave out {option}, or pass the function itself",
+            )
+    if arguments:
+        raise ArgumentError(
+            f"a graph takes no arguments, got {cut(arguments[0], 60)}", fix="pass the path of the file alone"
+        )
+    with _waiting(what):
+        return cost_graph(what) if seconds is None else cost_graph(what, seconds=seconds)
 
 
 def _of_formula(text: str, arguments: Sequence[str], asked: _Asked) -> CostLedger:

@@ -11,11 +11,11 @@ LOADED, AT_FIRST = 1000, 10_000
 """A walk begins to pay at some hundred nodes; loading it, at some ten thousand. The bits are the same either way."""
 
 
-def _sweep(output: Node, seed: Any) -> dict[Node, Any] | None:
+def _sweep(output: Node, seed: Any, since: int) -> dict[Node, Any] | None:
     from chainrule.compiler import scalar_graphs  # and with it LLVM, in a tenth of a second
 
     natively.most = LOADED
-    return scalar_graphs.gradients(output, seed)
+    return scalar_graphs.gradients(output, seed, since)
 
 
 natively = Large(AT_FIRST, _sweep)

@@ -36,12 +36,13 @@ FAR = 1 << 40
 _WORDS = {4: np.uint32, 8: np.int64}
 
 
-def gradients(output: Node, seed: Any) -> dict[Node, Any] | None:
+def gradients(output: Node, seed: Any, since: int = 0) -> dict[Node, Any] | None:
     """As :func:`chainrule.autodiff.reverse.leaf_gradients`, on values; the same accumulations in the same order.
 
     Args:
         output: one number, with a value.
         seed: ∂L/∂output, of its dtype.
+        since: nodes with lower numbers are not looked at.
 
     Returns:
         The gradient of every tracked leaf, and of every node that retains its gradient; None where native code does
@@ -50,7 +51,7 @@ def gradients(output: Node, seed: Any) -> dict[Node, Any] | None:
     native = _native(type(output))
     if native is None or output.index >= FAR or not _is_number(output):
         return None
-    return on_bare_values(_Walk(native, output, seed).run)
+    return on_bare_values(_Walk(native, output, seed, since).run)
 
 
 def _is_number(node: Node) -> bool:
@@ -147,7 +148,7 @@ class _Walk:
         arrays: gradients that Python holds: those of nodes that are not one number.
     """
 
-    def __init__(self, native: _Native, output: Node, seed: Any) -> None:
+    def __init__(self, native: _Native, output: Node, seed: Any, since: int) -> None:
         self.native = native
         self.found: dict[Node, Any] = {}
         self.arrays: dict[Node, Any] = {}
@@ -168,6 +169,7 @@ class _Walk:
         state[State.CLASSES : State.DTYPES] = [id(dtype.type) for dtype in CODES]
         state[State.DTYPES : State.SIGNATURE] = [id(dtype) for dtype in CODES]
         state[State.EMPTY] = id(())
+        state[State.SINCE] = since
         self.address = int(state.ctypes.data)
 
     def run(self) -> dict[Node, Any] | None:

@@ -3,7 +3,17 @@
 :func:`explain`, :func:`layers`, :func:`attribute`, :func:`why` and :func:`diagnose` are the ways in.
 """
 
-from chainrule.explain.costs import CostLedger, NodeCost, TradeOff, Way, cost, cost_function, cost_program
+from chainrule.explain.costs import (
+    CostLedger,
+    GraphLedger,
+    NodeCost,
+    TradeOff,
+    Way,
+    cost,
+    cost_function,
+    cost_graph,
+    cost_program,
+)
 from chainrule.explain.derive import explain
 from chainrule.explain.diagnosis import (
     MOST_PASSES,
@@ -50,6 +60,7 @@ __all__ = [
     "Reason",
     "Event",
     "Finding",
+    "GraphLedger",
     "LayerNumbers",
     "NodeCost",
     "Noise",
@@ -57,6 +68,7 @@ __all__ = [
     "Way",
     "cost",
     "cost_function",
+    "cost_graph",
     "cost_program",
     "Report",
     "Stretch",

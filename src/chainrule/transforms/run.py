@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from chainrule import trees
 from chainrule.autodiff.listening import is_listened, tell
 from chainrule.autodiff.reverse import between, pullback
+from chainrule.compiler.large import natively
 from chainrule.errors import (
     ArgumentError,
     DTypeError,
@@ -184,7 +185,7 @@ def require_dependence(run: Run, result: Node) -> None:
 
 
 def gradients(run: Run, outputs: Sequence[Node], seeds: Sequence[Node]) -> list[Any]:
-    pulled = pullback(outputs, seeds, run.wrt, record=run.outer)
+    pulled = pullback(outputs, seeds, run.wrt, record=run.outer, large=natively)
     if is_listened() and len(outputs) == 1:
         tell(outputs[0], run.wrt, pulled, run.labels)
     return [complete(run, g, w) for g, w in zip(pulled, run.wrt, strict=True)]

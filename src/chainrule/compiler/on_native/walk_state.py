@@ -26,10 +26,11 @@ class State(enum.IntEnum):
     """Words of the state.
 
     The node and the gradient that Python is told of; where the walk is (page, entry within it); the lowest page there
-    is; how many pages to go through before Python is asked whether to go on; pages: how many are free, the first one that
-    was used before, where the unused ones begin; results, how many there are and how many there may be; the table of
-    rules and its last number; the directory; the lowest number to visit; objects of Python; the classes and dtypes of
-    NumPy's numbers; the signature of the node that Python is told of, if that has no rule yet; and the shape of single numbers.
+    is; how many pages to go through before Python is asked whether to go on; pages: how many are free, the first one
+    that was used before, where the unused ones begin; results, how many there are and how many there may be; the
+    table of rules and its last number; the directory; the lowest number to visit; objects of Python; the classes and
+    dtypes of NumPy's numbers; the signature of the node that Python is told of, if that has no rule yet; and the
+    shape of single numbers.
     """
 
     NODE = 0

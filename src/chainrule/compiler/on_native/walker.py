@@ -150,9 +150,7 @@ class _Walk:
         f.store(self.delta, f.at(self.cells, pulling.GRADIENT, I64))
         self.inputs = field(f, self.node, self.fields.inputs)
         self._or_foreign(same(f, field(f, self.inputs, addresses.CLASS), self.tuple))
-        self.now = f.binary(
-            "or", f.binary("shl", self.page, number(I64, PAGE.bit_length() - 1)), self.place
-        )
+        self.now = f.binary("or", f.binary("shl", self.page, number(I64, PAGE.bit_length() - 1)), self.place)
         count = field(f, self.inputs, COUNT, I64)
         for i in range(1, pulling.MOST + 1):
             f.when(same(f, count, str(i)), lambda i=i: self._pull(i))
@@ -212,7 +210,11 @@ class _Walk:
         """Which kind of number a node is, as a signature says it."""
         f = self.f
         quick, other, known, end = (f.label(s) for s in ("quick", "other", "known", "end"))
-        usual = [(addresses.CLASS, self.nodes), (self.fields.shape, self.empty), (self.fields.dtype, self.dtype)]
+        usual = [
+            (addresses.CLASS, self.nodes),
+            (self.fields.shape, self.empty),
+            (self.fields.dtype, self.dtype),
+        ]
         alike = [same(f, field(f, x, offset), wanted) for offset, wanted in usual]
         f.branch(f.binary("and", f.binary("and", alike[0], alike[1]), alike[2]), quick, other)
         f.begin(quick)
