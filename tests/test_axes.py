@@ -81,7 +81,9 @@ def random_axis(rng, size, sizes):
         labels = [label(rng, 2, list(sizes), sizes)]
         labels.append(label(rng, 3, [x for x in sizes if x not in labels], sizes))
         return Axis(
-            size, tuple(labels), tuple(rng.randrange(size) for _ in range(math.prod(sizes[x] for x in labels)))
+            size,
+            tuple(labels),
+            tuple(rng.randrange(size) for _ in range(math.prod(sizes[x] for x in labels))),
         )
     x = label(rng, rng.randrange(2, 4), list(sizes), sizes)
     return Axis(size, (x,), tuple(rng.randrange(size) for _ in range(sizes[x])))
