@@ -52,6 +52,8 @@ def chains_of(before: Mapping[int, Mapping[int, int]], inner: Sequence[int]) -> 
 def best_order(edges: Sequence[int], forms: Edges) -> list[int]:
     """The order in which the inner vertices of a chain are best eliminated, by place: 1 is behind the first edge.
 
+    Of equally cheap orders that which starts nearer to the result.
+
     Args:
         edges: by their numbers in ``forms``, from the argument on.
         forms: what they look like.
@@ -62,7 +64,7 @@ def best_order(edges: Sequence[int], forms: Edges) -> list[int]:
         for low in range(count - length):
             high = low + length
             options: list[tuple[int, int, int]] = []
-            for k in range(high - 1, low, -1):
+            for k in range(low + 1, high):
                 (left, lower, _), (right, upper, _) = made[low, k], made[k, high]
                 edge, cost = forms.through(upper, lower)
                 options.append((left + right + cost, edge, k))

@@ -106,7 +106,9 @@ def search(
     known = problem.solved()
     if known is not None:
         cost = multiplications(problem, known.order)
-        return Found(known.order, cost, cost, known.by)
+        both = {"reverse": inner[::-1], "forward": inner}
+        tried = {name: multiplications(problem, order) for name, order in both.items()}
+        return Found(known.order, cost, cost, known.by, tried)
     watch = _Watch(seconds, progress)
     least = _Least(problem, watch)
     if not thorough and min(problem.input_size, problem.output_size) == 1:

@@ -75,15 +75,20 @@ class Plan:
 
 
 class _Known:
-    """What was chosen, by structure. Structures hold all that a program depends on, so functions share it."""
+    """What was chosen, by structure. Structures hold all that a program depends on, so functions share it.
+
+    Attributes:
+        making: held by the thread that searches and compiles.
+    """
 
     def __init__(self) -> None:
         self._choices: OrderedDict[Hashable, Choice] = OrderedDict()
-        self.changing = threading.RLock()
+        self._looking = threading.RLock()  # a signal handler may ask too
+        self.making = threading.RLock()
 
     def get(self, key: Hashable) -> Choice | None:
         """The choice for a structure."""
-        with self.changing:
+        with self._looking:
             found = self._choices.get(key)
             if found is not None:
                 self._choices.move_to_end(key)
@@ -91,7 +96,7 @@ class _Known:
 
     def put(self, key: Hashable, choice: Choice) -> None:
         """Remember it, and forget what was not asked for longest where that is too much."""
-        with self.changing:
+        with self._looking:
             self._choices[key] = choice
             programs = [k for k, known in self._choices.items() if known.program is not None]
             for old in [*list(self._choices)[:-STRUCTURES], *programs[:-PROGRAMS]]:
@@ -153,8 +158,10 @@ class Orders:
         )
         choice = _known.get(key)
         if choice is None:
-            with _known.changing:
-                choice = self._program(structure, nodes, outputs, wrt, sweeps) if alone else None
+            with _known.making:  # one thread compiles
+                choice = _known.get(key)
+                if choice is None and alone:
+                    choice = self._program(structure, nodes, outputs, wrt, sweeps)
                 if choice is None:
                     choice = self._chosen(JacobianGraph(outputs, wrt), sweeps, min(width, height), traced)
                 _known.put(key, choice)
