@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from chainrule.autodiff.accumulate import JacobianGraph
 
-
 LARGEST = 1 << 25
 """Entries of a product beyond which elimination would take too much memory."""
 
