@@ -6,9 +6,9 @@
 - Convolution, relu, convolution, relu, dense, for 8 images of 12 x 12 at once: the 80 x 1152 Jacobian of all scores.
 
 `cr.compile(cr.vmap(cr.jacobian(f)))` against `jax.jit(jax.vmap(jax.jacfwd(f)))`, `jacrev` and `torch.func`, in the same
-process; where there is one point also `cr.jacobian(f)` itself, which compiles what it meets where that pays. All take turns in
-blocks; the best and the median of all steps are shown, and the median of the blocks' ratios: below 1, chainrule is
-faster. The Jacobians are compared first. Multiplications are those that chainrule's order takes
+process; where there is one point also `cr.jacobian(f)` itself, which compiles what it meets where that pays. All take
+turns in blocks; the best and the median of all steps are shown, and the median of the blocks' ratios: below 1,
+chainrule is faster. The Jacobians are compared first. Multiplications are those that chainrule's order takes
 at one point, and those of its own forward and reverse mode.
 
     python benchmarks/jacobians.py [--once] [--json]
