@@ -9,6 +9,7 @@ import pytest
 import chainrule as cr
 from chainrule import trees
 from chainrule.autodiff.accumulate import JacobianGraph
+from chainrule.autodiff.ordering import search
 from chainrule.errors import ArgumentError
 from chainrule.node import ancestors, apply, as_node
 from chainrule.primitive import REGISTRY
@@ -138,6 +139,28 @@ def test_a_bottleneck_costs_what_its_parentheses_cost():
     graph = graph_of(lambda x: ws[2] @ (ws[1] @ (ws[0] @ x)), (NORMAL(size=30),))
     assert graph.multiplications(graph.intermediates[::-1]) == 4 * 30 * 3 + 4 * 3 * 30
     assert graph.multiplications(graph.intermediates) == 30 * 3 * 30 + 30 * 30 * 4
+
+
+CHAINS = {
+    "dense": lambda x: cr.tanh(W[2] @ cr.tanh(W[1] @ cr.tanh(W[0] @ x))),
+    "structured": lambda x: cr.sin(cr.sum(cr.exp(x[1:]) * W[3] @ W[4], axis=0)),
+    "two results": lambda x: (cr.exp(cr.sin(W[0] @ x)), W[2] @ (W[1] @ (W[0] @ cr.sin(x)))),
+}
+W = [NORMAL(size=s) for s in [(2, 6), (7, 2), (3, 7), (1, 4), (4, 3)]]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_best_order_of_a_chain_is_known_without_a_search(name):
+    graph = graph_of(CHAINS[name], (NORMAL(size=(6, 1)),))
+    found = search(graph, moves=0)
+    assert (found.by, found.optimal) == ("matrix chain", True)
+    costs = [graph.multiplications(order) for order in itertools.permutations(graph.intermediates)]
+    assert found.multiplications == min(costs) < max(costs)
+
+
+def test_what_is_added_up_is_no_chain():
+    for f in (lambda x: x + cr.tanh(W[1] @ cr.sin(W[0] @ x)).sum(), lambda x: cr.sin(x) * cr.cos(cr.exp(x))):
+        assert graph_of(f, (NORMAL(size=6),)).solved() is None
 
 
 def test_zeros_stay_strong():

@@ -81,7 +81,9 @@ def random_axis(rng, size, sizes):
         labels = [label(rng, 2, list(sizes), sizes)]
         labels.append(label(rng, 3, [x for x in sizes if x not in labels], sizes))
         return Axis(
-            size, tuple(labels), tuple(rng.randrange(size) for _ in range(math.prod(sizes[x] for x in labels)))
+            size,
+            tuple(labels),
+            tuple(rng.randrange(size) for _ in range(math.prod(sizes[x] for x in labels))),
         )
     x = label(rng, rng.randrange(2, 4), list(sizes), sizes)
     return Axis(size, (x,), tuple(rng.randrange(size) for _ in range(sizes[x])))
@@ -131,6 +133,8 @@ def test_places_that_do_not_meet_give_nothing():
 )
 def test_reshaping_there_and_back_is_the_identity(shape, to):
     there, back = reshaping(shape, to), reshaping(to, shape)
+    assert there is not None
+    assert back is not None
     count = math.prod(shape)
     np.testing.assert_array_equal(dense(there, np.ones(there.sizes)).reshape(count, count), np.eye(count))
     met = compose(back, there)
@@ -143,3 +147,40 @@ def test_one_spelling_for_what_is_one_pattern():
     assert pattern_of([Axis(6, (7, 3))], [Axis(6, (7, 3))], {7: 2, 3: 3}) == Pattern(
         (Axis(6, (0,)),), (Axis(6, (0,)),), (6,)
     )
+
+
+def windows(count, kernel, stride=1, before=0):
+    """The pattern of windows that slide along one axis: window, pixel; cut off at the border."""
+    size = (count - 1) * stride + kernel - 2 * before
+    pairs = [(o, k, o * stride + k - before) for o in range(count) for k in range(kernel)]
+    seen = [(o, k, i) for o, k, i in pairs if 0 <= i < size]
+    if len(seen) == len(pairs):
+        pixels = Axis(size, (0, 1), tuple(i for _, _, i in seen))
+        return pattern_of([Axis(count, (0,))], [pixels], {0: count, 1: kernel})
+    numbers, _, pixels = zip(*seen, strict=True)
+    return pattern_of([Axis(count, (0,), numbers)], [Axis(size, (0,), pixels)], {0: len(seen)})
+
+
+def test_windows_of_windows_are_windows():
+    upper, lower = windows(6, 3), windows(8, 3)
+    met = compose(upper, lower)
+    assert met is not None
+    assert met.pattern == windows(6, 5)  # not the 9 pairs of places
+
+
+def test_a_matrix_behind_windows_is_a_matrix():
+    matrix = pattern_of([Axis(4, (0,))], [Axis(6, (1,))], {0: 4, 1: 6})
+    for slid in (windows(6, 3), windows(6, 3, stride=2), windows(6, 3, before=1)):
+        met = compose(matrix, slid)
+        assert met is not None
+        assert met.pattern.sizes == (4, slid.into[0].size)
+
+
+def test_what_windows_of_windows_are_does_not_depend_on_the_order():
+    for borders in itertools.product((0, 1), repeat=3):
+        third = windows(11, 3, 1, borders[2])
+        second = windows(third.out[0].size - 2 + 2 * borders[1], 3, 1, borders[1])
+        first = windows(second.out[0].size - 2 + 2 * borders[0], 3, 1, borders[0])
+        left = compose(compose(first, second).pattern, third)
+        right = compose(first, compose(second, third).pattern)
+        assert left.pattern == right.pattern

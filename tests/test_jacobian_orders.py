@@ -66,7 +66,9 @@ def choice(f, x, order="auto", traced=True, items=1):
 def test_auto_eliminates_where_that_takes_less_time_than_sweeps():
     assert choice(bottleneck, WIDE).by == "elimination"
     assert choice(physics, X, items=1000).by == "elimination"
-    assert choice(physics, X).by == "reverse"  # many small products, where a sweep is a few steps
+    single = choice(physics, X)
+    assert single.by == "reverse"  # many small products, where a sweep is a few steps
+    assert single.predicted[0] > single.predicted[1]
 
 
 IMAGES = RNG.normal(size=(2, 8, 8, 1))

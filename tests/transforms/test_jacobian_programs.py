@@ -88,7 +88,7 @@ def test_second_derivatives_flow_through_a_jacobian_that_would_be_compiled_alone
 
 def test_places_that_are_looked_up_are_part_of_what_the_jacobian_is():
     for places in (np.array([0, 5, 5]), np.array([3, 1, 2])):
-        f = lambda x, at=places: filters(x)[:, at] * 2.0  # noqa: E731
+        f = lambda x, at=places: filters(x)[:, at] * 2.0
         expected = cr.jacobian(f, order="reverse")(LARGE).numpy()
         np.testing.assert_allclose(cr.jacobian(f)(LARGE).numpy(), expected, rtol=1e-10, atol=1e-12)
 
@@ -96,7 +96,7 @@ def test_places_that_are_looked_up_are_part_of_what_the_jacobian_is():
 @native
 def test_results_are_the_callers_own():
     weights = RNG.normal(size=(600, 600))
-    f = lambda x: cr.tanh(cr.tanh(x @ weights)) @ weights  # noqa: E731
+    f = lambda x: cr.tanh(cr.tanh(x @ weights)) @ weights
     x = RNG.normal(size=(4, 600))
     first = cr.jacobian(f)(x)
     copy = first.numpy().copy()

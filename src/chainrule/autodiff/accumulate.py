@@ -11,6 +11,7 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from typing import Generic, Self, TypeVar
 
 from chainrule.autodiff.elimination import Solution, multiplications, require_order
 from chainrule.autodiff.forms import Edges, Effort, Form, effort, placing
+from chainrule.autodiff.jacobian_chain import best_order, chains_of
 from chainrule.autodiff.local import LocalJacobians, Piece, piece_of
 from chainrule.autodiff.pieces import assembled, plus, times
 from chainrule.autodiff.reverse import between
@@ -159,12 +161,23 @@ class JacobianGraph:
         return 0
 
     def solved(self) -> Solution | None:
-        """Reverse mode for one number as the result, forward mode for one as the argument; else None."""
+        """Reverse mode for one number as the result, forward mode for one as the argument, the best order of chains.
+
+        None for what is neither.
+        """
         if self.output_size <= 1:
             return Solution(self.intermediates[::-1], "one output: reverse")
         if self.input_size <= 1:
             return Solution(self.intermediates, "one input: forward")
-        return None
+        before = self.start().before
+        chains = chains_of(before, self.intermediates)
+        if chains is None:
+            return None
+        order: list[int] = []
+        for chain in chains:
+            edges = [before[v][u] for u, v in itertools.pairwise(chain)]
+            order += [chain[k] for k in best_order(edges, self.forms)]
+        return Solution(tuple(order), "matrix chain")
 
     def multiplications(self, order: Sequence[int]) -> int:
         """Scalar multiplications of an order.

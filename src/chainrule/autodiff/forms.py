@@ -77,23 +77,21 @@ def settled_form(settled: Settled, labels: Iterable[int] | None, factor: float) 
     What is folded without values is counted: where some places come up more often than others, the values become those
     numbers.
     """
-    now = None if labels is None else set(labels)
+    now: set[int] | None = None if labels is None else set(labels)
     for step in settled.steps:
         if isinstance(step, Merge):
             if now is not None and (step.first in now or step.second in now):
                 now = now - {step.first, step.second} | {step.whole}
         elif now is not None and step.label in now:
-            now = now - {step.label} | ({step.whole} if step.size > 1 else set())
+            now = now - {step.label} | ({step.whole} if step.size > 1 else set[int]())
         else:
             often = multiplicities(step.groups)
             if min(often) == max(often):
                 factor *= often[0]
             else:
-                now = (now or set()) | {step.whole}
-    known = now and (x for x in now if settled.sizes[x] > 1)
-    return Form(
-        settled.pattern, None if now is None else tuple(sorted(settled.names[x] for x in known or ())), factor
-    )
+                now = (now or set[int]()) | {step.whole}
+    left = None if now is None else sorted(settled.names[x] for x in now if settled.sizes[x] > 1)
+    return Form(settled.pattern, None if left is None else tuple(left), factor)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -143,8 +141,8 @@ class Effort(NamedTuple):
 
     def and_(self, other: Effort) -> Effort:
         """Both, one after the other."""
-        sums = (a + b for a, b in zip(self[:5], other[:5], strict=True))
-        return Effort(*sums, max(self.largest, other.largest))
+        sums = [a + b for a, b in zip(self, other, strict=True)]
+        return Effort(*sums)._replace(largest=max(self.largest, other.largest))
 
 
 def placing(edge: Edge) -> Effort:

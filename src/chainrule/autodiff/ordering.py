@@ -100,14 +100,13 @@ def search(
         (6, True, {'reverse': 6, 'forward': 6, 'markowitz': 6})
     """
     _require(seconds, moves, restarts, seed)
-    inner = tuple(problem.intermediates)
+    inner, watch = tuple(problem.intermediates), _Watch(seconds, progress)
     if not inner:
         return Found((), 0, 0, "nothing to eliminate")
     known = problem.solved()
     if known is not None:
         cost = multiplications(problem, known.order)
-        return Found(known.order, cost, cost, known.by)
-    watch = _Watch(seconds, progress)
+        return Found(known.order, cost, cost, known.by, _tried(problem, watch)[1])
     least = _Least(problem, watch)
     if not thorough and min(problem.input_size, problem.output_size) == 1:
         reverse = problem.output_size == 1
@@ -186,6 +185,31 @@ class _Least(dict[int, int]):
         self.total = watch.at_least = sum(self.values())
 
 
+def _tried(problem: Problem, watch: _Watch) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Forward, reverse and Markowitz, as far as there is time, and their costs: at least the likely cheaper mode."""
+    orders: dict[str, tuple[int, ...]] = {}
+    costs: dict[str, int] = {}
+    inner = tuple(problem.intermediates)
+    both = {"reverse": inner[::-1], "forward": inner}
+    for name in both if problem.output_size <= problem.input_size else reversed(both):
+        cost = _cost_in_time(problem, both[name], watch, patient=not costs)
+        if cost is not None:
+            orders[name], costs[name] = both[name], cost
+    found = markowitz(problem, lambda: watch.left() <= 0)
+    if found is not None:
+        orders["markowitz"], costs["markowitz"] = found
+    return orders, costs
+
+
+def _cost_in_time(problem: Problem, order: Sequence[int], watch: _Watch, patient: bool) -> int | None:
+    state, cost = problem.start(), 0
+    for v in order:
+        if not patient and watch.left() <= 0:
+            return None
+        cost += state.eliminate(v)
+    return cost
+
+
 class _Search:
     """One search. The graph falls into parts that do not touch; each is searched on its own."""
 
@@ -207,7 +231,7 @@ class _Search:
 
     def found(self) -> Found:
         """Try what needs no search, then search."""
-        self._try_known()
+        self._orders, self._tried = _tried(self._problem, self._watch)
         by = min(self._tried, key=self._tried.__getitem__)
         if self._tried[by] == self._least.total:
             return Found(self._orders[by], self._tried[by], self._least.total, by, self._tried)
@@ -228,26 +252,6 @@ class _Search:
             order += part.order
             at_least += part.cost if part.proved else part.least_sum
         return Found(tuple(order), total, at_least, by, self._tried, self._watch.left() <= 0)
-
-    def _try_known(self) -> None:
-        """Forward, reverse and Markowitz: at least the one of the first two that is likely cheaper."""
-        problem, inner = self._problem, tuple(self._problem.intermediates)
-        both = {"reverse": inner[::-1], "forward": inner}
-        for name in both if problem.output_size <= problem.input_size else reversed(both):
-            cost = self._cost(both[name], patient=not self._tried)
-            if cost is not None:
-                self._orders[name], self._tried[name] = both[name], cost
-        found = markowitz(problem, lambda: self._watch.left() <= 0)
-        if found is not None:
-            self._orders["markowitz"], self._tried["markowitz"] = found
-
-    def _cost(self, order: Sequence[int], patient: bool) -> int | None:
-        state, cost = self._problem.start(), 0
-        for v in order:
-            if not patient and self._watch.left() <= 0:
-                return None
-            cost += state.eliminate(v)
-        return cost
 
     def _only(self, part: set[int], name: str) -> tuple[int, ...]:
         return tuple(v for v in self._orders[name] if v in part)

@@ -25,7 +25,6 @@ from chainrule.ops.reduce import sum as summed
 from chainrule.shapes import DType, Shape, count
 
 
-
 def times(upper: Piece, lower: Piece) -> Piece | None:
     """The product of two pieces, the upper one nearer to the results; None where it is zero."""
     found = product(upper.form, lower.form)
@@ -116,8 +115,7 @@ def _laid(
     if order != list(range(len(order))):
         values = permute_dims(values, order)
     now: Labels = ()
-    position = 0
-    for group in groups:
+    for position, group in enumerate(groups):
         axis = _together([expressed[k] for k in group], sizes)
         if len(group) > 1:
             shape = values.shape
@@ -125,7 +123,6 @@ def _laid(
         if axis.places is not None:
             values = picked(values, position, axis.places)
         now += axis.labels
-        position += 1
     shape = tuple(sizes[x] for x in now)
     return values if shape == values.shape else reshape(values, shape), now
 

@@ -17,9 +17,7 @@ from chainrule.ops.selection import ARRAY, FULL, Index
 Labels = tuple[int, ...]
 
 
-def settled_values(
-    values: Node | None, labels: Labels, settled: Settled
-) -> tuple[Node | None, Labels]:
+def settled_values(values: Node | None, labels: Labels, settled: Settled) -> tuple[Node | None, Labels]:
     """Values over the labels of a pattern, given over those that were settled; nothing is multiplied.
 
     Args:

@@ -16,7 +16,6 @@ from chainrule.axes.patterns import (
     Pattern,
     Settled,
     as_index,
-    count_of,
     pattern_of,
     placed,
     renamed,

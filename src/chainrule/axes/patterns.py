@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -189,7 +188,7 @@ def without_ones(axes: Sequence[Axis], sizes: Mapping[int, int]) -> list[Axis]:
 
 
 def _arranged(axes: Sequence[Axis], sizes: Mapping[int, int]) -> list[Axis]:
-    """Where places are listed, first the labels that other axes have too, as they occur, then those of this one alone."""
+    """Where places are listed, first the labels that other axes have too, as they occur, then its own."""
     order: dict[int, int] = {}
     often: dict[int, int] = {}
     for x in (x for a in axes for x in a.labels):
@@ -244,7 +243,9 @@ def _foldable(axes: list[Axis], sizes: Mapping[int, int], whole: int) -> tuple[F
         groups = groups.ravel()
         if not np.array_equal(groups, np.arange(len(groups))):
             fold = Fold(label, whole, tuple(groups.tolist()), len(seen))
-            return fold, [_folded(a, fold, own[i][first], sizes) if i in own else a for i, a in enumerate(axes)]
+            return fold, [
+                _folded(a, fold, own[i][first], sizes) if i in own else a for i, a in enumerate(axes)
+            ]
     return None
 
 
@@ -262,8 +263,3 @@ def _folded(axis: Axis, fold: Fold, by_value: Index, sizes: Mapping[int, int]) -
     return Axis(
         axis.size, (*axis.labels[:k], *here, *axis.labels[k + 1 :]), shortest(places.ravel(), axis.size)
     )
-
-
-def count_of(labels: Iterable[int], sizes: Mapping[int, int]) -> int:
-    """How many values labels have together."""
-    return math.prod(sizes[x] for x in labels)

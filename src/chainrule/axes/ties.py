@@ -11,7 +11,6 @@ from chainrule.axes.patterns import Axis, Places, Settled, settle, shortest
 from chainrule.shapes import Shape
 
 
-
 class At(NamedTuple):
     """An axis on which only some places count.
 

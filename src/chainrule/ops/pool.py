@@ -181,9 +181,8 @@ def _shares(x: Node, params: dict[str, Any]) -> Node:
     window = {"stride": stride, "padding": ((0, 0), (0, 0)), "dilation": _NEAR}
     windows = apply(Windows2d, (low,), {"size": size, **window})
     wins = astype(equal(windows, largest(windows, axis=(3, 4), keepdims=True)), x.dtype)
-    inside = apply(
-        Windows2d, (as_node(np.ones((1, *x.shape[1:3], 1), x.dtype)),), {**window, "size": size, "padding": params["padding"]}
-    )
+    ones = as_node(np.ones((1, *x.shape[1:3], 1), x.dtype))
+    inside = apply(Windows2d, (ones,), {**window, "size": size, "padding": params["padding"]})
     wins = wins * inside if any(map(any, params["padding"])) else wins
     return wins / maximum(total_of(wins, axis=(3, 4), keepdims=True), 1.0)  # none where a nan is the largest
 

@@ -1,9 +1,9 @@
 """What ties pixels to the windows in which they lie: local Jacobians of convolutions, pools and windows.
 
-The pixel ``i = o * stride + k * dilation - padding`` along an axis is that of window ``o`` at its place ``k``. So an image
-is tied to its windows by two labels together, and a Jacobian is nonzero where they agree. At borders some of these
-pixels are padding. There one label runs over the pairs of a window and a place that see the image, so that no zero is
-ever multiplied.
+The pixel ``i = o * stride + k * dilation - padding`` along an axis is that of window ``o`` at its place ``k``. So an
+image is tied to its windows by two labels together, and a Jacobian is nonzero where they agree. At borders some of
+these pixels are padding. There one label runs over the pairs of a window and a place that see the image, so that no
+zero is ever multiplied.
 """
 
 from __future__ import annotations
@@ -64,15 +64,24 @@ def slid(
 
 
 def _along(
-    axis: int, by: tuple[str, str], image: int, kernel: int, windows: int, stride: int, pads: Pair, dilation: int
+    axis: int,
+    by: tuple[str, str],
+    image: int,
+    kernel: int,
+    windows: int,
+    stride: int,
+    pads: Pair,
+    dilation: int,
 ) -> Sliding:
     o, k = ("o", axis), ("k", axis)
     pixels = np.arange(windows)[:, None] * stride + np.arange(kernel) * dilation - pads[0]
     seen = (pixels >= 0) & (pixels < image)
     if seen.all():
         return Sliding(o, k, Jointly((o, k), (windows, kernel), tuple(pixels.ravel().tolist())))
-    pairs = dict(zip(("output", "kernel", "image"), (*np.nonzero(seen), pixels[seen]), strict=True))
-    order = np.lexsort([pairs[role] for role in reversed(by)])
+    pairs: dict[str, Any] = dict(
+        zip(("output", "kernel", "image"), (*np.nonzero(seen), pixels[seen]), strict=True)
+    )
+    order = np.lexsort([pairs[role] for role in by[::-1]])
     number, place, pixel = (tuple(x[order].tolist()) for x in pairs.values())
     over = ("seen", axis)
     return Sliding(At(over, number), At(over, place), At(over, pixel), over, number, place)
@@ -111,7 +120,12 @@ def of_windows(x: Node, both: Sequence[Sliding]) -> tuple[Node, tuple[Hashable, 
 
 
 def pooled(
-    image: Shape, windows: Pair, values: Node | None, to_image: bool, params: dict[str, Any], selects: bool = False
+    image: Shape,
+    windows: Pair,
+    values: Node | None,
+    to_image: bool,
+    params: dict[str, Any],
+    selects: bool = False,
 ) -> Ties:
     """Ties of what makes one number of each window in each channel, or spreads it over the window.
 
@@ -124,7 +138,7 @@ def pooled(
         selects: as in `Ties`.
     """
     by = ("image", "output") if to_image else ("output", "image")
-    geometry = {"stride": params["stride"], "padding": params["padding"], "dilation": (1, 1)}
+    geometry: dict[str, Any] = {"stride": params["stride"], "padding": params["padding"], "dilation": (1, 1)}
     both = slid((image[1], image[2]), params["size"], windows, by, **geometry)
     axes = {role: ("n", *entries(*both, role), "c") for role in by}
     found, labels = (None, ()) if values is None else of_windows(values, both)

@@ -107,4 +107,3 @@ def is_native() -> bool:
     from chainrule.compiler.on_native.target import host  # which takes a tenth of a second to import
 
     return host() is not None
-

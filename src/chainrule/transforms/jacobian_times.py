@@ -8,9 +8,13 @@ here looks at a clock, so that the same program is computed in the same way each
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from chainrule.autodiff.accumulate import JacobianGraph
+
+LARGEST = 1 << 25
+"""Entries of a product beyond which elimination would take too much memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ def eliminated_seconds(graph: JacobianGraph, order: tuple[int, ...], speed: Spee
         items: for so many points at once.
     """
     effort = graph.effort(order)
+    if effort.largest > LARGEST:
+        return math.inf
     others = max(0, graph.multiplications(order) + graph.making - effort.contracted)
     each = speed.matrices * effort.contracted + speed.elementwise * others
     each += speed.folded * effort.folded + speed.entry * effort.placed

@@ -29,9 +29,10 @@ def jacobian(
         argnums: which positional arguments.
         order: ``"reverse"`` sweeps once for each output element, ``"forward"`` once for each input element.
             ``"auto"`` takes the cheaper of them, or multiplies the local Jacobians in another order where that takes
-            fewer multiplications: vertex elimination on the graph of arrays, with a short search for the order, which
-            is remembered for arguments of the same shapes. A list of numbers is an order of your own: of the
-            intermediate results, counted from 0 as they are computed, each once.
+            less time: vertex elimination on the graph of arrays, with a short search for the order, which is
+            remembered for arguments of the same shapes. What would take some milliseconds is compiled then. A list of
+            numbers is an order of your own: of the intermediate results, counted from 0 as they are computed, each
+            once.
         seconds: how long a cheap order may be searched for, at most. Without it as long as is worth it: for traced
             functions, as in ``cr.compile(cr.jacobian(f))``, a fraction of a second.
 

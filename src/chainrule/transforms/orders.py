@@ -38,8 +38,10 @@ STRUCTURES = 256
 PROGRAMS = 32
 """For so many of them a program is kept."""
 PAYS = 0.005
-"""Seconds that a Jacobian would take through NumPy from which on it is compiled when it is first met. That is decided by
-counting, not by the clock, so that a program gives the same bits in each call and each time."""
+"""Seconds that a Jacobian would take through NumPy from which on it is compiled when it is first met. That is decided
+by counting, not by the clock, so that a program gives the same bits in each call and each time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How a Jacobian is accumulated: by sweeps, forward or reverse, or by elimination in an order.
@@ -47,11 +49,13 @@ class Choice:
     Attributes:
         by: "forward", "reverse" or "elimination".
         order: of the intermediate results, for elimination.
+        predicted: seconds that elimination and sweeps would take, as far as counting tells, where they were compared.
         program: what does it for all graphs of the structure, as machine code; None where NumPy does.
     """
 
     by: str
     order: tuple[int, ...] = ()
+    predicted: tuple[float, float] | None = field(default=None, compare=False)
     program: JacobianProgram | None = field(default=None, compare=False, repr=False)
 
 
@@ -71,15 +75,20 @@ class Plan:
 
 
 class _Known:
-    """What was chosen, by structure. Structures hold all that a program depends on, so functions share it."""
+    """What was chosen, by structure. Structures hold all that a program depends on, so functions share it.
+
+    Attributes:
+        making: held by the thread that searches and compiles.
+    """
 
     def __init__(self) -> None:
         self._choices: OrderedDict[Hashable, Choice] = OrderedDict()
-        self.changing = threading.RLock()
+        self._looking = threading.RLock()  # a signal handler may ask too
+        self.making = threading.RLock()
 
     def get(self, key: Hashable) -> Choice | None:
         """The choice for a structure."""
-        with self.changing:
+        with self._looking:
             found = self._choices.get(key)
             if found is not None:
                 self._choices.move_to_end(key)
@@ -87,7 +96,7 @@ class _Known:
 
     def put(self, key: Hashable, choice: Choice) -> None:
         """Remember it, and forget what was not asked for longest where that is too much."""
-        with self.changing:
+        with self._looking:
             self._choices[key] = choice
             programs = [k for k, known in self._choices.items() if known.program is not None]
             for old in [*list(self._choices)[:-STRUCTURES], *programs[:-PROGRAMS]]:
@@ -139,11 +148,20 @@ class Orders:
             choice = self._chosen(graph, sweeps, min(width, height), traced)
             return Plan(choice, graph if choice.by == "elimination" else None)
         alone = not (traced or nested or inside_transform.get() or is_listened())
-        key = (structure.key, ends_of(structure, outputs, wrt), traced, alone, batch_items.get(), self._seconds)
+        key = (
+            structure.key,
+            ends_of(structure, outputs, wrt),
+            traced,
+            alone,
+            batch_items.get(),
+            self._seconds,
+        )
         choice = _known.get(key)
         if choice is None:
-            with _known.changing:
-                choice = self._program(structure, nodes, outputs, wrt, sweeps) if alone else None
+            with _known.making:  # one thread compiles
+                choice = _known.get(key)
+                if choice is None and alone:
+                    choice = self._program(structure, nodes, outputs, wrt, sweeps)
                 if choice is None:
                     choice = self._chosen(JacobianGraph(outputs, wrt), sweeps, min(width, height), traced)
                 _known.put(key, choice)
@@ -185,8 +203,10 @@ class Orders:
             found = search(graph, moves=MOVES if traced else 0, restarts=1, proofs=PROOFS if traced else 0)
             speed, items = (COMPILED, batch_items.get()) if traced else (EAGER, 1)
             elimination = eliminated_seconds(graph, found.order, speed, items)
-            cheaper = elimination < WORTH * swept_seconds(graph, units, speed, items)
-        return Choice("elimination", found.order) if cheaper else sweeps
+            sweeping = swept_seconds(graph, units, speed, items)
+            sweeps = replace(sweeps, predicted=(elimination, sweeping))
+            cheaper = elimination < WORTH * sweeping
+        return replace(sweeps, by="elimination", order=found.order) if cheaper else sweeps
 
 
 def _as_order(order: Any) -> str | tuple[Any, ...]:
