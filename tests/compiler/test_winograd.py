@@ -18,7 +18,7 @@ from chainrule.compiler.on_native.ir import Function, Value
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import F2, F4, FILTERS, Filter, apply, turned
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, GraphError
 from compiler.test_native_conv import F32, F64, SAME, Affine, available, run, shuffled, sides
 
 HOST = target.host()
@@ -256,6 +256,32 @@ def test_a_training_step_may_use_it(rng: np.random.Generator) -> None:
         losses[tiles] = [train(x, y).item() for _ in range(10)]
     assert losses[4][-1] < losses[4][0] and losses[4] != losses[2]
     np.testing.assert_allclose(losses[4], losses[2], rtol=1e-4)
+
+
+def test_equal_names_of_different_functions_are_refused() -> None:
+    functions = [Function("same", [("%x", ir.PTR)], HOST, exported=False) for _ in range(3)]
+    for f, number in zip(functions, (1.0, 1.0, 2.0), strict=True):
+        f.store(ir.number(ir.F32, number), f.parameters[0])
+        f.ret()
+    assert ir.module(functions[:2]).count("define") == 1
+    with pytest.raises(GraphError, match="two kernels need different functions, both named same"):
+        ir.module(functions)
+
+
+def test_kernels_of_one_program_that_filter_the_same_images_in_other_blocks(rng: np.random.Generator) -> None:
+    """The result takes two small images at a time, the gradient for the kernel three."""
+    x = rng.normal(size=(64, 8, 8, 64)).astype(F32)
+    w = (rng.normal(size=(3, 3, 64, 128)) / 24).astype(F32)
+
+    def loss(w: Any, x: Any) -> Any:
+        return cr.relu(cr.conv2d(x, w, padding=1)).mean(axis=(1, 2)).sum()
+
+    value, slope = cr.compile(cr.value_and_grad(loss))(w, x)
+    right, right_slope = cr.value_and_grad(loss)(w.astype(F64), x.astype(F64))
+    np.testing.assert_allclose(value.item(), right.item(), rtol=1e-5)
+    np.testing.assert_allclose(
+        slope.numpy(), right_slope.numpy(), rtol=1e-4, atol=1e-5 * np.abs(right_slope.numpy()).max()
+    )
 
 
 @pytest.mark.parametrize("wrong", [1, 3, 6, -2, True, 2.0, "4", None])

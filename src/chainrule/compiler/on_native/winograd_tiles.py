@@ -294,6 +294,7 @@ class Block:
             p.computed,
             p.d.kind,
             width,
+            p.plane(width),
         )
         name = f"planes_{self.target.isa.name}_{hashlib.sha256(repr(what).encode()).hexdigest()[:20]}"
         if name not in self.functions:
