@@ -31,7 +31,7 @@ from chainrule.graph import Graph
 from chainrule.modes import silently
 from chainrule.node import Node
 from chainrule.primitive import Array
-from chainrule.shapes import bool_, count
+from chainrule.shapes import DType, Shape, bool_, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,11 @@ class Executable:
         layout: how it runs.
         from_cache: whether the machine code came from disk.
         quick: like calling it, but gives None for arrays that it is not made for; None if there is no such way.
+        single: what `quick` uses if it is brief and has one result: the native function of all arrays, what makes
+            that result, its shape and dtype; else None.
     """
+
+    single: tuple[Callable[..., bool], Any, Shape, DType] | None = None
 
     def __init__(
         self,
@@ -247,6 +251,8 @@ class Executable:
         makers = [(maker(shape, dtype), shape, dtype) for shape, dtype in layout.fresh]
 
         make, shape, dtype = makers[0] if makers else (maker((), bool_), (), bool_)
+        if layout.brief and direct == (0,):
+            self.single = native, make, shape, dtype
 
         def one(arrays: Sequence[Array]) -> list[Array] | None:
             result = make(shape, dtype)

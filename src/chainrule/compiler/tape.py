@@ -65,11 +65,11 @@ class Tape:
         target: what to make code for; must run here.
 
     Attributes:
-        quick: None; as :class:`chainrule.compiler.compiled.Executable` says what has no faster way.
+        quick, single: None; as :class:`chainrule.compiler.compiled.Executable` says what has no faster way.
         from_cache: whether the machine code came from disk.
     """
 
-    quick = None
+    quick = single = None
 
     def __init__(self, graph: Graph, target: Target) -> None:
         self.graph, self.target = graph, target

@@ -232,7 +232,7 @@ def _filter(
     """Winograd's filter, where fewer products are wanted and worth a larger rounding error: never in float64."""
     if problem.dtype is not float32:
         return None
-    return next((how for how in FILTERS if how.outputs <= target.winograd and suits(problem, how)), None)
+    return next((how for how in FILTERS if how.least <= target.winograd and suits(problem, how)), None)
 
 
 _FEW_PIXELS, _FAR, _MANY_SUMS = 1000, 1024, 1 << 21

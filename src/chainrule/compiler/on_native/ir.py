@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from chainrule.compiler.on_native.target import Target
+from chainrule.errors import GraphError
 from chainrule.shapes import DType, bool_, float32, float64, int32, int64
 
 
@@ -452,9 +453,19 @@ class Function:
 
 
 def module(functions: Iterable[Function]) -> str:
-    """The text of a module of functions."""
-    made = list({f.name: f for f in functions}.values())
-    declared = sorted({d for f in made for d in f.declarations})
-    own = {f"@{f.name}(" for f in made}
+    """The text of a module of functions; those of equal names, which several kernels call, are written once.
+
+    Raises:
+        GraphError: functions of equal names differ, which is a defect of chainrule.
+    """
+    made: dict[str, Function] = {}
+    texts: dict[str, str] = {}
+    for f in functions:
+        if made.setdefault(f.name, f) is f:
+            texts[f.name] = f.text()
+        elif f.text() != texts[f.name]:
+            raise GraphError(f"native code: two kernels need different functions, both named {f.name}")
+    declared = sorted({d for f in made.values() for d in f.declarations})
+    own = {f"@{name}(" for name in made}
     outside = [d for d in declared if not any(name in d for name in own)]
-    return "\n".join((*outside, "", *(f.text() for f in made)))
+    return "\n".join((*outside, "", *texts.values()))

@@ -23,7 +23,8 @@ class Kernel:
     """Code for one step.
 
     Attributes:
-        name: symbol of the entry; equal names mean equal code, so it says everything the code depends on.
+        name: symbol of the entry; equal names mean equal code, so it says everything the code depends on
+            (`ir.module` refuses others).
         functions: the entry first, then what it calls.
         tasks: how many pieces the work is cut into.
         flops, bytes: of one run of all tasks.

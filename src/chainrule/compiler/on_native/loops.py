@@ -61,6 +61,11 @@ def lower_items(loop: Loop, like: Kernel, target: Target) -> Kernel | None:
     return None
 
 
+def _even(tasks: int) -> int:
+    """At least so many, of which two or four threads get equally many: of three tasks one thread would run two."""
+    return 1 << max(tasks - 1, 0).bit_length()
+
+
 def _identity(op: type[Primitive] | None, dtype: DType) -> float | int | bool:
     """What a reduction starts from."""
     if op is Sum:
@@ -209,7 +214,7 @@ class _Nest(Values):
         """How many tasks there are, and the rows and columns of one."""
         f, width = self.f, self.loop.sizes[self.vector]
         outer = count(tuple(self.loop.sizes[a] for a in self.kept))
-        tasks = max(1, min(TASKS, count(self.loop.sizes) // TASK))
+        tasks = min(TASKS, _even(count(self.loop.sizes) // TASK))
         if outer < tasks and not self.across:
             tasks = max(1, min(tasks, width // (4 * self.lanes)))
             return tasks, (0, outer), share(f, self.task, width, tasks, 4 * self.lanes)

@@ -68,8 +68,8 @@ class Target:
         isa: what kernels look at.
         triple: architecture, vendor and system.
         cpu, features: LLVM's words; part of the key under which code is cached.
-        winograd: most results a side of the tiles by which convolutions may be computed: 0 (none), 2 or 4. No
-            property of a machine, but what code is made depends on it as much.
+        winograd: most results on the shorter side of the tiles by which convolutions may be computed: 0 (none), 2 or
+            4. No property of a machine, but what code is made depends on it as much.
     """
 
     isa: InstructionSet

@@ -3,8 +3,8 @@
 Tiles of pixels, which overlap by two, are transformed (``Bᵀ d B``), and so are the weights (``G g Gᵀ``); for each
 element of a tile the sums over channels are a product of matrices; its results are transformed back (``A m Aᵀ``). The
 gradient for the kernel is the same with everything transposed (:mod:`chainrule.compiler.on_native.winograd_gradient`).
-F(2 × 2) makes four results with 16 products for each pair of channels instead of 36, about as exactly as the direct
-sums; F(4 × 4) makes sixteen with 36 instead of 144, some five times less exactly
+F(2 × 2) makes four results with 16 products for each pair of channels instead of 36, and F(2 × 4) eight with 24 instead
+of 72, about as exactly as the direct sums; F(4 × 4) makes sixteen with 36 instead of 144, about twice less exactly
 (:mod:`chainrule.compiler.on_native.winograd_filter`).
 
 A task works on blocks of tiles that fit the L2 cache, in memory of its thread.
@@ -43,7 +43,7 @@ from chainrule.compiler.on_native.winograd_tiles import (
 )
 from chainrule.primitive import Array
 
-_CHANNELS = {2: 32, 4: 16}
+_CHANNELS = {"2x2": 32, "2x4": 16, "4x4": 16}
 """With fewer the transforms take longer than what they save."""
 _GAIN = 1.6
 """How many products one must stand for, so that the transforms are worth it."""
@@ -68,10 +68,10 @@ def applies(problem: Convolution) -> bool:
 def suits(problem: Convolution, how: Filter, fewest: int = _TILES) -> bool:
     """Whether a convolution is faster for being computed in this way, if it has so many tiles."""
     windows = problem.windows
-    deep = min(problem.channels, problem.outputs) >= _CHANNELS[how.outputs]
+    deep = min(problem.channels, problem.outputs) >= _CHANNELS[how.name]
     if not (applies(problem) and deep and problem.images * how.tiles(windows) >= fewest):
         return False
-    smaller = [_BETTER * other.gain(windows) for other in FILTERS if other.outputs < how.outputs]
+    smaller = [_BETTER * other.gain(windows) for other in FILTERS if other.planes < how.planes]
     return how.gain(windows) >= max([_GAIN, *smaller])
 
 
@@ -120,7 +120,7 @@ class Transformed(Packing):
 
     def lower(self, strides: Sequence[int], target: Target, prologue: Prologue | None = None) -> Lowered:
         assert prologue is None  # no convolution takes one for its weights
-        name = f"transform{self.how.outputs}_{self.packed.code}_{target.isa.name}"
+        name = f"transform{self.how.name}_{self.packed.code}_{target.isa.name}"
         weights, panels = self.packed.weights, self.packed.panels
         pack = Call(weights.pack(panels, f"{name}_pack", target), ("plain", "workspace"))
         transform = Call(_transform(weights, panels, self.how, name, target), ("workspace", "packed"))
@@ -138,7 +138,7 @@ def _lower(
     plan = replace(plan, computed=problem.prologue is not None)
     plain = weights.size(plan.panels)
     size = how.planes * d.depth * plan.panels.channels * plan.panels.count
-    name = f"winograd{how.outputs}_{d.name}{'_packed' * problem.packed}"
+    name = f"winograd{how.name}_{d.name}{'_packed' * problem.packed}"
     code = _Images(plan, target, name, epilogue=d.epilogue, asks=near, prologue=problem.prologue)
     kernel = code.kernel(0 if problem.packed else plain)
     where = "w" if problem.packed else "workspace"
@@ -231,8 +231,9 @@ class _Images(Block):
         """
         p, f, width = self.plan, self.f, self.plan.d.width
         rows, columns = p.rows.outputs, p.columns.outputs
-        pixels = columns * (p.together * rows if p.cuts == 1 else p.lines * p.filter.outputs)
-        top = f.add_int(f.mul_int(images[0], rows), f.mul_int(line, p.filter.outputs))
+        down = p.filter.down.outputs
+        pixels = columns * (p.together * rows if p.cuts == 1 else p.lines * down)
+        top = f.add_int(f.mul_int(images[0], rows), f.mul_int(line, down))
         top = f.mul_int(top, columns)
 
         def pixel(n: Int, _: list[Value]) -> None:
@@ -306,16 +307,16 @@ class _Images(Block):
 
     def result(self, images: tuple[Int, Int], line: Int) -> None:
         """Transform the sums of a block back, and write pixels."""
-        p, f, m = self.plan, self.f, self.plan.filter.outputs
-        ragged = p.columns.outputs % m
-        full = p.columns.outputs // m
+        p, f, (m, across) = self.plan, self.f, self.plan.filter.outputs
+        ragged = p.columns.outputs % across
+        full = p.columns.outputs // across
         lines = f.min_int(f.sub_int(p.down, line), p.lines)
 
         def row(n: Int, r: Int) -> None:
             place = f.mul_int(f.sub_int(n, images[0]), p.lines)
             t = f.mul_int(f.add_int(place, r), p.across)
             top = f.mul_int(f.add_int(line, r), m)
-            f.loop(0, full, 1, lambda q, _: self.tile(f.add_int(t, q), n, top, q, m))
+            f.loop(0, full, 1, lambda q, _: self.tile(f.add_int(t, q), n, top, q, across))
             if ragged:
                 self.tile(f.add_int(t, full), n, top, full, ragged)
 
@@ -327,16 +328,16 @@ class _Images(Block):
     def tile(self, t: Int, image: Int, top: Int, column: Int, columns: int) -> None:
         """Write so many columns of a tile, and those of its rows that lie in the image."""
         p, f, kind, how = self.plan, self.f, self.plan.vector, self.plan.filter
-        outputs, m = (p.rows.outputs, p.columns.outputs), how.outputs
+        outputs, (m, across) = (p.rows.outputs, p.columns.outputs), how.outputs
         place = f.mul_int(f.add_int(f.mul_int(image, outputs[0]), top), outputs[1])
-        place = f.add_int(place, f.mul_int(column, m))
+        place = f.add_int(place, f.mul_int(column, across))
 
         def channel(c: Int, mask: Value | None) -> None:
             start = f.at(self.sums, f.add_int(f.mul_int(t, p.below), c), kind)
             made: dict[tuple[int, int], Value] = {}
 
             def get(i: int, j: int) -> Value:
-                return f.load(f.at(start, (how.size * i + j) * p.plane(p.below), kind), kind)
+                return f.load(f.at(start, (how.across.size * i + j) * p.plane(p.below), kind), kind)
 
             def put(i: int, j: int, value: Value) -> None:
                 made[i, j] = value
@@ -386,7 +387,7 @@ def _transform(w: Weights, panels: Panels, how: Filter, name: str, target: Targe
             return f.load(f.at(start, (TAPS * a + b) * line, kind), kind)
 
         def put(a: int, b: int, value: Value) -> None:
-            f.store(value, f.at(to, (how.size * a + b) * line * panels.count, kind))
+            f.store(value, f.at(to, (how.across.size * a + b) * line * panels.count, kind))
 
         sandwich(f, how.weights, get, put)
 

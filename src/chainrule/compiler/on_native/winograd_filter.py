@@ -1,12 +1,12 @@
-"""The transforms of Winograd's minimal filtering F(m × m, 3 × 3), and straight-line code for them.
+"""The transforms of Winograd's minimal filtering F(m × n, 3 × 3), and straight-line code for them.
 
 A convolution of polynomials is a product of their values at enough points. Turned around, it gives m results of a
-filter of 3 taps from m + 2 pixels with m + 2 products: ``y = A ((G g) ⊙ (Bᵀ d))``; in two dimensions each matrix is
-applied from both sides. Bᵀ holds the coefficients of products of ``x - point``, A powers of the points; what makes up
-for them is in G, which meets only the weights.
+filter of 3 taps from m + 2 pixels with m + 2 products: ``y = A ((G g) ⊙ (Bᵀ d))``; in two dimensions such matrices
+are applied from both sides, those for m down the columns and those for n along the rows. Bᵀ holds the coefficients of
+products of ``x - point``, A powers of the points; what makes up for them is in G, which meets only the weights.
 
-Points that lie close to 1 keep the powers alike, and pairs ``±p`` share their work. For F(4 × 4), 0, ±11/16, ±3/2 and
-infinity give a quarter of the error of the usual 0, ±1, ±2, for hardly more instructions where there is a fused
+Points that lie close to 1 keep the powers alike, and pairs ``±p`` share their work. For four results, 0, ±11/16, ±3/2
+and infinity give a quarter of the error of the usual 0, ±1, ±2, for hardly more instructions where there is a fused
 multiply-add. Their powers are exact in float32.
 
 Source: Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016, arXiv:1509.09308; points: Alam,
@@ -27,13 +27,15 @@ from chainrule.compiler.on_native.ir import Function, Value, number
 from chainrule.ops.windows import Pair
 
 Matrix: TypeAlias = "tuple[tuple[Fraction, ...], ...]"
+Matrices: TypeAlias = "tuple[Matrix, Matrix]"
+"""For columns and for rows."""
 Term: TypeAlias = "tuple[Fraction, Value]"
 TAPS = 3
 
 
 @dataclass(frozen=True)
-class Filter:
-    """A way to filter with 3 × 3 taps.
+class Points:
+    """A way to filter with 3 taps: along one axis.
 
     Attributes:
         points: at which polynomials are evaluated, next to infinity; pairs of opposite ones follow each other.
@@ -50,19 +52,6 @@ class Filter:
     def outputs(self) -> int:
         """Results of an edge of a tile: m."""
         return self.size - TAPS + 1
-
-    @property
-    def planes(self) -> int:
-        """Elements of a transformed tile."""
-        return self.size * self.size
-
-    def tiles(self, windows: Pair) -> int:
-        """Tiles of an image with so many rows and columns of results."""
-        return math.prod(-(-n // self.outputs) for n in windows)
-
-    def gain(self, windows: Pair) -> float:
-        """How many products of the direct sums one product stands for; fewer where tiles reach beyond the edge."""
-        return math.prod(windows) * TAPS * TAPS / (self.tiles(windows) * self.planes)
 
     @cached_property
     def pixels(self) -> Matrix:
@@ -89,14 +78,81 @@ class Filter:
         return turned((*(tuple(p**k for k in range(self.outputs)) for p in self.points), _last(self.outputs)))
 
 
-F2 = Filter((Fraction(0), Fraction(1), Fraction(-1)))
-F4 = Filter(tuple(Fraction(n, 16) for n in (0, 11, -11, 24, -24)))
-FILTERS = (F4, F2)
+@dataclass(frozen=True)
+class Filter:
+    """A way to filter with 3 × 3 taps.
+
+    Attributes:
+        down, across: ways to filter along columns and rows.
+    """
+
+    down: Points
+    across: Points
+
+    @property
+    def name(self) -> str:
+        """Rows and columns of a tile of results."""
+        return f"{self.down.outputs}x{self.across.outputs}"
+
+    @property
+    def size(self) -> Pair:
+        """Rows and columns of a tile of pixels."""
+        return self.down.size, self.across.size
+
+    @property
+    def outputs(self) -> Pair:
+        """Rows and columns of a tile of results."""
+        return self.down.outputs, self.across.outputs
+
+    @property
+    def least(self) -> int:
+        """The shorter edge of a tile of results: what is as short on one side is about as exact as direct sums."""
+        return min(self.outputs)
+
+    @property
+    def planes(self) -> int:
+        """Elements of a transformed tile."""
+        return math.prod(self.size)
+
+    @property
+    def pixels(self) -> Matrices:
+        """Bᵀ for both axes."""
+        return self.down.pixels, self.across.pixels
+
+    @property
+    def weights(self) -> Matrices:
+        """G."""
+        return self.down.weights, self.across.weights
+
+    @property
+    def results(self) -> Matrices:
+        """A."""
+        return self.down.results, self.across.results
+
+    def tiles(self, windows: Pair) -> int:
+        """Tiles of an image with so many rows and columns of results."""
+        return math.prod(-(-n // m) for n, m in zip(windows, self.outputs, strict=True))
+
+    def gain(self, windows: Pair) -> float:
+        """How many products of the direct sums one product stands for; fewer where tiles reach beyond the edge."""
+        return math.prod(windows) * TAPS * TAPS / (self.tiles(windows) * self.planes)
+
+
+_TWO = Points((Fraction(0), Fraction(1), Fraction(-1)))
+_FOUR = Points(tuple(Fraction(n, 16) for n in (0, 11, -11, 24, -24)))
+F2 = Filter(_TWO, _TWO)
+F24 = Filter(_TWO, _FOUR)
+F4 = Filter(_FOUR, _FOUR)
+FILTERS = (F4, F24, F2)
 """The one that saves most first."""
 
 
 def turned(m: Matrix) -> Matrix:
     return tuple(zip(*m, strict=True))
+
+
+def both_turned(m: Matrices) -> Matrices:
+    return turned(m[0]), turned(m[1])
 
 
 def _last(size: int) -> tuple[Fraction, ...]:
@@ -114,13 +170,14 @@ def _product(points: Iterable[Fraction]) -> list[Fraction]:
 
 
 def sandwich(
-    f: Function, m: Matrix, get: Callable[[int, int], Value], put: Callable[[int, int, Value], None]
+    f: Function, m: Matrices, get: Callable[[int, int], Value], put: Callable[[int, int, Value], None]
 ) -> None:
-    """Write ``m d mᵀ``: ``get(i, j)`` reads an element of d, ``put(i, j, value)`` takes one of the result."""
-    size = range(len(m[0]))
-    half = [apply(f, m, [get(i, j) for i in size]) for j in size]
-    for i in range(len(m)):
-        for j, value in enumerate(apply(f, m, [line[i] for line in half])):
+    """Write ``m d nᵀ``: ``get(i, j)`` reads an element of d, ``put(i, j, value)`` takes one of the result."""
+    down, across = m
+    rows, columns = range(len(down[0])), range(len(across[0]))
+    half = [apply(f, down, [get(i, j) for i in rows]) for j in columns]
+    for i in range(len(down)):
+        for j, value in enumerate(apply(f, across, [line[i] for line in half])):
             put(i, j, value)
 
 

@@ -20,7 +20,7 @@ from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.outer import Asking, Outer
 from chainrule.compiler.on_native.panels import parts
 from chainrule.compiler.on_native.target import Target
-from chainrule.compiler.on_native.winograd_filter import F2, TAPS, Filter, sandwich, turned
+from chainrule.compiler.on_native.winograd_filter import F2, TAPS, Filter, both_turned, sandwich
 from chainrule.compiler.on_native.winograd_tiles import (
     WORK,
     Block,
@@ -51,7 +51,7 @@ def lower_weight_gradient(problem: Convolution, target: Target, how: Filter = F2
     read = plan.images * (area(d.source) + area(d.result))
     wanted = min(16, max(4, read // (2 * sums)), max(1, d.products // (4 * WORK)))
     count = parts(plan.blocks, -(-wanted // shares))
-    name = problem.symbol(f"winograd{how.outputs}_weight_gradient", target, finished=False)
+    name = problem.symbol(f"winograd{how.name}_weight_gradient", target, finished=False)
     kernel = _Weights(plan, target, name).kernel(count, sums)
     finish = _finish(plan, problem, count, sums, target)
     calls = (
@@ -194,7 +194,7 @@ class _Weights(Block):
 def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target) -> Kernel:
     """Add the parts in order and transform them back. Operands: workspace, result, those of the epilogue."""
     d, kind, epilogue = p.d, p.vector, problem.epilogue
-    name = problem.symbol(f"winograd{p.filter.outputs}_weight_gradient_sum", target)
+    name = problem.symbol(f"winograd{p.filter.name}_weight_gradient_sum", target)
     tasks = parts(d.depth, max(1, min(TASKS, count * size >> 14)))
     f, operands, task, _ = entry(name, target)
     sums, y = operand(f, operands, 0), operand(f, operands, 1)
@@ -213,7 +213,7 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
         start = f.at(sums, f.add_int(place, v * p.panels.lanes), kind)
 
         def get(a: int, b: int) -> Value:
-            return total(f.at(start, (p.filter.size * a + b) * d.depth * p.width, kind))
+            return total(f.at(start, (p.filter.across.size * a + b) * d.depth * p.width, kind))
 
         def put(a: int, b: int, value: Value) -> None:
             row = f.add_int(depth, (TAPS * a + b) * d.depth)
@@ -221,7 +221,7 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
             if done is not None:
                 f.store(done, f.at(y, f.add_int(f.mul_int(row, d.width), channel), kind), mask)
 
-        sandwich(f, turned(p.filter.weights), get, put)
+        sandwich(f, both_turned(p.filter.weights), get, put)
 
     def panel(number: Int, _: Int, channel: Int, ragged: bool) -> None:
         vectors, mask = p.panels.shape(ragged)

@@ -13,7 +13,7 @@ from chainrule.compiler.on_native.kernel import LINE, entry, operand
 from chainrule.compiler.on_native.panels import Panels
 from chainrule.compiler.on_native.staging import Pixels, Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
-from chainrule.compiler.on_native.winograd_filter import Filter, Matrix, sandwich, turned
+from chainrule.compiler.on_native.winograd_filter import Filter, Matrices, both_turned, sandwich
 from chainrule.ops.windows import Pair
 
 _GAP = 48
@@ -49,16 +49,16 @@ class Tiles:
         size, whole: rows, columns and channels of an image.
         channels: that are read at once.
         first: row and column of the first pixel of the first tile; negative if it is outside.
-        edge: pixels of an edge of a tile.
-        matrix: transforms them.
+        edge: rows and columns of a tile.
+        matrices: transform it.
     """
 
     size: Pair
     whole: int
     channels: int
     first: Pair
-    edge: int
-    matrix: Matrix
+    edge: Pair
+    matrices: Matrices
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Plan:
         panels = panels_of(d.width, d.kind, isa)
         deep = section(d.depth, panels.lanes, most or d.depth)
         wide = section(d.width, panels.channels, most or d.width)
-        down, across = -(-rows.outputs // how.outputs), -(-columns.outputs // how.outputs)
+        down, across = -(-rows.outputs // how.down.outputs), -(-columns.outputs // how.across.outputs)
         tiles = max(fewest, _BLOCK // (how.planes * (deep + wide)))
         lines = -(-down // max(1, min(down, round(down * across / tiles))))
         images = max(1, min(d.images, round(tiles / (down * across))))
@@ -121,12 +121,12 @@ class Plan:
     @property
     def across(self) -> int:
         """Tiles of a row."""
-        return -(-self.columns.outputs // self.filter.outputs)
+        return -(-self.columns.outputs // self.filter.across.outputs)
 
     @property
     def down(self) -> int:
         """Rows of tiles of an image."""
-        return -(-self.rows.outputs // self.filter.outputs)
+        return -(-self.rows.outputs // self.filter.down.outputs)
 
     @property
     def cuts(self) -> int:
@@ -190,17 +190,18 @@ class Plan:
         """Of the gradient upstream, which is shaped as the result."""
         height, width, channels = self.d.result
         how = self.filter
-        return Tiles((height, width), channels, self.wide, (0, 0), how.outputs, turned(how.results))
+        return Tiles((height, width), channels, self.wide, (0, 0), how.outputs, both_turned(how.results))
 
     def stage(self, t: Tiles) -> Stage | None:
         """Room for the pixels that some rows of tiles of an image see; None if these lie in the image."""
-        m = self.filter.outputs
-        last = [z + m * (n - 1) + t.edge for z, n in zip(t.first, (self.down, self.across), strict=True)]
+        m, across = self.filter.outputs
+        spans = m * (self.down - 1) + t.edge[0], across * (self.across - 1) + t.edge[1]
+        last = [z + n for z, n in zip(t.first, spans, strict=True)]
         inside = min(t.first) >= 0 and last[0] <= t.size[0] and last[1] <= t.size[1]
         if inside and not self.computed:
             return None
-        width = m * (self.across - 1) + t.edge
-        heights = [m * (n - 1) + t.edge for n in range(1, self.lines + 1) if self.lines % n == 0]
+        width = spans[1]
+        heights = [m * (n - 1) + t.edge[0] for n in range(1, self.lines + 1) if self.lines % n == 0]
         height = max((h for h in heights if h * width * t.channels <= _STAGED), default=heights[0])
         lanes = self.panels.lanes
         return Stage(1, height, width, t.first[1], t.size, t.channels, self.d.kind, lanes, t.whole)
@@ -294,6 +295,7 @@ class Block:
             p.computed,
             p.d.kind,
             width,
+            p.plane(width),
         )
         name = f"planes_{self.target.isa.name}_{hashlib.sha256(repr(what).encode()).hexdigest()[:20]}"
         if name not in self.functions:
@@ -317,10 +319,10 @@ class Block:
     def _planes(
         self, t: Tiles, x: Value | Pixels, images: tuple[Int, Int], line: Int, result: Value, width: int
     ) -> None:
-        p, f, m = self.plan, self.f, self.plan.filter.outputs
+        p, f, (m, across) = self.plan, self.f, self.plan.filter.outputs
         stage = p.stage(t)
         lines = f.min_int(f.sub_int(p.down, line), p.lines)
-        step = (stage.height - t.edge) // m + 1 if stage else 1
+        step = (stage.height - t.edge[0]) // m + 1 if stage else 1
         pixel = t.channels if stage else t.whole
         pitch = pixel * (stage.width if stage else t.size[1])
 
@@ -344,12 +346,12 @@ class Block:
             f.loop(0, p.across, 1, lambda q, _: tile(here, f.add_int(first, q), q))
 
         def tile(start: Value, number: Int, q: Int) -> None:
-            place, to = f.mul_int(q, m * pixel), f.mul_int(number, width)
+            place, to = f.mul_int(q, across * pixel), f.mul_int(number, width)
 
             def channel(c: Int, mask: Value | None) -> None:
                 here = f.at(start, f.add_int(place, c), p.d.kind)
                 there = f.at(result, f.add_int(to, c), p.d.kind)
-                self.transform(t.matrix, here, (pitch, pixel), mask, there, p.plane(width))
+                self.transform(t.matrices, here, (pitch, pixel), mask, there, p.plane(width))
 
             p.each_channel(f, t.channels, channel)
 
@@ -359,10 +361,10 @@ class Block:
         f.loop(*images, 1, image, may_be_empty=True)
 
     def transform(
-        self, matrix: Matrix, start: Value, step: Pair, mask: Value | None, to: Value, plane: int
+        self, matrices: Matrices, start: Value, step: Pair, mask: Value | None, to: Value, plane: int
     ) -> None:
         """Transform a tile of a vector of channels; ``step`` leads to the next row and pixel."""
-        f, kind, size = self.f, self.plan.vector, self.plan.filter.size
+        f, kind, size = self.f, self.plan.vector, self.plan.filter.across.size
 
         def get(i: int, j: int) -> Value:
             return f.load(f.at(start, i * step[0] + j * step[1], kind), kind, mask)
@@ -370,4 +372,4 @@ class Block:
         def put(i: int, j: int, value: Value) -> None:  # there is room for whole vectors
             f.store(value, f.at(to, (i * size + j) * plane, kind))
 
-        sandwich(f, matrix, get, put)
+        sandwich(f, matrices, get, put)
