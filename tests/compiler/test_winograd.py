@@ -260,6 +260,7 @@ def test_a_training_step_may_use_it(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(losses[4], losses[2], rtol=1e-4)
 
 
+    assert HOST is not None
 def test_equal_names_of_different_functions_are_refused() -> None:
     functions = [Function("same", [("%x", ir.PTR)], HOST, exported=False) for _ in range(3)]
     for f, number in zip(functions, (1.0, 1.0, 2.0), strict=True):
