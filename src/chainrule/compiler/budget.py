@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -54,7 +54,9 @@ def _bytes_of(value: Any) -> int | None:
         return None if form is None or unit is None else int(Fraction(form[1]) * unit)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return None
+    return int(cast("int", value))
 
 
 def shown_bytes(n: float) -> str:
