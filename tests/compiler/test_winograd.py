@@ -262,6 +262,7 @@ def test_a_training_step_may_use_it(rng: np.random.Generator) -> None:
 
     assert HOST is not None
 def test_equal_names_of_different_functions_are_refused() -> None:
+    assert HOST is not None
     functions = [Function("same", [("%x", ir.PTR)], HOST, exported=False) for _ in range(3)]
     for f, number in zip(functions, (1.0, 1.0, 2.0), strict=True):
         f.store(ir.number(ir.F32, number), f.parameters[0])
