@@ -259,8 +259,9 @@ def test_a_training_step_may_use_it(rng: np.random.Generator) -> None:
     assert losses[4][-1] < losses[4][0] and losses[4] != losses[2]
     np.testing.assert_allclose(losses[4], losses[2], rtol=1e-4)
 
-
     assert HOST is not None
+
+
 def test_equal_names_of_different_functions_are_refused() -> None:
     assert HOST is not None
     functions = [Function("same", [("%x", ir.PTR)], HOST, exported=False) for _ in range(3)]
