@@ -138,13 +138,28 @@ class Replays:
             return self._known.get(structure.key)
 
 
-def _traced(structure: Structure, order: Sequence[Node], sweep: Sweep) -> Replay | None:
+def without_values(structure: Structure, order: Sequence[Node]) -> tuple[Node, ...] | None:
+    """For each place of a structure a node of the same graph without values; None if a rule may ask for numbers.
+
+    Args:
+        structure: of ``order``.
+        order: the nodes that the program computed.
+    """
     if not all(node.op is None or node.op.bare for node in order):
         return None  # a user's rule may do more than its primitives say
     inside = set(order)
     given = [x for x in structure.nodes if x not in inside or x.op is None]
     try:
-        standing = Graph(given, structure.nodes).rebuild(*(symbol(x.spec) for x in given))
+        return Graph(given, structure.nodes).rebuild(*(symbol(x.spec) for x in given))
+    except ChainruleError:
+        return None
+
+
+def _traced(structure: Structure, order: Sequence[Node], sweep: Sweep) -> Replay | None:
+    standing = without_values(structure, order)
+    if standing is None:
+        return None
+    try:
         alike = dict(zip(structure.nodes, standing, strict=True))
         seed = symbol(order[-1].spec)
         found = sweep([alike[node] for node in order], {alike[order[-1]]: seed})

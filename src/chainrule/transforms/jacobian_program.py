@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autodiff.replay import Structure
-from chainrule.errors import ChainruleError
+from chainrule.autodiff.replay import Structure, without_values
 from chainrule.graph import Graph
 from chainrule.node import Node, leaf, symbol
 from chainrule.transforms.compiled import executable
@@ -50,13 +49,8 @@ def stand_in(
     """
     if any(x.dtype.kind == "i" or x.value is None for x in structure.nodes):
         return None  # places that are looked up say which entries are zero
-    if not all(node.op is None or node.op.bare for node in order):
-        return None  # a user's rule may do more than its primitives say
-    inside = set(order)
-    given = [x for x in structure.nodes if x not in inside or x.op is None]
-    try:
-        standing = Graph(given, structure.nodes).rebuild(*(symbol(x.spec) for x in given))
-    except ChainruleError:
+    standing = without_values(structure, order)
+    if standing is None:
         return None
     alike = dict(zip(structure.nodes, standing, strict=True))
     ends = ([alike[n] if n in alike else symbol(n.spec) for n in nodes] for nodes in (outputs, wrt))
