@@ -9,7 +9,7 @@
 process; where there is one point also `cr.jacobian(f)` itself, which compiles what it meets where that pays. All take
 turns in blocks; the best and the median of all steps are shown, and the median of the blocks' ratios: below 1,
 chainrule is faster. The Jacobians are compared first. Multiplications are those that chainrule's order takes
-at one point, and those of its own forward and reverse mode.
+at one point, and those of elimination in forward and in reverse order, which multiply no zeros either.
 
     python benchmarks/jacobians.py [--once] [--json]
 """
