@@ -39,6 +39,18 @@ class Held:
         self.page.evaluate("() => fetch('icon.svg').then(answer => answer.text())")  # which is behind it
 
 
+def at_work(route: Any, doing: str = "") -> dict[str, Any]:
+    """What a request about a model would be answered if the doctor were at work."""
+    found = route.fetch().json()
+    if "overview" in found:
+        found["doctor_says"] |= {"state": "working", "findings": []}
+    elif route.request.url.endswith("/findings"):
+        found |= {"state": "working", "findings": [], "doing": doing}
+    else:
+        found |= {"doctor": "working", "running": True}
+    return found
+
+
 def opened(open_page: Open, fragment: str = DIGITS) -> Any:
     page = open_page(fragment)
     expect(page.locator(".node-card").first).to_be_visible()
@@ -112,19 +124,10 @@ def test_findings_come_though_one_has_gone_about_meanwhile(open_page: Open):
     page = open_page("#/formula")
     working = [True]
 
-    def as_if_at_work(route: Any) -> None:
-        answer = route.fetch()
-        found = answer.json()
-        if working[0]:
-            said = found.setdefault("doctor_says", {}) if "overview" in found else found
-            said.update(
-                {"state": "working", "findings": []}
-                if "overview" in found
-                else {"doctor": "working", "running": True}
-            )
-        route.fulfill(response=answer, json=found)
-
-    page.route(re.compile(r"/api/models/[^/]+(/status)?$"), as_if_at_work)
+    page.route(
+        re.compile(r"/api/models/[^/]+(/status)?$"),
+        lambda route: route.fulfill(json=at_work(route)) if working[0] else route.continue_(),
+    )
     page.route(
         re.compile(r"/api/models/[^/]+/findings$"),
         lambda route: route.abort() if working[0] else route.continue_(),
@@ -218,16 +221,8 @@ def test_cards_stay_the_same_while_the_doctor_works(open_page: Open):
     asked = [0]
 
     def as_if_at_work(route: Any) -> None:
-        answer = route.fetch()
         asked[0] += 1
-        found = answer.json()
-        if "overview" in found:
-            found["doctor_says"] |= {"state": "working", "findings": []}
-        elif route.request.url.endswith("/findings"):
-            found |= {"state": "working", "findings": [], "doing": f"step {asked[0]}"}
-        else:
-            found |= {"doctor": "working", "running": True}
-        route.fulfill(response=answer, json=found)
+        route.fulfill(json=at_work(route, f"step {asked[0]}"))
 
     page.route(re.compile(r"/api/models/[^/]+(/status|/findings)?$"), as_if_at_work)
     page.goto(page.url.partition("#")[0] + DIGITS)
