@@ -21,11 +21,11 @@ SHALLOW = 16
 DEPTH = 1024
 """Steps of k in one pass, if there are half as many more."""
 ACROSS = 320
-"""The same where the steps of k lie across the rows of memory: each step then takes a line of A for itself."""
+"""The same where each step of k takes a line of A for itself, since A lies transposed and is not copied."""
 SETS = 4096
 """Addresses that differ by this many bytes share a set of the first cache, which holds 8 to 12 of them."""
 UNPACKED = 1 << 19
-"""Bytes of a B whose columns are adjacent that is read where it lies, if there are no more."""
+"""Bytes of an operand that is read where it lies without preparation, if there are no more."""
 PACKED = 1 << 20
 """Bytes of B that a task packs at most: the second cache holds them."""
 GROUP = 128
@@ -83,10 +83,10 @@ def plan(p: Product, target: Target) -> Plan:
     if not pack and not p.packed_b:
         vectors = _vectors(all_vectors, rows[0], p.n % lanes == 0, isa)
     panels = -(-all_vectors // vectors)
-    depth = DEPTH if p.a[1] == 1 else ACROSS
-    depths = [p.k] if len(rows) == 1 or p.k <= depth * 3 // 2 else even(p.k, depth)
     far = (p.k >= 256 and distance >= SETS // 2) or (p.k >= 64 and distance % SETS == 0)
-    stage = p.a[1] != 1 and far and panels >= 3 and p.prologue is None
+    stage = p.a[1] != 1 and far and (panels >= 3 or p.m * p.k * size > UNPACKED) and p.prologue is None
+    depth = DEPTH if p.a[1] == 1 or stage else ACROSS
+    depths = [p.k] if len(rows) == 1 or p.k <= depth * 3 // 2 else even(p.k, depth)
     grid, tasks = _Grid(p, rows, vectors * lanes, panels, depths, pack, stage).best()
     group = min(1 if shallow else max(1, GROUP // rows[0]), -(-len(rows) // grid[0]))
     if p.prologue:  # what is computed should be read from the first cache
