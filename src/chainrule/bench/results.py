@@ -26,7 +26,7 @@ class Figures:
         median, best: seconds for one step or call.
         ratio: its time over that of chainrule, the median of the rounds.
         rounds: in how many it was timed.
-        first: seconds to get ready and for the first call, which compiles; the library was loaded before.
+        first: seconds for the first call, which compiles; library and network were there before.
         warm: the same in a new process, with compiled code on disk. Of chainrule only.
         error: distance from float64 after ``steps`` steps, relative to the way that the parameters went; of a
             function, the largest difference relative to the largest element.
@@ -45,6 +45,24 @@ class Figures:
     error: float | None = None
     steps: int = 0
     memory: int | None = None
+
+    @property
+    def compiling(self) -> float | None:
+        """Seconds by which the first call is longer than another one."""
+        return self._beyond_a_call(self.first)
+
+    @property
+    def loading(self) -> float | None:
+        """The same with compiled code on disk."""
+        return self._beyond_a_call(self.warm)
+
+    def _beyond_a_call(self, seconds: float | None) -> float | None:
+        return None if seconds is None or self.median is None else max(0.0, seconds - self.median)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        plain = {**dataclasses.asdict(self), "compiling": self.compiling, "loading": self.loading}
+        return {name: _plain(value) for name, value in plain.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +145,7 @@ class Result:
             "reached": self.reached,
             "limit": self.workload.limit,
             "share_of_peak": _plain(self.share),
-            "libraries": [
-                {name: _plain(value) for name, value in dataclasses.asdict(f).items()} for f in self.figures
-            ],
+            "libraries": [f.to_dict() for f in self.figures],
         }
 
 

@@ -80,13 +80,13 @@ class Session:
         )
 
     def first_call(self, library: Library, workload: Workload) -> tuple[Ready, float]:
-        """Make a library ready for its second call, and say how many seconds that took."""
+        """Make a library ready for its second call, and say how many seconds the first one took."""
         if library.name not in self.backends:
             backend = library.backend()
             backend.set_up(self.threads)
             self.backends[library.name] = backend
-        began = time.perf_counter()
         ready = library.prepare(self.backends[library.name], workload, self.threads)
+        began = time.perf_counter()
         ready.step()
         ready.wait()
         return ready, time.perf_counter() - began

@@ -126,8 +126,8 @@ def _cells(figures: Figures) -> dict[str, str]:
         "median": _time(figures.median),
         "best": _time(figures.best),
         "ratio": _NONE if figures.library == OWN else _number(figures.ratio),
-        "first": _time(figures.first),
-        "cached": _time(figures.warm),
+        "compile": _time(figures.compiling),
+        "cached": _time(figures.loading),
         "memory": _NONE if figures.memory is None else f"{_amount(figures.memory)}B",
         "error": _number(figures.error, 2),
     }
@@ -208,6 +208,11 @@ def _print_closing(finished: Finished, console: Console) -> None:
     elif not any(result.own.median for result in finished.results) and not finished.failed:
         style.print_paragraph("Each ran once, untimed; the numbers are those of float64.", console)
     trainings = [result for result in finished.results if isinstance(result.workload, Training)]
+    if any(figures.compiling is not None for result in trainings for figures in result.figures):
+        style.print_paragraph(
+            "Compile: what the first step takes longer than others; cached, in a new process with its code on disk.",
+            console,
+        )
     steps = {max(figures.steps for figures in result.figures) for result in trainings} - {0}
     if steps:
         when = " or ".join(counted(n, "step") for n in sorted(steps))
