@@ -11,7 +11,8 @@ import pytest
 import chainrule as cr
 from chainrule.compiler.compiled import Executable
 from chainrule.compiler.on_native import cache, jit, target
-from chainrule.compiler.on_native.ir import F32, I64, PTR, Function, module, number
+from chainrule.compiler.on_native.ir import F32, I64, PTR, Function, number
+from chainrule.compiler.on_native.modules import module
 
 pytestmark = pytest.mark.skipif(target.host() is None, reason="this machine has no native code")
 

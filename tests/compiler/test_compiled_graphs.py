@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.compiler.compiled import Executable
-from chainrule.compiler.on_native import ir, jit, program, target
+from chainrule.compiler.on_native import jit, program, target
 from chainrule.compiler.on_native.lowering import steps_of
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.passes.expand import expand
 from chainrule.errors import AxisError
 from chainrule.graph import Graph
@@ -213,6 +214,6 @@ def test_code_for_another_machine_is_emitted():
     graph, _ = expand(cr.trace(cr.value_and_grad(network, (0, 1, 2)), *large()))
     steps, _, _ = steps_of(graph, arm, {}, ())
     arrays = dict.fromkeys(place.array for step in steps for place in step.places)
-    text = ir.module(program.functions([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, arm))
+    text = module(program.functions([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, arm))
     written = jit.assembly(text, arm)
     assert "fmla" in written and "run0:" in written

@@ -14,6 +14,7 @@ import pytest
 
 from chainrule.compiler.on_native import ir, jit, target
 from chainrule.compiler.on_native.elementary import ELEMENTARY, ROUNDING, supports
+from chainrule.compiler.on_native.modules import module
 
 host = target.host()
 pytestmark = pytest.mark.skipif(host is None, reason="no native code for this machine")
@@ -67,7 +68,7 @@ def kernel(name: str, dtype: str, where: target.Target, lanes: int | None = None
 def library(dtype: str, isa: str) -> jit.Library:
     """All functions of one dtype."""
     functions = [kernel(name, dtype, at(isa)) for name in ALL]
-    return jit.build(ir.module(functions), [f.name for f in functions], at(isa))
+    return jit.build(module(functions), [f.name for f in functions], at(isa))
 
 
 def call(address: int, lanes: int, *xs: np.ndarray) -> np.ndarray:
@@ -349,7 +350,7 @@ def test_any_number_of_lanes_gives_the_same_bits(lanes: int, isa: str, rng: np.r
     names = ("exp", "tanh", "sin", "pow", "erfc", "round")
     for dtype in DTYPES:
         functions = [kernel(name, dtype, at(isa), lanes) for name in names]
-        made = jit.build(ir.module(functions), [f.name for f in functions], at(isa))
+        made = jit.build(module(functions), [f.name for f in functions], at(isa))
         x = np.concatenate([special(dtype), spread(rng, dtype, 200)])
         for name, f in zip(names, functions, strict=True):
             xs = (np.abs(x), x[::-1].copy()) if name in BINARY else (x,)
@@ -376,12 +377,12 @@ def test_nothing_calls_a_library(isa: str) -> None:
     triple = "aarch64-unknown-linux-gnu" if isa == "neon" else "x86_64-unknown-linux-gnu"
     where = target.forced(isa, triple)
     functions = [kernel(name, dtype, where) for name in ALL for dtype in DTYPES]
-    assert not calls(ir.module(functions), where)
+    assert not calls(module(functions), where)
     calling = ir.Function("calling", [("%x", ir.PTR)], where)
     calling.store(
         calling.intrinsic("exp", calling.load(calling.parameters[0], ir.F32)), calling.parameters[0]
     )
-    assert calls(ir.module([calling]), where)  # so they are seen where there are some
+    assert calls(module([calling]), where)  # so they are seen where there are some
 
 
 def calls(text: str, where: target.Target) -> list[str]:

@@ -15,7 +15,6 @@ import pytest
 from chainrule.compiler.on_native import (
     conv,
     conv_gradient,
-    ir,
     jit,
     pooling,
     target,
@@ -25,6 +24,7 @@ from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.ir import Function, Int, Value, number
 from chainrule.compiler.on_native.matmul import Lowered
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.pooling import Pool
 from chainrule.compiler.on_native.target import Target
 from chainrule.ops.conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
@@ -63,7 +63,7 @@ def machine(where: Target) -> Callable[[Lowered], list[tuple[jit.Library, Any]]]
         built = []
         for call in lowered.calls:
             name = call.kernel.name
-            library = jit.build(ir.module(call.kernel.functions), [name], where)
+            library = jit.build(module(call.kernel.functions), [name], where)
             built.append((library, library.function(name, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)))
         return built
 
@@ -306,7 +306,7 @@ def test_tasks_and_names_depend_on_the_problem_alone() -> None:
     kernels = [call.kernel for lower in lowers for call in lower(c, HOST).calls]
     assert max(k.tasks for k in kernels) > 8
     again = [call.kernel for lower in lowers for call in lower(c, HOST).calls]
-    assert [ir.module(k.functions) for k in kernels] == [ir.module(k.functions) for k in again]
+    assert [module(k.functions) for k in kernels] == [module(k.functions) for k in again]
     assert len({k.name for k in kernels}) == len(kernels)
     assert all(re.fullmatch(r"[\w.]+", k.name) for k in kernels)
     assert [k.flops for k in kernels if k.flops >= c.products] == [2 * c.products] * 3
@@ -318,7 +318,7 @@ def test_neon_is_emitted(c: Convolution) -> None:
     lowers = (conv.lower, conv_gradient.lower_input_gradient, conv_gradient.lower_weight_gradient)
     for lower in lowers:
         for call in lower(c, neon).calls:
-            text = jit.assembly(ir.module(call.kernel.functions), neon)
+            text = jit.assembly(module(call.kernel.functions), neon)
             assert ("fmla" in text) == (call.kernel.flops >= 2 * c.products)
 
 
@@ -400,7 +400,7 @@ def test_neon_pools_are_emitted() -> None:
     neon = target.forced("neon", "aarch64-unknown-linux-gnu")
     for lower in (pooling.lower_max_pool, pooling.lower_max_pool_gradient, pooling.lower_overlap_add):
         (call,) = lower(POOLS[1], neon).calls
-        assert "v0" in jit.assembly(ir.module(call.kernel.functions), neon)
+        assert "v0" in jit.assembly(module(call.kernel.functions), neon)
 
 
 # The geometry

@@ -9,6 +9,7 @@ import chainrule as cr
 from chainrule.compiler.compiled import Executable
 from chainrule.compiler.on_native import ir, jit, program, target
 from chainrule.compiler.on_native.lowering import steps_of
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.picking import picked
 from chainrule.compiler.passes.expand import expand
 from chainrule.errors import AxisError
@@ -222,7 +223,7 @@ def test_whatever_the_indices_are_they_lead_into_the_array(kind):
     f = ir.Function("lead", [("%index", ir.PTR), ("%place", ir.PTR)], target.host())
     index, place = f.parameters
     f.store(picked(f, [f.load(index, kind.vector(lanes))], ((size, step),)), place)
-    library = jit.build(ir.module([f]), ["lead"], target.host())
+    library = jit.build(module([f]), ["lead"], target.host())
     call = library.function("lead", *[ctypes.c_void_p] * 2)
     limits = np.iinfo(np.int32 if kind is ir.I32 else np.int64)
     for row in (
@@ -243,5 +244,5 @@ def test_machines_that_are_not_here_can_be_written_for():
     graph, flags = expand(cr.trace(lambda w, i: cr.value_and_grad(lambda w: (w[i] ** 2).sum())(w), w, ids))
     steps, _, _ = steps_of(graph, neon, {}, graph.outputs[-flags:])
     arrays = dict.fromkeys(place.array for step in steps for place in step.places)
-    text = ir.module(program.functions([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, neon))
+    text = module(program.functions([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, neon))
     assert "scatter_neon" in jit.assembly(text, neon)

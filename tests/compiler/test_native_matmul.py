@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from chainrule.compiler.on_native import jit
 from chainrule.compiler.on_native.call import Epilogue
-from chainrule.compiler.on_native.ir import Function, Int, Value, module, number
+from chainrule.compiler.on_native.ir import Function, Int, Value, number
 from chainrule.compiler.on_native.matmul import Lowered, Product, lower, packed_size, panel_width, panelling
 from chainrule.compiler.on_native.matmul.parts import parts_of
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target, forced, host
 from chainrule.errors import ArgumentError
 from chainrule.shapes import DType, float32, float64

@@ -9,6 +9,7 @@ import chainrule as cr
 from chainrule.compiler.compiled import Executable
 from chainrule.compiler.on_native import ir, jit, program, target
 from chainrule.compiler.on_native.lowering import steps_of
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.random_numbers import Counters, Key, generate, normal32, normal64
 from chainrule.compiler.passes.expand import expand
 from chainrule.ops import threefry
@@ -89,7 +90,7 @@ def call(emit, *arrays):
     """Compile code that reads and writes arrays, and run it."""
     f = ir.Function("made", [(f"%a{i}", ir.PTR) for i in range(len(arrays))], target.host())
     emit(f, *f.parameters)
-    library = jit.build(ir.module([f]), ["made"], target.host())
+    library = jit.build(module([f]), ["made"], target.host())
     library.function("made", *[ctypes.c_void_p] * len(arrays))(*[a.ctypes.data for a in arrays])
 
 
@@ -188,7 +189,7 @@ def test_machines_that_are_not_here_can_be_written_for():
     assert not flags
     steps, _, _ = steps_of(graph, neon, {}, ())
     arrays = dict.fromkeys(place.array for step in steps for place in step.places)
-    text = ir.module(program.functions([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, neon))
+    text = module(program.functions([steps], {array: (i + 2, 0) for i, array in enumerate(arrays)}, neon))
     assert "fsqrt" in jit.assembly(text, neon)
 
 

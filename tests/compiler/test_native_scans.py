@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.compiler.on_native import ir, jit, target
+from chainrule.compiler.on_native import jit, target
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.scans import Scan, lower
 from chainrule.compiler.on_native.values import Access, Loop
 from chainrule.node import apply
@@ -107,4 +108,4 @@ def test_machines_that_are_not_here_can_be_written_for():
     neon = target.forced("neon", "aarch64-unknown-linux-gnu")
     lines = Loop((6, 40), frozenset(), tuple(Access((40, 1), float32) for _ in range(3)), (), ())
     kernel = lower(Scan(LinearRecurrence, 9, False, lines, (240, 240, 240), float32), neon)
-    assert "fadd" in jit.assembly(ir.module(kernel.functions), neon)
+    assert "fadd" in jit.assembly(module(kernel.functions), neon)

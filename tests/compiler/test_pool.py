@@ -20,6 +20,7 @@ import pytest
 
 from chainrule.compiler.on_native import fork_join, ir, jit, kernel, pool, pool_library, target
 from chainrule.compiler.on_native.ir import I64, PTR
+from chainrule.compiler.on_native.modules import module
 from chainrule.errors import ArgumentError
 
 HOST = target.host()
@@ -76,7 +77,7 @@ class Programs:
         entries = [tally(HOST, "tally", 1), tally(HOST, "linger", 100_000), relay(HOST)]
         functions = [*entries, *(program(HOST, f.name) for f in entries)]
         names = [f"program_{f.name}" for f in entries]
-        self.library = jit.build(ir.module(functions), names, HOST, pool.Pool(1).imports)
+        self.library = jit.build(module(functions), names, HOST, pool.Pool(1).imports)
         types = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self._tally, self._linger, self._relay = (self.library.function(n, *types) for n in names)
 
@@ -374,7 +375,7 @@ def test_one_job_or_none_needs_no_pool():
     assert "call" not in f.text()
     pool.parallel(f, address, "tally", operands, 1)
     assert "call void @tally(ptr %operands, i64 0, i64 0)" in f.text()
-    assert "chainrule_parallel" not in ir.module([f])
+    assert "chainrule_parallel" not in module([f])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from chainrule.compiler.on_native import ir, jit, target, winograd, winograd_gra
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.ir import Function, Value
 from chainrule.compiler.on_native.matmul import Lowered
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import F2, F4, F24, FILTERS, Filter, Points, apply, turned
 from chainrule.errors import ArgumentError, GraphError
@@ -172,7 +173,7 @@ def test_neon_is_emitted(how: Filter) -> None:
     neon = target.forced("neon", "aarch64-unknown-linux-gnu")
     for lower in lowers(how):
         for call in lower(CONVOLUTIONS[1], neon).calls:
-            text = jit.assembly(ir.module(call.kernel.functions), neon)
+            text = jit.assembly(module(call.kernel.functions), neon)
             assert "fmla" in text or call.kernel.flops < CONVOLUTIONS[1].products
 
 
@@ -268,9 +269,9 @@ def test_equal_names_of_different_functions_are_refused() -> None:
     for f, number in zip(functions, (1.0, 1.0, 2.0), strict=True):
         f.store(ir.number(ir.F32, number), f.parameters[0])
         f.ret()
-    assert ir.module(functions[:2]).count("define") == 1
+    assert module(functions[:2]).count("define") == 1
     with pytest.raises(GraphError, match="two kernels need different functions, both named same"):
-        ir.module(functions)
+        module(functions)
 
 
 def test_kernels_of_one_program_that_filter_the_same_images_in_other_blocks(rng: np.random.Generator) -> None:

@@ -75,7 +75,7 @@ def _processor() -> str:
 
 def _flops(target: Any, threads: int) -> float:
     """The rate of multiply-adds in independent chains, with all operands in registers."""
-    from chainrule.compiler.on_native import ir, jit, kernel
+    from chainrule.compiler.on_native import ir, jit, kernel, modules
 
     lanes, chains = target.isa.lanes(4), target.isa.registers - 6
     kind = ir.F32.vector(lanes)
@@ -88,7 +88,7 @@ def _flops(target: Any, threads: int) -> float:
     sums = function.loop(0, _TURNS, 1, lambda _, sums: [function.fma(s, factor, term) for s in sums], sums)
     for i, total in enumerate(sums, 2):
         function.store(total, function.at(place, i * lanes, kind))
-    library = jit.build(ir.module([function]), [function.name], target)
+    library = jit.build(modules.module([function]), [function.name], target)
     run = library.function(function.name, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
     buffers = [np.full((2 + chains) * lanes, 0.5, np.float32) for _ in range(threads)]

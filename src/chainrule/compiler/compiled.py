@@ -17,8 +17,9 @@ from chainrule.compiler.dataflow import Dataflow
 from chainrule.compiler.layout import Action, Builder, Call, Layout, Seen, Spot
 from chainrule.compiler.memory import MUCH, aligned, give_back
 from chainrule.compiler.on_native import gate, jit, pool, program, python_call
-from chainrule.compiler.on_native.ir import Function, module
+from chainrule.compiler.on_native.ir import Function
 from chainrule.compiler.on_native.lowering import runs, steps_of
+from chainrule.compiler.on_native.modules import modules
 from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.passes.blocking import blocking
@@ -203,7 +204,7 @@ class Executable:
             return lowered.layout, None
         functions = program.functions(lowered.segments, lowered.where, self.target, not denormals)
         functions += self._entries(lowered.layout, self.target)
-        library = jit.build(module(functions), _symbols(lowered.layout), self.target, imports)
+        library = jit.build(modules(functions), _symbols(lowered.layout), self.target, imports)
         if key:
             records.write(key, self.graph, lowered.layout, library.key)
         return lowered.layout, library

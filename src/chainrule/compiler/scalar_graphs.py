@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.autodiff.reverse import pulled
 from chainrule.compiler.objects import Fields, fields_of
 from chainrule.compiler.on_native import jit, marking, pulling, walk_state, walker
-from chainrule.compiler.on_native.ir import module
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target, host
 from chainrule.compiler.on_native.walk_state import CODES, ENTRY, PAGE, RULE, State, Status
 from chainrule.modes import on_bare_values

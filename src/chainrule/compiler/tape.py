@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.on_native import jit, tape_code
-from chainrule.compiler.on_native.ir import module
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.numpy_loops import Loop
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.report import Line, Report

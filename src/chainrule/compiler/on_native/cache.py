@@ -21,7 +21,7 @@ import platformdirs
 
 LIMIT = 256 << 20
 """Bytes of all files together. Half of it is freed when they are more."""
-_FORMAT = b"chainrule object 1\n"
+_FORMAT = b"chainrule object 2\n"
 _SUFFIX = ".object"
 _room: dict[Path, int] = {}
 """Bytes that this process may still write into a directory before it looks through it again: thousands of files."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from chainrule.compiler.on_native.target import Target
-from chainrule.errors import GraphError
 from chainrule.shapes import DType, bool_, float32, float64, int32, int64
 
 
@@ -441,31 +440,17 @@ class Function:
             self.jump(end)
         self.begin(end)
 
-    def text(self) -> str:
-        """The whole function."""
+    @property
+    def declaration(self) -> str:
+        """What a module needs to call the function where it is in another one."""
+        return f"declare {self._result} @{self.name}({', '.join(str(p.type) for p in self.parameters)})"
+
+    def text(self, exported: bool = False) -> str:
+        """The whole function; ``exported`` makes it known to other modules in any case."""
         parameters = ", ".join(f"{p.type} {p}" for p in self.parameters)
         lines = [*self._lines]
         if not lines[-1].startswith("  ret "):
             lines.append("  ret void")
-        linkage = "" if self._exported else "internal "
+        linkage = "" if self._exported or exported else "internal "
         head = f"define {linkage}{self._result} @{self.name}({parameters}) noinline nounwind {{"
         return "\n".join((head, *lines, "}", ""))
-
-
-def module(functions: Iterable[Function]) -> str:
-    """The text of a module of functions; those of equal names, which several kernels call, are written once.
-
-    Raises:
-        GraphError: functions of equal names differ, which is a defect of chainrule.
-    """
-    made: dict[str, Function] = {}
-    texts: dict[str, str] = {}
-    for f in functions:
-        if made.setdefault(f.name, f) is f:
-            texts[f.name] = f.text()
-        elif f.text() != texts[f.name]:
-            raise GraphError(f"native code: two kernels need different functions, both named {f.name}")
-    declared = sorted({d for f in made.values() for d in f.declarations})
-    own = {f"@{name}(" for name in made}
-    outside = [d for d in declared if not any(name in d for name in own)]
-    return "\n".join((*outside, "", *texts.values()))

@@ -1,17 +1,22 @@
 """From the text of a module to functions in memory.
 
-No optimisation passes run: kernels are written the way they should be executed.
-Compiled objects are kept on disk (:mod:`chainrule.compiler.on_native.cache`).
+No optimisation passes run: kernels are written the way they should be executed. Several modules are compiled at the
+same time. Compiled objects are kept on disk (:mod:`chainrule.compiler.on_native.cache`).
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+
+from llvmlite.binding import ffi  # pyright: ignore[reportMissingTypeStubs]
 
 from chainrule.compiler.on_native import cache
 from chainrule.compiler.on_native.target import Target, llvm
@@ -20,6 +25,8 @@ from chainrule.errors import GraphError
 _linking = threading.RLock()  # LLVM's linker is one for the process
 _names = itertools.count()
 _linker: list[Any] = []
+_SIZE = 8
+"""Bytes of the size before each of several objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,53 @@ class Library:
         return made
 
 
-def compile_object(text: str, target: Target, level: int = 2) -> bytes:
-    """Machine code for a module.
+def compile_objects(texts: Sequence[str], target: Target, level: int = 2) -> list[bytes]:
+    """Machine code for each module.
 
     Raises:
-        GraphError: LLVM refuses the text, which is a defect of chainrule.
+        GraphError: LLVM refuses a text, which is a defect of chainrule.
     """
-    machine = target.machine(level)
-    return bytes(machine.emit_object(_parsed(text, target, machine)))
+
+    def one(text: str) -> bytes:
+        machine = target.new_machine(level)  # none of LLVM's objects is shared by threads
+        return _emitted(machine, _parsed(text, target, machine))
+
+    if len(texts) == 1:
+        return [one(texts[0])]
+    with ThreadPoolExecutor(min(len(texts), os.cpu_count() or 1), "chainrule-compiling") as pool:
+        return list(pool.map(one, texts))
+
+
+@functools.cache
+def _unlocked() -> ctypes.CDLL:
+    """The library of llvmlite, to call without its lock.
+
+    The lock lets one thread compile at a time. LLVM lets all whose modules have contexts of their own:
+    https://llvm.org/docs/ProgrammersManual.html#threads-and-llvm
+    """
+    # "For duck-typing a ctypes.CDLL", as llvmlite says of both.
+    library = ctypes.CDLL(ffi.lib._name, handle=ffi.lib._handle)  # pyright: ignore[reportPrivateUsage]
+    library.LLVMPY_TargetMachineEmitToMemory.restype = ctypes.c_void_p
+    library.LLVMPY_TargetMachineEmitToMemory.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)
+    ]  # fmt: skip
+    library.LLVMPY_GetBufferStart.restype = ctypes.c_void_p
+    library.LLVMPY_GetBufferSize.restype = ctypes.c_size_t
+    for name in ("GetBufferStart", "GetBufferSize", "DisposeMemoryBuffer"):
+        getattr(library, f"LLVMPY_{name}").argtypes = [ctypes.c_void_p]
+    return library
+
+
+def _emitted(machine: Any, module: Any) -> bytes:
+    """What ``machine.emit_object(module)`` gives."""
+    library, error = _unlocked(), ctypes.c_char_p()
+    buffer = library.LLVMPY_TargetMachineEmitToMemory(machine, module, 1, ctypes.byref(error))
+    if not buffer:
+        raise GraphError(f"native code: LLVM cannot compile what was written: {error.value!r}")
+    try:
+        return ctypes.string_at(library.LLVMPY_GetBufferStart(buffer), library.LLVMPY_GetBufferSize(buffer))
+    finally:
+        library.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
 def assembly(text: str, target: Target, level: int = 2) -> str:
@@ -71,42 +117,69 @@ def _parsed(text: str, target: Target, machine: Any) -> Any:
 
 
 def build(
-    text: str, names: Sequence[str], target: Target, imports: Mapping[str, int] | None = None, level: int = 2
+    texts: str | Sequence[str],
+    names: Sequence[str],
+    target: Target,
+    imports: Mapping[str, int] | None = None,
+    level: int = 2,
 ) -> Library:
-    """Compile a module, or take it from the cache, and link it into this process.
+    """Compile a module, or several, or take them from the cache, and link them into this process.
 
     Args:
-        text: of the module. It must not hold addresses: they differ from run to run.
+        texts: of the modules. They must not hold addresses: those differ from run to run.
         names: symbols to find.
         target: must run here.
         imports: addresses of the functions that the module declares and does not define.
         level: of LLVM's code generation.
     """
-    key = cache.key_of(text, target.key(), level)
+    texts = [texts] if isinstance(texts, str) else texts
+    key = cache.key_of("\0".join(texts), target.key(), level)
     found = load(key, names, target, imports)
     if found:
         return found
-    made = compile_object(text, target, level)
-    cache.write(key, made)
+    made = compile_objects(texts, target, level)
+    cache.write(key, _together(made))
     return _link(made, names, target, imports or {}, key, from_cache=False)
 
 
 def load(
     key: str, names: Sequence[str], target: Target, imports: Mapping[str, int] | None = None
 ) -> Library | None:
-    """Link a module that is in the cache, as `build` does; None if it is not there."""
+    """Link modules that are in the cache, as `build` does; None if they are not there."""
     code = cache.read(key)
     if code is None:
         return None
     try:
-        return _link(code, names, target, imports or {}, key, from_cache=True)
+        return _link(_apart(code), names, target, imports or {}, key, from_cache=True)
     except RuntimeError:
         cache.forget(key)  # damaged in a way that its checksum did not show
         return None
 
 
+def _together(objects: Sequence[bytes]) -> bytes:
+    """Objects one after the other, each with its size before it."""
+    return b"".join(len(code).to_bytes(_SIZE, "little") + code for code in objects)
+
+
+def _apart(together: bytes) -> list[bytes]:
+    """The objects again.
+
+    Raises:
+        RuntimeError: they are no such sequence.
+    """
+    found: list[bytes] = []
+    at = 0
+    while at < len(together):
+        size = int.from_bytes(together[at : at + _SIZE], "little")
+        at += _SIZE + size
+        if at > len(together):
+            raise RuntimeError("an object ends before its size says")
+        found.append(together[at - size : at])
+    return found
+
+
 def _link(
-    code: bytes,
+    objects: Sequence[bytes],
     names: Sequence[str],
     target: Target,
     imports: Mapping[str, int],
@@ -116,7 +189,9 @@ def _link(
     with _linking:
         if not _linker:
             _linker.append(llvm.create_lljit_compiler(target.machine(), use_jit_link=False))
-        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        builder = llvm.JITLibraryBuilder()
+        for code in objects:
+            builder.add_object_img(code)
         for name, address in imports.items():
             builder.import_symbol(name, address)
         builder.add_current_process()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.on_native import jit
 from chainrule.compiler.on_native.call import Lowered
-from chainrule.compiler.on_native.ir import module
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target
 from chainrule.primitive import Array
 

@@ -82,6 +82,10 @@ class Target:
         """LLVM's target machine, at a level of code generation from 0 to 3."""
         return _machine(self.triple, self.cpu, self.features, level)
 
+    def new_machine(self, level: int = 2) -> Any:
+        """Such a machine for one thread alone."""
+        return _new_machine(self.triple, self.cpu, self.features, level)
+
     @property
     def runs_here(self) -> bool:
         """Whether this process can execute the code."""
@@ -102,8 +106,7 @@ def _initialize() -> None:
         _initialized.append(True)
 
 
-@functools.cache
-def _machine(triple: str, cpu: str, features: str, level: int) -> Any:
+def _new_machine(triple: str, cpu: str, features: str, level: int) -> Any:
     _initialize()
     if triple != llvm.get_process_triple():
         llvm.initialize_all_targets()
@@ -112,6 +115,9 @@ def _machine(triple: str, cpu: str, features: str, level: int) -> Any:
     return made.create_target_machine(
         cpu=cpu, features=features, opt=level, reloc="default", codemodel="jitdefault", jit=True
     )
+
+
+_machine = functools.cache(_new_machine)
 
 
 @functools.cache

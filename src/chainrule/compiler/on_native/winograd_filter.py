@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TypeAlias
 
 from chainrule.compiler.on_native.ir import Function, Value, number
@@ -29,7 +29,8 @@ from chainrule.ops.windows import Pair
 Matrix: TypeAlias = "tuple[tuple[Fraction, ...], ...]"
 Matrices: TypeAlias = "tuple[Matrix, Matrix]"
 """For columns and for rows."""
-Term: TypeAlias = "tuple[Fraction, Value]"
+Term: TypeAlias = "tuple[Fraction, int]"
+"""A factor, and the number of a value."""
 TAPS = 3
 
 
@@ -173,29 +174,67 @@ def sandwich(
     f: Function, m: Matrices, get: Callable[[int, int], Value], put: Callable[[int, int, Value], None]
 ) -> None:
     """Write ``m d nᵀ``: ``get(i, j)`` reads an element of d, ``put(i, j, value)`` takes one of the result."""
-    down, across = m
-    rows, columns = range(len(down[0])), range(len(across[0]))
-    half = [apply(f, down, [get(i, j) for i in rows]) for j in columns]
-    for i in range(len(down)):
-        for j, value in enumerate(apply(f, across, [line[i] for line in half])):
+    down, across = (_recipe(part, f.target.isa.fma) for part in m)
+    half = [down.write(f, [get(i, j) for i in range(down.given)]) for j in range(across.given)]
+    for i in range(len(down.results)):
+        for j, value in enumerate(across.write(f, [line[i] for line in half])):
             put(i, j, value)
 
 
 def apply(f: Function, m: Matrix, values: Sequence[Value]) -> list[Value]:
-    """``m v`` in few instructions."""
-    columns = _butterflies(f, [(list(c), v) for c, v in zip(turned(m), values, strict=True)])
+    """Write ``m v``."""
+    return _recipe(m, f.target.isa.fma).write(f, values)
+
+
+class _Recipe:
+    """How a matrix is applied in few instructions.
+
+    Values are numbers: first those that are given, then one for each instruction.
+
+    Attributes:
+        given: how many are.
+        fma: whether there is a fused multiply-add.
+        results: the values that are the results.
+    """
+
+    def __init__(self, given: int, fma: bool) -> None:
+        self.given, self.fma = given, fma
+        self.results: list[int] = []
+        self._steps: list[tuple[str, tuple[int, ...], float | None]] = []
+
+    def step(self, word: str, *values: int, factor: Fraction | None = None) -> int:
+        """A method of `Function` for some values, the second of them perhaps a factor."""
+        self._steps.append((word, values, None if factor is None else float(factor)))
+        return self.given + len(self._steps) - 1
+
+    def write(self, f: Function, values: Sequence[Value]) -> list[Value]:
+        """Write the instructions for these values."""
+        made = list(values)
+        for word, numbers, factor in self._steps:
+            operands = [made[n] for n in numbers]
+            if factor is not None:
+                operands.insert(1, number(operands[0].type, factor))
+            made.append(getattr(f, word)(*operands))
+        return [made[n] for n in self.results]
+
+
+@cache
+def _recipe(m: Matrix, fma: bool) -> _Recipe:
+    recipe = _Recipe(len(m[0]), fma)
+    columns = _butterflies(recipe, [(list(c), v) for v, c in enumerate(turned(m))])
     seen = [v for _, v in columns]
     rows = list(zip(*(c for c, _ in columns), strict=True))
-    made: dict[int, Value] = {}
+    made: dict[int, int] = {}
     for i, row in enumerate(rows):
         if i in made:
             continue
         twin = next((j for j in range(i + 1, len(m)) if j not in made and _mirrored(row, rows[j])), None)
         if twin is None:
-            made[i] = _total(f, zip(row, seen, strict=True))
+            made[i] = _total(recipe, zip(row, seen, strict=True))
         else:
-            made[i], made[twin] = _pair(f, row, rows[twin], seen)
-    return [made[i] for i in range(len(m))]
+            made[i], made[twin] = _pair(recipe, row, rows[twin], seen)
+    recipe.results = [made[i] for i in range(len(m))]
+    return recipe
 
 
 def _mirrored(a: Sequence[Fraction], b: Sequence[Fraction]) -> bool:
@@ -205,10 +244,10 @@ def _mirrored(a: Sequence[Fraction], b: Sequence[Fraction]) -> bool:
 
 
 def _butterflies(
-    f: Function, columns: list[tuple[list[Fraction], Value]]
-) -> list[tuple[list[Fraction], Value]]:
+    recipe: _Recipe, columns: list[tuple[list[Fraction], int]]
+) -> list[tuple[list[Fraction], int]]:
     """Replace two values that always meet by their sum and their difference, where that saves additions."""
-    found: list[tuple[list[Fraction], Value]] = []
+    found: list[tuple[list[Fraction], int]] = []
     left = list(columns)
     while left:
         a, x = left.pop(0)
@@ -219,24 +258,25 @@ def _butterflies(
         left.remove(other)
         b, y = other
         zero = Fraction(0)
-        found.append(([p if p == q else zero for p, q in zip(a, b, strict=True)], f.add(x, y)))
-        found.append(([p if p != q else zero for p, q in zip(a, b, strict=True)], f.sub(x, y)))
+        total, difference = recipe.step("add", x, y), recipe.step("sub", x, y)
+        found.append(([p if p == q else zero for p, q in zip(a, b, strict=True)], total))
+        found.append(([p if p != q else zero for p, q in zip(a, b, strict=True)], difference))
     return found
 
 
 def _pair(
-    f: Function, row: Sequence[Fraction], twin: Sequence[Fraction], values: Sequence[Value]
-) -> tuple[Value, Value]:
+    recipe: _Recipe, row: Sequence[Fraction], twin: Sequence[Fraction], values: Sequence[int]
+) -> tuple[int, int]:
     """Two sums that differ in the signs of some terms."""
     terms = list(zip(row, twin, values, strict=True))
-    even = _total(f, [(a, v) for a, b, v in terms if a == b])
-    factor, odd = _scaled(f, [(a, v) for a, b, v in terms if a != b])
-    if abs(factor) != 1 and not f.target.isa.fma:
-        factor, odd = Fraction(1), f.mul(odd, number(odd.type, float(factor)))
-    return _plus(f, even, factor, odd), _plus(f, even, -factor, odd)
+    even = _total(recipe, [(a, v) for a, b, v in terms if a == b])
+    factor, odd = _scaled(recipe, [(a, v) for a, b, v in terms if a != b])
+    if abs(factor) != 1 and not recipe.fma:
+        factor, odd = Fraction(1), recipe.step("mul", odd, factor=factor)
+    return _plus(recipe, even, factor, odd), _plus(recipe, even, -factor, odd)
 
 
-def _scaled(f: Function, terms: Sequence[Term]) -> tuple[Fraction, Value]:
+def _scaled(recipe: _Recipe, terms: Sequence[Term]) -> tuple[Fraction, int]:
     """A sum as a factor and a value, so that the factor can be part of a multiply-add."""
 
     def inexact(factor: Fraction) -> int:
@@ -244,24 +284,24 @@ def _scaled(f: Function, terms: Sequence[Term]) -> tuple[Fraction, Value]:
         return sum(bool(d & (d - 1)) for d in denominators)
 
     factor = min((c for c, _ in terms), key=inexact)
-    return factor, _total(f, [(c / factor, v) for c, v in terms])
+    return factor, _total(recipe, [(c / factor, v) for c, v in terms])
 
 
-def _total(f: Function, terms: Iterable[Term]) -> Value:
+def _total(recipe: _Recipe, terms: Iterable[Term]) -> int:
     """A sum of terms; one with a factor of 1 comes first, which saves its multiplication."""
     (factor, value), *others = sorted((t for t in terms if t[0]), key=lambda t: (t[0] != 1, t[0] == -1))
     if factor == -1:
-        total = f.neg(value)
+        total = recipe.step("neg", value)
     else:
-        total = value if factor == 1 else f.mul(value, number(value.type, float(factor)))
+        total = value if factor == 1 else recipe.step("mul", value, factor=factor)
     for c, v in others:
-        total = _plus(f, total, c, v)
+        total = _plus(recipe, total, c, v)
     return total
 
 
-def _plus(f: Function, total: Value, factor: Fraction, value: Value) -> Value:
+def _plus(recipe: _Recipe, total: int, factor: Fraction, value: int) -> int:
     if factor == 1:
-        return f.add(total, value)
+        return recipe.step("add", total, value)
     if factor == -1:
-        return f.sub(total, value)
-    return f.fma(value, number(value.type, float(factor)), total)
+        return recipe.step("sub", total, value)
+    return recipe.step("fma", value, total, factor=factor)
