@@ -247,6 +247,8 @@ def test_results():
     found = result()
     assert (found.speedup, found.reached, found.failed, found.wrong) == (3.5, True, False, ())
     assert found.best_peer is not None and found.best_peer.library == "jax"
+    slow_moment = dataclasses.replace(found.figures[3], median=1.0)
+    assert dataclasses.replace(found, figures=(*found.figures[:3], slow_moment)).speedup == 3.5
     assert found.share == pytest.approx(0.4)
     assert result("gelu-1e3").share == pytest.approx(0.5)
     assert result("2-16-16-1").reached is False
