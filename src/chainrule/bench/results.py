@@ -93,7 +93,7 @@ class Result:
 
     @property
     def best_peer(self) -> Figures | None:
-        """The fastest other library, by its ratio: slow moments of the machine, which a median may hold, cancel there."""
+        """The fastest other library, by its ratio: slow moments of the machine, which a median holds, cancel there."""
         timed = [f for f in self.figures[1:] if f.median is not None and f.ratio is not None]
         return min(timed, key=lambda f: f.ratio or math.inf, default=None)
 

@@ -6,12 +6,15 @@ arrays: those of the operation ("x", "w", "y", ...), "workspace", and one for ea
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from chainrule.compiler.on_native.ir import Function, Int, Type, Value
 from chainrule.compiler.on_native.kernel import Kernel
+from chainrule.compiler.on_native.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,35 @@ class Lowered:
     calls: tuple[Call, ...]
     workspace: int = 0
     scratch: int = 0
+
+
+KNOWN = 256
+"""So many lowered operations of a kind are remembered."""
+L = TypeVar("L", bound=Callable[..., Any])
+
+
+def remembered(told_apart: Callable[[Any, Target], Any]) -> Callable[[L], L]:
+    """For functions from problems to code that remember what they made: a deep network has the same layer many times.
+
+    Problems are equal where their numbers are, but 0 equals -0: names, which say all that code depends on, tell such
+    problems apart.
+
+    Args:
+        told_apart: gives the name of a problem.
+    """
+
+    def decorated(lower: L) -> L:
+        @functools.lru_cache(KNOWN)
+        def known(name: Any, *arguments: Any, **named: Any) -> Any:
+            return lower(*arguments, **named)
+
+        @functools.wraps(lower)
+        def found(problem: Any, target: Target, *others: Any, **named: Any) -> Any:
+            return known(told_apart(problem, target), problem, target, *others, **named)
+
+        return found  # pyright: ignore[reportReturnType]
+
+    return decorated
 
 
 class Epilogue(ABC):

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from chainrule.compiler.on_native.axis import forward_axis
-from chainrule.compiler.on_native.call import Call, Epilogue, epilogue_operands
+from chainrule.compiler.on_native.call import Call, Epilogue, epilogue_operands, remembered
 from chainrule.compiler.on_native.direct import Direct
 from chainrule.compiler.on_native.ir import type_of
 from chainrule.compiler.on_native.matmul import Lowered
@@ -88,6 +88,10 @@ class Convolution:
         rows, columns = self.windows
         return self.images * rows * columns * self.outputs * self.kernel[0] * self.kernel[1] * self.depth
 
+    def name(self, target: Target) -> str:
+        """Says all that the code for it depends on, but for what is packed."""
+        return self.symbol("convolution", target)
+
     def symbol(self, stem: str, target: Target, finished: bool = True) -> str:
         """A kernel's name, which says all of it; ``finished`` if the epilogue is a part of that kernel."""
         pads = ".".join(str(n) for pair in self.padding for n in pair)
@@ -121,6 +125,7 @@ def _dotted(pair: Pair) -> str:
     return f"{pair[0]}.{pair[1]}"
 
 
+@remembered(Convolution.name)
 def lower(problem: Convolution, target: Target) -> Lowered:
     """The kernels of a convolution: operands "x", "w", "y", those of the epilogue, and what is asked for.
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native.axis import Axis, backward_axes, even, forward_axis
-from chainrule.compiler.on_native.call import Call, epilogue_operands
+from chainrule.compiler.on_native.call import Call, epilogue_operands, remembered
 from chainrule.compiler.on_native.conv import Convolution, packed_and_swept
 from chainrule.compiler.on_native.direct import TASKS, Direct, cycles, most_rows
 from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number, type_of
@@ -38,6 +38,7 @@ _FINISH = 1 << 14
 """Fewest elements in a task of the kernel that adds the parts."""
 
 
+@remembered(Convolution.name)
 def lower_input_gradient(problem: Convolution, target: Target) -> Lowered:
     """The kernels of the gradient for the image: operands "g", "w", "y", and those of the epilogue.
 
@@ -85,6 +86,7 @@ def backward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
     return d, Weights(d.classes, c.width, one * c.kernel[1], one, c.width, 1, channel, d.kind)
 
 
+@remembered(Convolution.name)
 def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
     """The kernels of the gradient for the kernel: operands "x", "g", "y", and those of the epilogue.
 

@@ -24,7 +24,7 @@ class Kernel:
 
     Attributes:
         name: symbol of the entry; equal names mean equal code, so it says everything the code depends on
-            (`ir.module` refuses others).
+            (`modules.module` refuses others).
         functions: the entry first, then what it calls.
         tasks: how many pieces the work is cut into.
         flops, bytes: of one run of all tasks.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chainrule.compiler.on_native.call import remembered
 from chainrule.compiler.on_native.division import Divisor
 from chainrule.compiler.on_native.elements import slow
 from chainrule.compiler.on_native.folding import folded
@@ -46,6 +47,7 @@ TASKS = 32
 """At most so many tasks, whatever the size."""
 
 
+@remembered(Loop.name)
 def lower(loop: Loop, target: Target) -> Kernel:
     """The kernel of a loop. Its operands are the loop's arrays."""
     loop = collapsed(loop)
@@ -54,6 +56,11 @@ def lower(loop: Loop, target: Target) -> Kernel:
 
 def lower_items(loop: Loop, like: Kernel, target: Target) -> Kernel | None:
     """The kernel of a loop whose tasks share the first axis as those of another do; None if it runs in another way."""
+    return _lower_items(loop, target, replace(like, name="", functions=()))
+
+
+@remembered(Loop.name)
+def _lower_items(loop: Loop, target: Target, like: Kernel) -> Kernel | None:
     for first in (False, True):
         nest = _Nest(collapsed(loop, first), target, f"_{like.items}_{like.together}_{like.tasks}")
         if nest.goes_by(like):

@@ -54,9 +54,10 @@ def _written(functions: Iterable[Function], exported: bool) -> tuple[dict[str, F
     made: dict[str, Function] = {}
     texts: dict[str, str] = {}
     for f in functions:
-        if made.setdefault(f.name, f) is f:
+        known = made.setdefault(f.name, f)
+        if f.name not in texts:
             texts[f.name] = f.text(exported)
-        elif f.text(exported) != texts[f.name]:
+        elif known is not f and f.text(exported) != texts[f.name]:
             raise GraphError(f"native code: two kernels need different functions, both named {f.name}")
     return made, texts
 

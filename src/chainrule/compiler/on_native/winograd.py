@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.compiler.memory import aligned
-from chainrule.compiler.on_native.call import Call, Epilogue, Lowered
+from chainrule.compiler.on_native.call import Call, Epilogue, Lowered, remembered
 from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.conv_gradient import backward
 from chainrule.compiler.on_native.direct import TASKS, Direct, cut
@@ -75,6 +75,7 @@ def suits(problem: Convolution, how: Filter, fewest: int = _TILES) -> bool:
     return how.gain(windows) >= max([_GAIN, *smaller])
 
 
+@remembered(Convolution.name)
 def lower(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     """As :func:`chainrule.compiler.on_native.conv.lower`, for convolutions to which it `applies`.
 
@@ -83,6 +84,7 @@ def lower(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     return _lower(problem, forward(problem, target), "x", target, how)
 
 
+@remembered(Convolution.name)
 def lower_input_gradient(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     """As :func:`chainrule.compiler.on_native.conv_gradient.lower_input_gradient`."""
     return _lower(problem, backward(problem, target), "g", target, how)

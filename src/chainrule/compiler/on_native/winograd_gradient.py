@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.compiler.on_native import winograd
-from chainrule.compiler.on_native.call import Call, epilogue_operands
+from chainrule.compiler.on_native.call import Call, epilogue_operands, remembered
 from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.direct import TASKS, cut
 from chainrule.compiler.on_native.ir import Int, Value, number
@@ -39,6 +39,7 @@ def suits(problem: Convolution, how: Filter) -> bool:
     return winograd.suits(problem, how, _TILES)
 
 
+@remembered(Convolution.name)
 def lower_weight_gradient(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
     """As :func:`chainrule.compiler.on_native.conv_gradient.lower_weight_gradient`.
 
