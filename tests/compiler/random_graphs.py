@@ -249,7 +249,7 @@ def _arity(op: type[Pointwise]) -> int:
 
 _UNARY, _BINARY = _pointwise(1), _pointwise(2)
 _COMPARISONS = (cr.less, cr.less_equal, cr.greater, cr.greater_equal, cr.equal, cr.not_equal)
-_RAISING = ("chainrule.ops.factor",)  # of singular matrices
+_RAISING = ("chainrule.ops.factor", "chainrule.ops.determinants")  # of singular matrices
 _OTHERS = [op for _, op in sorted(REGISTRY.items()) if op.__module__ not in _RAISING]
 
 

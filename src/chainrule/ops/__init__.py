@@ -69,6 +69,7 @@ from chainrule.ops.create import (
     zeros,
     zeros_like,
 )
+from chainrule.ops.determinants import det, slogdet
 from chainrule.ops.einsum import einsum
 from chainrule.ops.exponential import (
     cbrt,
@@ -85,7 +86,7 @@ from chainrule.ops.exponential import (
     power,
     sqrt,
 )
-from chainrule.ops.factor import cholesky, det, inv, slogdet, solve
+from chainrule.ops.factor import cholesky, inv, solve
 from chainrule.ops.index import (
     diagonal,
     getitem,

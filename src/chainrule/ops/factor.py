@@ -1,4 +1,4 @@
-"""Linear algebra on batches of matrices: systems, inverses, determinants, Cholesky factors.
+"""Linear algebra on batches of matrices: systems, inverses, Cholesky factors.
 
 The last two axes are the matrix, those before them are batches. ``cholesky`` is a function of the symmetric
 part of its input, so its gradient is symmetric.
@@ -10,99 +10,37 @@ differentiation, LNCSE 64, 2008, 35-44, DOI 10.1007/978-3-540-68942-3_4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, ChainruleError, ShapeError
 from chainrule.node import N, Node, Operand, apply, as_node, as_nodes, constant
-from chainrule.ops.arithmetic import add, multiply, negative, scale, subtract
-from chainrule.ops.batching import items_in, merged, ranks_of, split_off, stacks, with_rank
-from chainrule.ops.einsum import einsum
+from chainrule.ops.arithmetic import add, multiply, negative, subtract
+from chainrule.ops.batching import items_in, merged, ranks_of, split_off, with_rank
 from chainrule.ops.function import unary
 from chainrule.ops.matmul import matmul
+from chainrule.ops.matrices import OfMatrix, elimination, regular, require_square
 from chainrule.ops.move import matrix_transpose, reshape
 from chainrule.primitive import (
     Array,
     Cost,
     Custom,
-    Discrete,
     Example,
     HasSpec,
     Partial,
     PerElement,
-    Primitive,
     moved_bytes,
     register,
 )
 from chainrule.shapes import (
-    FLOATS,
     DType,
     Shape,
     as_flag,
     broadcast,
     count,
     promote,
-    require_dtype,
 )
-
-
-class OfMatrix(Primitive):
-    """What is computed from square matrices alone.
-
-    Attributes:
-        gives_matrix: whether each matrix gives a matrix of its size, rather than a number.
-    """
-
-    gives_matrix: ClassVar[bool] = False
-    batch = classmethod(stacks)
-
-    @classmethod
-    def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
-        shape, dtype = xs[0].shape, xs[0].dtype
-        _require_square(cls.name, shape, dtype)
-        return shape if cls.gives_matrix else shape[:-2], dtype
-
-    @classmethod
-    def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, **params: Any) -> Cost:
-        matrices = count(xs[0].shape[:-2])
-        each = cls.work(xs[0].shape[-1])
-        return Cost(
-            matrices * each.multiplications,
-            matrices * each.additions,
-            matrices * each.transcendentals,
-            moved_bytes(xs, shape, dtype),
-        )
-
-    @classmethod
-    def work(cls, n: int) -> PerElement:
-        """Work for one matrix of n rows; unless overridden the elimination and the logarithms of its pivots."""
-        products, divisions = _elimination(n)
-        return PerElement(products + divisions, products + n, n)
-
-    @classmethod
-    def examples(cls, rng: np.random.Generator) -> Iterable[Example]:
-        for shape in ((3, 3), (2, 1, 2, 2), (1, 1), (2, 0, 0), (0, 2, 2)):
-            yield Example((_regular(rng, shape),))
-
-
-def _elimination(n: int) -> tuple[int, int]:
-    """Products, each with a difference, and divisions that turn n rows into two triangles."""
-    return (n - 1) * n * (2 * n - 1) // 6, n * (n - 1) // 2
-
-
-def _regular(rng: np.random.Generator, shape: Shape) -> Array:
-    """Matrices far from singular."""
-    return np.asarray(rng.uniform(-1.0, 1.0, shape)) + (shape[-1] + 0.5) * np.eye(shape[-1])
-
-
-def _require_square(name: str, shape: Shape, dtype: DType) -> None:
-    require_dtype(name, dtype, FLOATS)
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ShapeError(
-            f"{name}: expected square matrices, shape (*batch, n, n), got {shape}",
-            fix="the last two axes must have one size",
-        )
 
 
 def _singular(name: str, x: Any) -> ChainruleError:
@@ -138,7 +76,7 @@ class Solve(Custom):
     def infer(cls, *xs: HasSpec, **params: Any) -> tuple[Shape, DType]:
         a, b = xs
         dtype = promote("solve", a.dtype, b.dtype)
-        _require_square("solve", a.shape, dtype)
+        require_square("solve", a.shape, dtype)
         if len(b.shape) < 2 or b.shape[-2] != a.shape[-1]:
             raise _unequal_rows(a.shape, b.shape)
         return (*broadcast("solve: batch axes", a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), dtype
@@ -183,12 +121,12 @@ class Solve(Custom):
             ((2, 0, 0), (2, 0, 3)),
             ((0, 2, 2), (2, 3)),
         ):
-            yield Example((_regular(rng, a), np.asarray(rng.normal(size=b))))
+            yield Example((regular(rng, a), np.asarray(rng.normal(size=b))))
 
 
 def _solution(n: int, columns: int) -> PerElement:
     """Work for the solution of one system: elimination, and both triangles for each right side."""
-    products, divisions = _elimination(n)
+    products, divisions = elimination(n)
     return PerElement(products + divisions + columns * n * n, products + columns * n * (n - 1))
 
 
@@ -317,139 +255,6 @@ def _congruent(a: Node, x: Node) -> Node:
     return matrix_transpose(solve(a, matrix_transpose(left)))
 
 
-def _det_sign(x: Any) -> Any:
-    return np.linalg.slogdet(x)[0]
-
-
-def _logabsdet(x: Any) -> Any:
-    return np.linalg.slogdet(x)[1]
-
-
-@register
-class DetSign(OfMatrix, Discrete):
-    """Sign of the determinant: -1, 0 or 1; its derivative is 0."""
-
-    name, label, latex = "det_sign", "sign det", r"\operatorname{{sign}} \det {0}"
-    evaluate = staticmethod(_det_sign)
-
-
-@register
-class LogAbsDet(OfMatrix, Custom):
-    """Logarithm of the determinant's absolute value; minus infinity for a singular matrix."""
-
-    name, label, latex = "logabsdet", "log|det|", r"\log \left| \det {0} \right|"
-    evaluate = staticmethod(_logabsdet)
-
-    @staticmethod
-    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
-        (t,) = tangents
-        return None if t is None else einsum("...ij,...ji->...", inv(xs[0]), t)
-
-    @staticmethod
-    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
-        return (_each_matrix(g, matrix_transpose(inv(xs[0]))),)
-
-
-def _each_matrix(factor: Node, x: Any) -> Any:
-    """Each matrix of ``x`` times the number of its own in ``factor``."""
-    return scale(reshape(factor, (*factor.shape, 1, 1)), x)
-
-
-@register
-class Det(OfMatrix, Custom):
-    """Determinant of square matrices; its gradient is right for singular matrices too.
-
-    The determinant of a large matrix overflows easily: :func:`slogdet` does not.
-
-    Args:
-        x: floats, shape ``(*batch, n, n)``.
-
-    Returns:
-        Shape ``(*batch,)``, in the units of ``x`` to the power ``n``.
-
-    Raises:
-        ShapeError: the matrices are not square.
-        DTypeError: integers.
-
-    Example:
-        >>> det([[1.0, 2.0], [2.0, 4.0]]).item()
-        0.0
-    """
-
-    name, label, latex = "det", "det", r"\det {0}"
-    evaluate = np.linalg.det
-
-    @classmethod
-    def work(cls, n: int) -> PerElement:
-        logarithm = super().work(n)
-        return PerElement(logarithm.multiplications + 1, logarithm.additions, logarithm.transcendentals + 1)
-
-    @staticmethod
-    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
-        (t,) = tangents
-        return None if t is None else einsum("...ij,...ij->...", cofactor(xs[0]), t)
-
-    @staticmethod
-    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
-        return (_each_matrix(g, cofactor(xs[0])),)
-
-
-def _cofactor(x: Any) -> Array:
-    finite = np.isfinite(x).all(axis=(-1, -2))[..., None, None]
-    u, s, vh = np.linalg.svd(np.where(finite, x, 0))
-    one = np.ones_like(s[..., :1])
-    before = np.cumprod(np.concatenate((one, s[..., :-1]), -1), -1)
-    after = np.cumprod(np.concatenate((one, s[..., :0:-1]), -1), -1)[..., ::-1]
-    sign_of_basis = np.linalg.det(u) * np.linalg.det(vh)
-    others = sign_of_basis[..., None] * before * after
-    return cast("Array", np.where(finite, (u * others[..., None, :]) @ vh, x.dtype.type(np.nan)))
-
-
-@register
-class Cofactor(OfMatrix, Custom):
-    """Matrix of cofactors, ``det(x) * inv(x).mT``: the derivative of the determinant.
-
-    It exists for singular matrices too, and is computed from singular values, without division. Its own
-    derivative needs the inverse, and raises ArgumentError where there is none.
-
-    Args:
-        x: floats, shape ``(*batch, n, n)``.
-
-    Returns:
-        Shape ``(*batch, n, n)``.
-
-    Raises:
-        ShapeError: the matrices are not square.
-        DTypeError: integers.
-
-    Example:
-        >>> np.round(cofactor([[1.0, 2.0], [3.0, 4.0]]).numpy(), 12).tolist()
-        [[4.0, -3.0], [-2.0, 1.0]]
-    """
-
-    name, label, latex = "cofactor", "cof", r"\operatorname{{cof}} {0}"
-    evaluate = staticmethod(_cofactor)
-    gives_matrix = True
-
-    @classmethod
-    def work(cls, n: int) -> PerElement:
-        return PerElement(14 * n**3, 14 * n**3)  # about: singular values are found by iteration
-
-    @staticmethod
-    def jvp(tangents: tuple[Node | None, ...], y: Node, *xs: Node, **params: Any) -> Node | None:
-        (t,), inverse = tangents, inv(xs[0])
-        if t is None:
-            return None
-        relative: Any = matmul(t, inverse)
-        return _each_matrix(einsum("...ii->...", relative), y) - matmul(matrix_transpose(relative), y)
-
-    @staticmethod
-    def vjp(g: Node, y: Node, *xs: Node, **params: Any) -> tuple[Partial, ...]:
-        turned = matrix_transpose(inv(xs[0]))
-        pulled: Any = matmul(matmul(y, matrix_transpose(g)), turned)
-        return (_each_matrix(einsum("...ij,...ij->...", g, y), turned) - pulled,)
-
-
 def solve(x: Operand[N], y: Operand[N], /) -> N:
     """Solve linear systems: the array ``z`` with ``x @ z = y``.
 
@@ -479,8 +284,6 @@ def solve(x: Operand[N], y: Operand[N], /) -> N:
 
 
 inv = unary(Inverse)
-det = unary(Det)
-cofactor = unary(Cofactor)
 
 
 def cholesky(x: Operand[N], /, *, upper: bool = False) -> N:
@@ -507,33 +310,3 @@ def cholesky(x: Operand[N], /, *, upper: bool = False) -> N:
     """
     factor = apply(Cholesky, (as_node(x),))
     return matrix_transpose(factor) if as_flag("cholesky", "upper", upper) else factor
-
-
-class SlogDet(NamedTuple, Generic[N]):
-    """A determinant as ``sign * exp(logabsdet)``."""
-
-    sign: N
-    logabsdet: N
-
-
-def slogdet(x: Operand[N], /) -> SlogDet[N]:
-    """Sign and logarithm of the absolute value of the determinant, which itself may overflow.
-
-    Args:
-        x: floats, shape ``(*batch, n, n)``.
-
-    Returns:
-        ``sign``, one of -1, 0 and 1, and ``logabsdet``, both of shape ``(*batch,)``. A singular matrix has
-        sign 0 and minus infinity; differentiating there raises ArgumentError.
-
-    Raises:
-        ShapeError: the matrices are not square.
-        DTypeError: integers.
-
-    Example:
-        >>> slogdet([[0.0, 1.0], [1.0, 0.0]]).sign.item()
-        -1.0
-    """
-    node = as_node(x)
-    _require_square("slogdet", node.shape, node.dtype)
-    return SlogDet(apply(DetSign, (node,)), apply(LogAbsDet, (node,)))

@@ -1,7 +1,8 @@
 """Linear algebra under one name, as the array API standard groups it."""
 
 from chainrule.ops.contractions import outer, tensordot, trace, vecdot
-from chainrule.ops.factor import SlogDet, cholesky, det, inv, slogdet, solve
+from chainrule.ops.determinants import SlogDet, det, slogdet
+from chainrule.ops.factor import cholesky, inv, solve
 from chainrule.ops.index import diagonal
 from chainrule.ops.matmul import matmul
 from chainrule.ops.move import matrix_transpose
