@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_functions_of_one_name_must_be_equal(spread):
     with pytest.raises(GraphError, match="both named times3"):
         modules.modules(functions)
     assert len(modules.modules([*chain(), *chain()])) == modules.PARTS
+
+
+@pytest.mark.parametrize("startable", [0, 1])
+def test_without_threads_all_is_compiled_by_this_one(spread, tmp_path, monkeypatch, startable):
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    start, started = threading.Thread.start, []
+
+    def limited(self):
+        if len(started) == startable:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(jit.os, "cpu_count", lambda: 4)
+    value, from_cache = result(modules.modules(chain()))
+    assert value == pytest.approx(np.prod([1 + i / 4 for i in range(12)]), rel=1e-6) and not from_cache
+    assert len(started) == startable
 
 
 def test_what_llvm_refuses_is_an_error(spread):

@@ -6,13 +6,13 @@ same time. Compiled objects are kept on disk (:mod:`chainrule.compiler.on_native
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import itertools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,35 @@ def compile_objects(texts: Sequence[str], target: Target, level: int = 2) -> lis
         machine = target.new_machine(level)  # none of LLVM's objects is shared by threads
         return _emitted(machine, _parsed(text, target, machine))
 
-    if len(texts) == 1:
-        return [one(texts[0])]
-    with ThreadPoolExecutor(min(len(texts), os.cpu_count() or 1), "chainrule-compiling") as pool:
-        return list(pool.map(one, texts))
+    return _side_by_side(one, texts)
+
+
+def _side_by_side(compiled: Callable[[str], bytes], texts: Sequence[str]) -> list[bytes]:
+    """All of them, by this thread and as many others as there are processors."""
+    made: dict[int, bytes] = {}
+    refused: list[Exception] = []
+    numbers = itertools.count()
+
+    def work() -> None:
+        while (n := next(numbers)) < len(texts) and not refused:
+            try:
+                made[n] = compiled(texts[n])
+            except Exception as error:
+                refused.append(error)
+
+    helping: list[threading.Thread] = []
+    # The system's limit, or Python is ending: what no thread can be started for is left to those that there are.
+    with contextlib.suppress(RuntimeError):
+        for _ in range(min(len(texts), os.cpu_count() or 1) - 1):
+            thread = threading.Thread(target=work, name="chainrule-compiling")
+            thread.start()
+            helping.append(thread)
+    work()
+    for thread in helping:
+        thread.join()
+    if refused:
+        raise refused[0]
+    return [made[n] for n in range(len(texts))]
 
 
 @functools.cache
