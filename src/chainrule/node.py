@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import operator
 import threading
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar, Union, cast
 
 import numpy as np
 
@@ -185,6 +185,19 @@ class Node:
                     delta = known + delta
             self._grad = delta
 
+    def retain(self, on: bool) -> None:
+        """Say whether a backward pass keeps the gradient of this result."""
+        self.retains_grad = on
+        if _maker is not None:
+            _maker.forget(self)
+
+    def track(self, on: bool) -> None:
+        """Say whether derivatives flow through this leaf, which may have been used already."""
+        if self.tracked is not on:
+            self.tracked = on
+            if _maker is not None:
+                _maker.forget_uses(self)
+
     def array(self) -> Array:
         """The value as an array that cannot be written to, nor made so.
 
@@ -328,6 +341,49 @@ def set_node_type(cls: type[Node]) -> None:
     global _node_type
     _node_type = cls
     _scalars.clear()
+    set_maker(None)
+
+
+def node_type() -> type[Node]:
+    """The class of nodes that are built now."""
+    return _node_type
+
+
+class Maker(Protocol):
+    """Who makes nodes instead of Python, and remembers what it has made."""
+
+    new_node: Callable[..., Any]
+    """As the function of that name here."""
+    next_index: Callable[[], int]
+    """The next number, also for nodes that others make."""
+
+    def forget(self, node: Node) -> None:
+        """What is remembered of a node no longer holds."""
+
+    def forget_uses(self, node: Node) -> None:
+        """What is remembered of nodes that are computed from it no longer holds."""
+
+
+_maker: Maker | None = None
+
+
+def set_maker(maker: Maker | None) -> None:
+    """Let nodes be made by another from now on; None for Python."""
+    global _maker, _make, _next_index
+    if maker is not None:
+        _make, _next_index = maker.new_node, maker.next_index
+    elif _maker is not None:
+        _make, _next_index = new_node, itertools.count(index_apart()).__next__
+    _maker = maker
+
+
+def index_apart() -> int:
+    """A number from which on another may count."""
+    return _next_index() + APART
+
+
+APART = 1 << 20
+"""Numbers left out where somebody else goes on counting: other threads may be taking some meanwhile."""
 
 
 def new_node(
@@ -356,6 +412,9 @@ def new_node(
     node.retains_grad = False
     node.index = _next_index()
     return node
+
+
+_make: Callable[..., Any] = new_node
 
 
 def apply(
@@ -413,8 +472,8 @@ def apply(
     if tracked or traced or now & REMEMBERING:
         if position is None:
             position = user_position(2)
-        return new_node(op, inputs, params, shape, dtype, value, tracked, name, position)
-    return new_node(None, (), NO_PARAMS, shape, dtype, value, False, name, None)
+        return _make(op, inputs, params, shape, dtype, value, tracked, name, position)
+    return _make(None, (), NO_PARAMS, shape, dtype, value, False, name, None)
 
 
 def apply_again(node: Node, inputs: tuple[Node, ...]) -> Any:
@@ -446,18 +505,18 @@ def leaf(
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
     if mode.get() == BARE:
         return held
-    return new_node(None, (), NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
+    return _make(None, (), NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
 
 
 def holding(value: Any, *, tracked: bool = False, name: str | None = None) -> Any:
     """A leaf around a value that an evaluation has just given; it is not checked or copied."""
-    return new_node(None, (), NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
+    return _make(None, (), NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
 
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
     """An input without a value, from which a program is traced."""
     dtype = as_dtype(spec.dtype)
-    return new_node(None, (), NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
+    return _make(None, (), NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
 
 
 _scalars: dict[tuple[type, DType, Any], Node] = {}
@@ -536,7 +595,7 @@ def starting(value: Node, name: str | None = None) -> Any:
     """A node with the value of another, from which a derivative starts; the other stays as it is."""
     identity = REGISTRY["identity"]
     floating = value.dtype.kind == "f"
-    return new_node(
+    return _make(
         identity, (value,), NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
     )
 

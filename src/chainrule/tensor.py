@@ -79,7 +79,7 @@ class Tensor(Node):
             )
         if on:
             _require_floating(self)
-        self.tracked = on
+        self.track(on)
         return self
 
     @property
@@ -115,7 +115,7 @@ class Tensor(Node):
                 "retain_grad: no gradient flows through this tensor",
                 fix="give a tensor that it is computed from requires_grad=True",
             )
-        self.retains_grad = True
+        self.retain(True)
         return self
 
     def backward(self, gradient: Operand[Tensor] | None = None, *, create_graph: bool = False) -> None:
