@@ -363,6 +363,9 @@ class Maker(Protocol):
     def forget_uses(self, node: Node) -> None:
         """What is remembered of nodes that are computed from it no longer holds."""
 
+    def watch(self, gradients: Iterable[Node]) -> None:
+        """Nodes hold gradients that were recorded, and that may lead back to them."""
+
 
 _maker: Maker | None = None
 
@@ -371,10 +374,17 @@ def set_maker(maker: Maker | None) -> None:
     """Let nodes be made by another from now on; None for Python."""
     global _maker, _make, _next_index
     if maker is not None:
-        _make, _next_index = maker.new_node, maker.next_index
-    elif _maker is not None:
+        _maker, _make, _next_index = maker, maker.new_node, maker.next_index
+    elif _make is not new_node:
         _make, _next_index = new_node, itertools.count(index_apart()).__next__
-    _maker = maker
+
+
+def watch(gradients: Iterable[Node]) -> None:
+    """Say that nodes hold these gradients. Recorded ones may lead back to them: Python is to find such cycles."""
+    if _maker is not None:
+        recorded = [delta for delta in gradients if delta.inputs]
+        if recorded:
+            _maker.watch(recorded)
 
 
 def index_apart() -> int:
@@ -595,9 +605,7 @@ def starting(value: Node, name: str | None = None) -> Any:
     """A node with the value of another, from which a derivative starts; the other stays as it is."""
     identity = REGISTRY["identity"]
     floating = value.dtype.kind == "f"
-    return _make(
-        identity, (value,), NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
-    )
+    return _make(identity, (value,), NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None)
 
 
 def is_differentiable(node: Node) -> bool:

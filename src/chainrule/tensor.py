@@ -34,6 +34,7 @@ from chainrule.node import (
     leaf,
     no_value,
     set_node_type,
+    watch,
 )
 from chainrule.numpy_protocol import call_function, call_ufunc
 from chainrule.primitive import Array
@@ -107,6 +108,8 @@ class Tensor(Node):
                 fix="x.grad = None",
             )
         self._grad = value
+        if value is not None:
+            watch([value])
 
     def retain_grad(self) -> Tensor:
         """Keep the gradient of this computed tensor too when ``backward`` passes it; returns the tensor."""
@@ -142,6 +145,7 @@ class Tensor(Node):
         found = leaf_gradients(self, seed, record=create_graph, large=natively)
         for node, delta in found.items():
             node.add_gradient(delta, record=create_graph)
+        watch(node._grad for node in found)
         tell(self, list(found), list(found.values()))
 
     def _require_gradient(self) -> None:

@@ -15,7 +15,8 @@ from chainrule.autodiff import reverse
 from chainrule.compiler import objects, scalar_graphs
 from chainrule.compiler.making import Ring
 from chainrule.compiler.on_native.target import host
-from chainrule.node import constant
+from chainrule.node import apply, constant
+from chainrule.primitive import REGISTRY, Pointwise
 from compiler.same_bits import bits
 
 pytestmark = pytest.mark.skipif(
@@ -168,6 +169,27 @@ def test_memory_that_is_used_again_is_not_mistaken(ring, monkeypatch):
     require_same(total)
 
 
+def test_a_node_where_another_was_is_not_taken_for_it(ring, monkeypatch):
+    swapped(monkeypatch, 1)
+    x, y = leaf(0.3), leaf(0.7)
+    product = x * y
+    place = id(product)
+    del product
+    sine = nodes.new_node(
+        REGISTRY["sin"], (x,), nodes.NO_PARAMS, (), x.dtype, np.sin(x.value), True, None, None
+    )
+    assert id(sine) == place
+    require_same(sine)
+
+
+def test_a_number_that_was_tampered_with_leads_to_no_other_node(ring):
+    x = leaf(0.3)
+    a, b = cr.sin(x), cr.exp(x)
+    b.index = a.index
+    require_same(b * x)
+    require_same(b * b)
+
+
 def test_a_leaf_that_is_asked_for_gradients_after_its_use_gets_one(ring):
     x, c = leaf(0.3), cr.tensor(2.0)
     y = program(x * c, 20)
@@ -215,3 +237,67 @@ def test_threads_that_record_and_walk_at_once(ring, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(found) == 80 and set(found) == {wanted}
+
+
+def test_cycles_through_recorded_gradients_are_collected(ring):
+    def recorded(y, x):
+        y.backward(create_graph=True)
+
+    def assigned(y, x):
+        x.grad = y * 2.0
+
+    def retained(y, x):
+        y.inputs[0].retain_grad()
+        y.backward(create_graph=True)
+
+    for close in (recorded, assigned, retained):
+        x = leaf(0.3)
+        y = cr.sin(x) * x
+        for _ in range(30):
+            y = y * x + x
+        close(y, x)
+        assert x.grad.inputs
+        gone = [weakref.ref(node) for node in (x, y, y.inputs[0], x.grad)]
+        del x, y
+        gc.collect()
+        assert [r() for r in gone] == [None] * 4, close
+
+
+def test_python_does_not_search_large_graphs_for_cycles(ring):
+    x = leaf(0.3)
+    y = x * x
+    assert not gc.is_tracked(y) and not gc.is_tracked(y.inputs)
+    assert gc.is_tracked(x) and gc.is_tracked(cr.stack([x, y]))
+
+
+class Held(Pointwise):
+    """The number; with a parameter that is whatever a user likes."""
+
+    name, label = "held_by_a_user", "x"
+    infer = classmethod(lambda cls, x, holder: (x.shape, x.dtype))
+    evaluate = staticmethod(lambda x, holder: x * 1)
+    partials = staticmethod(lambda y, x, holder: (1.0,))
+
+
+def test_graphs_that_may_lead_back_to_what_holds_them_are_searched(ring):
+    """A parameter may hold anything, such as the model that holds the loss."""
+
+    class Model:
+        def run(self, x):
+            self.loss = apply(Held, (x,), {"holder": self}) * 2.0 + x
+
+    model, x = Model(), leaf(0.3)
+    model.run(x)
+    gone = [weakref.ref(model), weakref.ref(model.loss)]
+    del model
+    gc.collect()
+    assert [r() for r in gone] == [None, None]
+
+
+def test_long_graphs_go_without_recursion(ring):
+    y = x = leaf(0.3)
+    for _ in range(200_000):
+        y = y + x
+    last = weakref.ref(y.inputs[0])
+    del y
+    assert last() is None

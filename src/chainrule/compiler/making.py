@@ -5,7 +5,7 @@ What is written down of them, and how: :mod:`chainrule.compiler.on_native.ring`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from chainrule.compiler.on_native import jit, python_call, ring
 from chainrule.compiler.on_native.ir import module
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.walk_state import State, know
-from chainrule.node import Node
+from chainrule.node import Node, ancestors
+from chainrule.primitive import REGISTRY, Array
 
 ENTRIES = 1 << 20
 """Of the ring: nodes that are remembered."""
@@ -36,17 +37,18 @@ class Ring:
     def __init__(self, kind: type[Node], fields: Fields, target: Target, entries: int = ENTRIES) -> None:
         written = ring.functions(fields, target)
         imports = python_call.imports(ring.IMPORTED)
-        library = jit.build(module(written), [ring.MAKE, ring.NEXT_INDEX], target, imports)
+        names = [ring.MAKE, ring.NEXT_INDEX, ring.WATCH]
+        library = jit.build(module(written), names, target, imports)
         self.entries = aligned(entries * ring.SIZE).view(np.int64).reshape(entries, -1)
         self.state = state = np.zeros(State.WORDS, np.int64)
         know(state, kind)
         self.put(state)
-        made = [
-            python_call.function(library.addresses[name], state, self)
-            for name in (ring.MAKE, ring.NEXT_INDEX)
-        ]
+        self.ops = _table(id(op) for op in REGISTRY.values() if op.__module__.startswith("chainrule."))
+        state[State.OPS], state[State.LAST_OP] = self.ops.ctypes.data, len(self.ops) - 1
+        made = [python_call.function(library.addresses[name], state, self) for name in names]
         self.new_node: Callable[..., Any] = made[0]
         self.next_index: Callable[[], int] = made[1]
+        self._watch: Callable[[Any], bool] = made[2]
         self._library = library
 
     def put(self, state: Any) -> None:
@@ -69,3 +71,22 @@ class Ring:
         following = int(self.state[State.NEXT])
         if node.index + 1 < following:
             self.state[State.FROM] = following
+
+    def watch(self, gradients: Iterable[Node]) -> None:
+        """Nodes hold gradients that were recorded, and that may lead back to them: cycles are Python's to find."""
+        for node in ancestors(gradients):
+            if node.inputs:
+                self._watch(node)
+                self._watch(node.inputs)
+
+
+def _table(places: Iterable[int]) -> Array:
+    """Addresses in a table, each where its own bits say, with none in another's place."""
+    found = list(places)
+    bits = 8
+    while len({place >> 4 & (1 << bits) - 1 for place in found}) < len(found):
+        bits += 1
+    table = np.zeros(1 << bits, np.int64)
+    for place in found:
+        table[place >> 4 & len(table) - 1] = place
+    return table

@@ -9,8 +9,13 @@ the node is alive knows only who has it from a node that is.
 
     ptr make(self, arguments, count)           what `node.new_node` does, as a built-in function of Python
     ptr next_index(self, arguments, count)     the next number, for a node that Python makes
+    ptr watch(self, arguments, count)          what `gc` is to watch from now on, if it does not
 
 Python's lock is held from the number to the entry, so no thread sees one without the other.
+
+A node that is written down whole, and computed from nothing but such nodes and leaves, is not watched by Python's
+search for cycles (:mod:`gc`), which would go through all of a large graph again and again: it can only be part of one
+by way of a gradient that was recorded, and is watched from then on.
 """
 
 from __future__ import annotations
@@ -23,8 +28,18 @@ from chainrule.compiler.on_native.marking import field, put, same, word
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.walk_state import BITS, State
 
-MAKE, NEXT_INDEX = "make", "next_index"
-IMPORTED = ("PyType_GenericAlloc", "PyLong_FromLongLong", "Py_IncRef", "Py_DecRef", "PyErr_BadArgument")
+MAKE, NEXT_INDEX, WATCH = "make", "next_index", "watch"
+IMPORTED = (
+    "PyType_GenericAlloc",
+    "PyLong_FromLongLong",
+    "PyBool_FromLong",
+    "Py_IncRef",
+    "Py_DecRef",
+    "PyErr_BadArgument",
+    "PyObject_GC_IsTracked",
+    "PyObject_GC_Track",
+    "PyObject_GC_UnTrack",
+)
 """Functions of Python that are called."""
 SIZE = 64
 """Bytes of an entry."""
@@ -54,7 +69,7 @@ def is_of(f: Function, entry: Value, index: Value, node: Value) -> Value:
 def functions(fields: Fields, target: Target) -> list[Function]:
     """All of them, for nodes with these fields."""
     read = marking.functions(fields, target)[:2]
-    return [*read, _note(fields, target), _make(fields, target), _next_index(target)]
+    return [*read, _note(fields, target), _make(fields, target), _next_index(target), _watch(target)]
 
 
 def _make(fields: Fields, target: Target) -> Function:
@@ -85,6 +100,20 @@ def _next_index(target: Target) -> Function:
     f, state, _ = python_call.begin(NEXT_INDEX, target)
     _, index = _taken(f, state, None)
     f.ret(index)
+    return f
+
+
+def _watch(target: Target) -> Function:
+    f, _, arguments = python_call.begin(WATCH, target)
+    thing = f.load(arguments, PTR)
+    tracked = f.call("PyObject_GC_IsTracked", [thing], I32, declare=True)
+    new, end = f.label("new"), f.label("end")
+    f.branch(same(f, tracked, "0"), new, end)
+    f.begin(new)
+    f.call("PyObject_GC_Track", [thing], declare=True)
+    f.jump(end)
+    f.begin(end)
+    python_call.give(f, True)
     return f
 
 
@@ -135,6 +164,16 @@ def _note(fields: Fields, target: Target) -> Function:
     for n in range(1, MOST + 1):
         f.when(same(f, count, str(n)), lambda n=n: _inputs(f, fields, entry, code, items, n))
     f.jump("end")
+    f.begin("whole")
+    last = f.binary(
+        "and", f.binary("lshr", f.convert("ptrtoint", op, I64), number(I64, 4)), word(f, state, State.LAST_OP)
+    )
+    own = same(f, f.load(f.at(word(f, state, State.OPS, PTR), last, PTR), PTR), op)
+    unnamed = same(f, field(f, node, fields.name), word(f, state, State.NONE, PTR))
+    _or(f, f.binary("and", own, unnamed), "end")
+    for thing in (node, inputs):
+        f.call("PyObject_GC_UnTrack", [thing], declare=True)
+    f.jump("end")
     f.begin("end")
     f.ret()
     return f
@@ -144,6 +183,7 @@ def _inputs(f: Function, fields: Fields, entry: Value, code: Value, items: Value
     """Write so many inputs into an entry, and the signature, if all of them are single numbers."""
     state, _, now = f.parameters
     signature = f.binary("or", number(I64, count << BITS), f.binary("shl", code, number(I64, 1)))
+    watched = number(I1, 0)
     for i in range(count):
         x = f.load(f.at(items, i, PTR), PTR)
         kind = f.call("kind", [x, state], I64)
@@ -155,10 +195,15 @@ def _inputs(f: Function, fields: Fields, entry: Value, code: Value, items: Value
         _or(f, f.binary("and", single, earlier), "end")
         f.store(x, f.at(entry, INPUTS + PTR.itemsize * i, I8))
         f.store(place, f.at(entry, PLACES + I32.itemsize * i, I8))
+        searched = f.emit(f"icmp ne i32 {f.call('PyObject_GC_IsTracked', [x], I32, declare=True)}, 0", I1)
+        leaf = same(f, field(f, x, fields.op), word(f, state, State.NONE, PTR))
+        watched = f.binary("or", watched, f.select(leaf, number(I1, 0), searched))
         tracked = same(f, field(f, x, fields.tracked), word(f, state, State.TRUE, PTR))
         own = f.binary("or", f.binary("shl", kind, number(I64, 1)), f.convert("zext", tracked, I64))
         signature = f.binary("or", f.binary("shl", signature, number(I64, BITS)), own)
     f.store(f.convert("trunc", signature, I32), f.at(entry, SIGNATURE, I8))
+    f.branch(watched, "end", "whole")
+    f.begin(f.label("unreached"))
 
 
 def _or(f: Function, condition: Value, otherwise: str) -> None:

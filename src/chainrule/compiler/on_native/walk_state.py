@@ -35,7 +35,7 @@ class State(enum.IntEnum):
     dtypes of NumPy's numbers; the signature of the node that Python is told of, if that has no rule yet; the shape of
     single numbers; the ring (:mod:`chainrule.compiler.on_native.ring`), by which mask a node's number becomes a place
     in it, and from which number on it is to be believed. And what only the making of nodes needs: the next number,
-    and more objects of Python.
+    more objects of Python, and a table of primitives with its last place.
     """
 
     NODE = 0
@@ -69,7 +69,9 @@ class State(enum.IntEnum):
     NEXT = 36
     FALSE = 37
     NO_PARAMS = 38
-    WORDS = 39
+    OPS = 39
+    LAST_OP = 40
+    WORDS = 41
 
 
 def know(state: Any, kind: type) -> None:
