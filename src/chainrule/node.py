@@ -379,10 +379,10 @@ def set_maker(maker: Maker | None) -> None:
         _make, _next_index = new_node, itertools.count(index_apart()).__next__
 
 
-def watch(gradients: Iterable[Node]) -> None:
-    """Say that nodes hold these gradients. Recorded ones may lead back to them: Python is to find such cycles."""
+def watch(holders: Iterable[Node]) -> None:
+    """Say that nodes hold gradients. Recorded ones may lead back to them: Python is to find such cycles."""
     if _maker is not None:
-        recorded = [delta for delta in gradients if delta.inputs]
+        recorded = [x._grad for x in holders if x._grad is not None and x._grad.inputs]
         if recorded:
             _maker.watch(recorded)
 

@@ -108,8 +108,7 @@ class Tensor(Node):
                 fix="x.grad = None",
             )
         self._grad = value
-        if value is not None:
-            watch([value])
+        watch([self])
 
     def retain_grad(self) -> Tensor:
         """Keep the gradient of this computed tensor too when ``backward`` passes it; returns the tensor."""
@@ -145,7 +144,7 @@ class Tensor(Node):
         found = leaf_gradients(self, seed, record=create_graph, large=natively)
         for node, delta in found.items():
             node.add_gradient(delta, record=create_graph)
-        watch(node._grad for node in found)
+        watch(found)
         tell(self, list(found), list(found.values()))
 
     def _require_gradient(self) -> None:
