@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import habits, ops
+from chainrule import construction, habits, ops
 from chainrule.at import At
 from chainrule.autodiff.listening import tell
 from chainrule.autodiff.reverse import leaf_gradients
@@ -34,7 +34,6 @@ from chainrule.node import (
     leaf,
     no_value,
     set_node_type,
-    watch,
 )
 from chainrule.numpy_protocol import call_function, call_ufunc
 from chainrule.primitive import Array
@@ -108,7 +107,7 @@ class Tensor(Node):
                 fix="x.grad = None",
             )
         self._grad = value
-        watch([self])
+        construction.watch([value])
 
     def retain_grad(self) -> Tensor:
         """Keep the gradient of this computed tensor too when ``backward`` passes it; returns the tensor."""
@@ -142,9 +141,7 @@ class Tensor(Node):
         self._require_gradient()
         seed = self._seed(gradient)
         found = leaf_gradients(self, seed, record=create_graph, large=natively)
-        for node, delta in found.items():
-            node.add_gradient(delta, record=create_graph)
-        watch(found)
+        construction.watch([node.add_gradient(delta, record=create_graph) for node, delta in found.items()])
         tell(self, list(found), list(found.values()))
 
     def _require_gradient(self) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import node as nodes
+from chainrule import construction
 from chainrule.autodiff import reverse
+from chainrule.compiler import large as large_graphs
 from chainrule.compiler import objects, scalar_graphs
 from chainrule.compiler.making import Ring
 from chainrule.compiler.on_native.target import host
@@ -86,7 +87,7 @@ def test_nodes_are_the_same_whoever_makes_them(ring):
         return cr.sin(x) * 2.0, cr.tensor([1.0, 2.0]), cr.where(x > 0, x, -x), x.detach()
 
     by_native = made()
-    nodes.set_maker(None)
+    construction.set_maker(None)
     by_python = made()
     assert by_native[-1].index < by_python[0].index
     for a, b in zip(by_native, by_python, strict=True):
@@ -100,7 +101,7 @@ def test_nodes_are_the_same_whoever_makes_them(ring):
 
 def test_numbers_go_on_where_another_begins_to_count(ring):
     before = leaf(1.0)
-    nodes.set_maker(None)
+    construction.set_maker(None)
     between = leaf(1.0)
     ring.start()
     after = [leaf(1.0) for _ in range(3)]
@@ -175,8 +176,8 @@ def test_a_node_where_another_was_is_not_taken_for_it(ring, monkeypatch):
     product = x * y
     place = id(product)
     del product
-    sine = nodes.new_node(
-        REGISTRY["sin"], (x,), nodes.NO_PARAMS, (), x.dtype, np.sin(x.value), True, None, None
+    sine = construction.new_node(
+        REGISTRY["sin"], (x,), construction.NO_PARAMS, (), x.dtype, np.sin(x.value), True, None, None
     )
     assert id(sine) == place
     require_same(sine)
@@ -292,6 +293,38 @@ def test_graphs_that_may_lead_back_to_what_holds_them_are_searched(ring):
     del model
     gc.collect()
     assert [r() for r in gone] == [None, None]
+
+
+@pytest.fixture
+def prepared(ring, monkeypatch):
+    """For which classes of nodes native code was loaded, as in a process that begins."""
+    construction.set_maker(None)
+    found = []
+    monkeypatch.setattr(scalar_graphs, "prepare", found.append)
+    large_graphs.growing.stop()
+    growing = large_graphs.Growing()
+    growing.start()
+    yield found
+    growing.stop()
+
+
+def test_a_graph_of_scalars_that_grows_large_is_noticed_once(prepared):
+    y = leaf(0.3)
+    for _ in range(30_000):
+        y = y * 0.999
+    assert prepared == [cr.Tensor]
+
+
+def test_small_graphs_arrays_and_traces_are_no_large_graphs_of_scalars(prepared):
+    x, w = leaf(0.3), cr.tensor(np.ones(3), requires_grad=True)
+    for _ in range(300):
+        program(x, 50).backward()
+    u = w
+    for _ in range(15_000):
+        u = u * 0.999
+    with cr.no_grad():
+        found = [x * 1.5 for _ in range(15_000)]
+    assert len(found) == 15_000 and not prepared
 
 
 def test_long_graphs_go_without_recursion(ring):

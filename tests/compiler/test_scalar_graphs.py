@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
-from chainrule import node as nodes
+from chainrule import construction
 from chainrule.autodiff import reverse
 from chainrule.compiler import large as large_graphs
 from chainrule.compiler import objects, scalar_graphs
@@ -179,13 +179,15 @@ def test_strong_zeros():
 @pytest.fixture
 def made_by_python():
     native = scalar_graphs._native(cr.Tensor)
-    nodes.set_maker(None)
+    construction.set_maker(None)
     yield
     native.ring.start()
 
 
 def test_numbers_of_nodes_far_apart(made_by_python, monkeypatch):
-    monkeypatch.setattr("chainrule.node._next_index", iter([*range(9), *range(2**31, 2**31 + 99)]).__next__)
+    monkeypatch.setattr(
+        "chainrule.construction._next_index", iter([*range(9), *range(2**31, 2**31 + 99)]).__next__
+    )
     x, y = leaves(0.3, -0.7)
     z = x * y + x
     for _ in range(20):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import node as nodes
+from chainrule import construction
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.objects import Fields
 from chainrule.compiler.on_native import jit, python_call, ring
@@ -58,8 +58,8 @@ class Ring:
 
     def start(self) -> None:
         """Make all nodes from now on."""
-        self.state[State.NEXT] = self.state[State.FROM] = nodes.index_apart()
-        nodes.set_maker(self)
+        self.state[State.NEXT] = self.state[State.FROM] = construction.index_apart()
+        construction.set_maker(self)
 
     def forget(self, node: Node) -> None:
         """What is remembered of a node no longer holds."""

@@ -21,8 +21,9 @@ from chainrule.compiler.on_native import jit, marking, pulling, walk_state, walk
 from chainrule.compiler.on_native.ir import module
 from chainrule.compiler.on_native.target import Target, host
 from chainrule.compiler.on_native.walk_state import CODES, ENTRY, PAGE, RULE, State, Status
+from chainrule.construction import NO_PARAMS, node_type
 from chainrule.modes import on_bare_values
-from chainrule.node import NO_PARAMS, Node, node_type
+from chainrule.node import Node
 from chainrule.primitive import Array, Primitive
 from chainrule.shapes import FLOATS
 
@@ -53,6 +54,11 @@ def gradients(output: Node, seed: Any, since: int = 0) -> dict[Node, Any] | None
     if native is None or output.index >= FAR or not _is_number(output):
         return None
     return on_bare_values(_Walk(native, output, seed, since).run)
+
+
+def prepare(kind: type[Node]) -> None:
+    """Have native code make the nodes of this class, where it runs."""
+    _native(kind)
 
 
 def _is_number(node: Node) -> bool:

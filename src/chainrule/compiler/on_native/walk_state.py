@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.on_native.pulling import MOST
-from chainrule.node import NO_PARAMS
+from chainrule.construction import NO_PARAMS
 from chainrule.shapes import FLOATS, DType, bool_, float32, float64, int32, int64
 
 PAGE = 4096
