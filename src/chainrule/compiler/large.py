@@ -36,6 +36,7 @@ class Growing:
     """
 
     def __init__(self) -> None:
+        self._ask = look_at_next  # at the end of a process modules lose their names before gc stops
         self._last: weakref.ref[Node] | None = None
         self._seen = 0
 
@@ -49,7 +50,7 @@ class Growing:
     def collected(self, phase: str, info: dict[str, int]) -> None:
         """Python has looked for cycles (:data:`gc.callbacks`)."""
         if phase == "stop" and info["generation"]:
-            look_at_next(self.look)
+            self._ask(self.look)
 
     def look(self, node: Node) -> None:
         """Look at a node that was just made."""

@@ -10,6 +10,9 @@ been met is empty, and is used again: a long chain needs no more than two of the
     i64 walk(state)                            until there is something for Python to do; says what
     i64 give(state, node, gradient, code)      add a gradient that Python has computed
 
+What it needs of a node it finds in a ring, in which it was written down when the node was made
+(:mod:`chainrule.compiler.on_native.ring`), or else in the node itself and those around it.
+
 Both are called with Python's lock held. What they need of Python stands in the state, a table of words; where fields
 lie is written into the code. A node has a *signature*: how many inputs, and for each of them and the output which
 kind of number it is and whether a gradient is wanted. For primitive, parameters and signature a table knows the
