@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import operator
 import threading
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union, cast
 
 import numpy as np
 
+from chainrule import construction
 from chainrule.arrays import as_array
+from chainrule.construction import NO_PARAMS, Params, Position
 from chainrule.errors import (
     DTypeError,
     GradientError,
@@ -57,12 +59,6 @@ _adding = threading.Lock()
 N = TypeVar("N", bound="Node")
 ArrayLike: TypeAlias = Union["np.ndarray[Any, Any]", np.generic, float, int, bool, Sequence[Any]]
 Operand: TypeAlias = N | ArrayLike
-Params: TypeAlias = Mapping[str, Any]
-Position: TypeAlias = "tuple[CodeType, int]"
-
-NO_PARAMS: Params = {}
-_next_index = itertools.count().__next__
-_new: Any = object.__new__
 
 
 def _operator(name: str, reflected: bool = False) -> Any:
@@ -176,14 +172,26 @@ class Node:
         """Whether it is an input, a parameter or a constant."""
         return self.op is None
 
-    def add_gradient(self, delta: Node, *, record: bool) -> None:
-        """Add to the gradient that backward passes have collected here."""
+    def add_gradient(self, delta: Node, *, record: bool) -> Node:
+        """Add to the gradient that backward passes have collected here; returns the sum."""
         with _adding:  # several threads may run backward into one leaf
             known = self._grad
             if known is not None:
                 with recording(record):
                     delta = known + delta
             self._grad = delta
+        return delta
+
+    def retain(self, on: bool) -> None:
+        """Say whether a backward pass keeps the gradient of this result."""
+        self.retains_grad = on
+        construction.forget(self)
+
+    def track(self, on: bool) -> None:
+        """Say whether derivatives flow through this leaf, which may have been used already."""
+        if self.tracked is not on:
+            self.tracked = on
+            construction.forget_uses(self)
 
     def array(self) -> Array:
         """The value as an array that cannot be written to, nor made so.
@@ -308,6 +316,9 @@ class Node:
         return np.asarray(self.value).reshape(())[()]
 
 
+construction.set_node_type(Node)
+
+
 def no_value(node: Node, wanted: str) -> TracedValueError:
     """The error for asking a traced node for its numbers."""
     return TracedValueError(
@@ -318,44 +329,10 @@ def no_value(node: Node, wanted: str) -> TracedValueError:
     )
 
 
-# The class of new nodes. The layer that users see puts its own subclass here, so that whatever is
-# built from plain numbers, inside rules too, has the methods that users expect.
-_node_type: type[Node] = Node
-
-
 def set_node_type(cls: type[Node]) -> None:
     """Make every node built from now on an instance of ``cls``."""
-    global _node_type
-    _node_type = cls
+    construction.set_node_type(cls)
     _scalars.clear()
-
-
-def new_node(
-    op: type[Primitive] | None,
-    inputs: tuple[Node, ...],
-    params: Params,
-    shape: Shape,
-    dtype: DType,
-    value: Any,
-    tracked: bool,
-    name: str | None,
-    position: tuple[CodeType, int] | None,
-) -> Any:
-    """A new node. Calling its class would take twice as long, and eager programs make little else."""
-    node = _new(_node_type)
-    node.op = op
-    node.inputs = inputs
-    node.params = params
-    node.shape = shape
-    node.dtype = dtype
-    node.value = value
-    node.tracked = tracked
-    node.name = name
-    node._position = position
-    node._grad = None  # what backward passes will collect here
-    node.retains_grad = False
-    node.index = _next_index()
-    return node
 
 
 def apply(
@@ -413,8 +390,8 @@ def apply(
     if tracked or traced or now & REMEMBERING:
         if position is None:
             position = user_position(2)
-        return new_node(op, inputs, params, shape, dtype, value, tracked, name, position)
-    return new_node(None, (), NO_PARAMS, shape, dtype, value, False, name, None)
+        return construction.make(op, inputs, params, shape, dtype, value, tracked, name, position)
+    return construction.make(None, (), NO_PARAMS, shape, dtype, value, False, name, None)
 
 
 def apply_again(node: Node, inputs: tuple[Node, ...]) -> Any:
@@ -446,18 +423,18 @@ def leaf(
     held = array if array.shape else array[()]  # NumPy's scalars compute ten times faster
     if mode.get() == BARE:
         return held
-    return new_node(None, (), NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
+    return construction.make(None, (), NO_PARAMS, array.shape, array.dtype, held, tracked, name, None)
 
 
 def holding(value: Any, *, tracked: bool = False, name: str | None = None) -> Any:
     """A leaf around a value that an evaluation has just given; it is not checked or copied."""
-    return new_node(None, (), NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
+    return construction.make(None, (), NO_PARAMS, value.shape, value.dtype, value, tracked, name, None)
 
 
 def symbol(spec: Spec, name: str | None = None) -> Any:
     """An input without a value, from which a program is traced."""
     dtype = as_dtype(spec.dtype)
-    return new_node(None, (), NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
+    return construction.make(None, (), NO_PARAMS, spec.shape, dtype, None, dtype.kind == "f", name, None)
 
 
 _scalars: dict[tuple[type, DType, Any], Node] = {}
@@ -536,7 +513,7 @@ def starting(value: Node, name: str | None = None) -> Any:
     """A node with the value of another, from which a derivative starts; the other stays as it is."""
     identity = REGISTRY["identity"]
     floating = value.dtype.kind == "f"
-    return new_node(
+    return construction.make(
         identity, (value,), NO_PARAMS, value.shape, value.dtype, value.value, floating, name, None
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import habits, ops
+from chainrule import construction, habits, ops
 from chainrule.at import At
 from chainrule.autodiff.listening import tell
 from chainrule.autodiff.reverse import leaf_gradients
@@ -79,7 +79,7 @@ class Tensor(Node):
             )
         if on:
             _require_floating(self)
-        self.tracked = on
+        self.track(on)
         return self
 
     @property
@@ -107,6 +107,7 @@ class Tensor(Node):
                 fix="x.grad = None",
             )
         self._grad = value
+        construction.watch([value])
 
     def retain_grad(self) -> Tensor:
         """Keep the gradient of this computed tensor too when ``backward`` passes it; returns the tensor."""
@@ -115,7 +116,7 @@ class Tensor(Node):
                 "retain_grad: no gradient flows through this tensor",
                 fix="give a tensor that it is computed from requires_grad=True",
             )
-        self.retains_grad = True
+        self.retain(True)
         return self
 
     def backward(self, gradient: Operand[Tensor] | None = None, *, create_graph: bool = False) -> None:
@@ -140,8 +141,7 @@ class Tensor(Node):
         self._require_gradient()
         seed = self._seed(gradient)
         found = leaf_gradients(self, seed, record=create_graph, large=natively)
-        for node, delta in found.items():
-            node.add_gradient(delta, record=create_graph)
+        construction.watch([node.add_gradient(delta, record=create_graph) for node, delta in found.items()])
         tell(self, list(found), list(found.values()))
 
     def _require_gradient(self) -> None:

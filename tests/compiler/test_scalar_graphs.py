@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule import construction
 from chainrule.autodiff import reverse
 from chainrule.compiler import large as large_graphs
 from chainrule.compiler import objects, scalar_graphs
@@ -175,8 +176,18 @@ def test_strong_zeros():
     require_same(cr.sqrt(cr.relu(x - 1)))
 
 
-def test_numbers_of_nodes_far_apart(monkeypatch):
-    monkeypatch.setattr("chainrule.node._next_index", iter([*range(9), *range(2**31, 2**31 + 99)]).__next__)
+@pytest.fixture
+def made_by_python():
+    native = scalar_graphs._native(cr.Tensor)
+    construction.set_maker(None)
+    yield
+    native.ring.start()
+
+
+def test_numbers_of_nodes_far_apart(made_by_python, monkeypatch):
+    monkeypatch.setattr(
+        "chainrule.construction._next_index", iter([*range(9), *range(2**31, 2**31 + 99)]).__next__
+    )
     x, y = leaves(0.3, -0.7)
     z = x * y + x
     for _ in range(20):
@@ -383,7 +394,7 @@ def test_turns_are_given_back_so_that_ctrl_c_is_heard(monkeypatch):
 
     class Broken:
         walk = staticmethod(interrupted)
-        give, rules, spare = native.give, native.rules, native.spare
+        give, rules, spare, ring = native.give, native.rules, native.spare, native.ring
 
     monkeypatch.setattr(scalar_graphs, "_native", lambda kind: Broken)
     monkeypatch.setattr(large_graphs.natively, "most", large_graphs.LOADED)

@@ -91,12 +91,12 @@ class Large:
             return None
         retained = [w.retains_grad for w in wrt]
         for w in wrt:
-            w.retains_grad = True
+            w.retain(True)
         try:
             found = self.asked(order, output, seed, since)
         finally:
             for w, before in zip(wrt, retained, strict=True):
-                w.retains_grad = before
+                w.retain(before)
         return None if found is None else [found.get(w) for w in wrt]
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from chainrule.compiler.memory import ALIGNMENT, Life, plan
 from chainrule.compiler.steps import POOL, Place, Scratch, Step, Workspace
-from chainrule.node import Node, new_node
+from chainrule.construction import new_node
+from chainrule.node import Node
 from chainrule.primitive import Array
 from chainrule.shapes import count
 

@@ -34,7 +34,7 @@ class Fields:
     """Bytes from the beginning of an object to its fields.
 
     Attributes:
-        op, inputs, params, shape, dtype, value, tracked, index, retains_grad: of a node.
+        op, inputs, params, shape, dtype, value, tracked, index, retains_grad, name, position, grad: of a node.
         items: of a tuple, the first one.
         digits: by how many bits the number of an integer's digits is shifted.
     """
@@ -48,6 +48,9 @@ class Fields:
     tracked: int
     index: int
     retains_grad: int
+    name: int
+    position: int
+    grad: int
     items: int
     digits: int
 
@@ -57,7 +60,7 @@ def fields_of(kind: type[Node]) -> Fields | None:
     """The layout of nodes of a class; None if native code may not look into objects here."""
     if not addresses.READABLE or sysconfig.get_config_var("Py_GIL_DISABLED") or sys.byteorder != "little":
         return None
-    slots = {name: _slot(kind, name) for name in _SLOTS}
+    slots = {name.lstrip("_"): _slot(kind, name) for name in _SLOTS}
     known = {name: place for name, place in slots.items() if place is not None}
     items, digits = _items(), _digits()
     if len(known) < len(_SLOTS) or items is None or digits is None or not _numbers():
@@ -65,7 +68,20 @@ def fields_of(kind: type[Node]) -> Fields | None:
     return Fields(**known, items=items, digits=digits)
 
 
-_SLOTS = ("op", "inputs", "params", "shape", "dtype", "value", "tracked", "index", "retains_grad")
+_SLOTS = (
+    "op",
+    "inputs",
+    "params",
+    "shape",
+    "dtype",
+    "value",
+    "tracked",
+    "index",
+    "retains_grad",
+    "name",
+    "_position",
+    "_grad",
+)
 
 
 def _slot(kind: type[Node], name: str) -> int | None:

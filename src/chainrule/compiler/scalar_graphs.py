@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.reverse import pulled
+from chainrule.compiler.making import Ring
 from chainrule.compiler.objects import Fields, fields_of
 from chainrule.compiler.on_native import jit, marking, pulling, walk_state, walker
 from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target, host
 from chainrule.compiler.on_native.walk_state import CODES, ENTRY, PAGE, RULE, State, Status
+from chainrule.construction import NO_PARAMS, node_type
 from chainrule.modes import on_bare_values
-from chainrule.node import NO_PARAMS, Node
+from chainrule.node import Node
 from chainrule.primitive import Array, Primitive
 from chainrule.shapes import FLOATS
 
@@ -52,6 +54,11 @@ def gradients(output: Node, seed: Any, since: int = 0) -> dict[Node, Any] | None
     if native is None or output.index >= FAR or not _is_number(output):
         return None
     return on_bare_values(_Walk(native, output, seed, since).run)
+
+
+def prepare(kind: type[Node]) -> None:
+    """Have native code make the nodes of this class, where it runs."""
+    _native(kind)
 
 
 def _is_number(node: Node) -> bool:
@@ -112,12 +119,12 @@ class Rules:
 class _Native:
     """The functions for one class of nodes."""
 
-    def __init__(self, library: jit.Library, rules: Rules, fields: Fields) -> None:
+    def __init__(self, library: jit.Library, rules: Rules, fields: Fields, ring: Ring) -> None:
         word = ctypes.c_int64
         self.walk: Any = ctypes.PYFUNCTYPE(word, ctypes.c_void_p)(library.addresses[walker.WALK])
         given = ctypes.c_void_p, ctypes.c_void_p, word, word
         self.give: Any = ctypes.PYFUNCTYPE(word, *given)(library.addresses[marking.GIVE])
-        self.rules, self.fields = rules, fields
+        self.rules, self.fields, self.ring = rules, fields, ring
         self.spare: list[list[Array]] = []
         self._library = library
 
@@ -137,7 +144,10 @@ def _made(kind: type[Node]) -> _Native | None:
         return None
     written = walker.functions(fields, target)
     library = jit.build(module(written), [walker.WALK, marking.GIVE], target)
-    return _Native(library, Rules(target), fields)
+    ring = Ring(kind, fields, target)
+    if kind is node_type():
+        ring.start()
+    return _Native(library, Rules(target), fields, ring)
 
 
 class _Walk:
@@ -164,11 +174,8 @@ class _Walk:
         state[State.TURNS] = TURNS
         state[State.RESULTS], state[State.ROOM] = self.results.ctypes.data, RESULTS
         state[State.DIRECTORY] = self.directory.ctypes.data
-        known = (None, True, tuple, type(output), np.ndarray)
-        state[State.NONE : State.CLASSES] = [id(thing) for thing in known]
-        state[State.CLASSES : State.DTYPES] = [id(dtype.type) for dtype in CODES]
-        state[State.DTYPES : State.SIGNATURE] = [id(dtype) for dtype in CODES]
-        state[State.EMPTY] = id(())
+        walk_state.know(state, type(output))
+        native.ring.put(state)
         state[State.SINCE] = since
         self.address = int(state.ctypes.data)
 

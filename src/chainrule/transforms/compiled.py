@@ -15,10 +15,11 @@ import numpy as np
 from chainrule import trees
 from chainrule.autodiff.listening import is_listened
 from chainrule.compiler.budget import as_bytes
+from chainrule.construction import new_node
 from chainrule.errors import ArgumentError, BudgetError, StructureError, TracedValueError
 from chainrule.graph import Graph
 from chainrule.modes import inside_transform, recording
-from chainrule.node import Node, as_node, holding, new_node, symbol
+from chainrule.node import Node, as_node, holding, symbol
 from chainrule.primitive import Array
 from chainrule.shapes import DTYPES, DType, Shape, Spec, as_int
 from chainrule.transforms.run import Fn, argument_names

@@ -11,7 +11,7 @@ meanwhile.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chainrule.compiler import addresses
@@ -35,12 +35,12 @@ class _Definition(ctypes.Structure):
     )
 
 
-def imports() -> Mapping[str, int]:
+def imports(names: Sequence[str] = _IMPORTED) -> Mapping[str, int]:
     """Functions of Python that such functions call, by symbol; none where Python is not CPython."""
     if not addresses.READABLE:
         return {}
     api: Any = ctypes.pythonapi
-    return {name: ctypes.cast(getattr(api, name), ctypes.c_void_p).value or 0 for name in _IMPORTED}
+    return {name: ctypes.cast(getattr(api, name), ctypes.c_void_p).value or 0 for name in names}
 
 
 def begin(name: str, target: Target) -> tuple[Function, Value, Value]:
@@ -63,7 +63,7 @@ def give(f: Function, answer: bool) -> None:
     f.ret(f.call("PyBool_FromLong", [number(I64, int(answer))], PTR, declare=True))
 
 
-def function(address: int, table: Array, code: object) -> Callable[..., bool]:
+def function(address: int, table: Array, code: object) -> Callable[..., Any]:
     """The Python function for one that was compiled.
 
     Args:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+import numpy as np
+
 from chainrule.compiler.on_native.pulling import MOST
+from chainrule.construction import NO_PARAMS
 from chainrule.shapes import FLOATS, DType, bool_, float32, float64, int32, int64
 
 PAGE = 4096
@@ -29,8 +32,10 @@ class State(enum.IntEnum):
     is; how many pages to go through before Python is asked whether to go on; pages: how many are free, the first one
     that was used before, where the unused ones begin; results, how many there are and how many there may be; the
     table of rules and its last number; the directory; the lowest number to visit; objects of Python; the classes and
-    dtypes of NumPy's numbers; the signature of the node that Python is told of, if that has no rule yet; and the
-    shape of single numbers.
+    dtypes of NumPy's numbers; the signature of the node that Python is told of, if that has no rule yet; the shape of
+    single numbers; the ring (:mod:`chainrule.compiler.on_native.ring`), by which mask a node's number becomes a place
+    in it, and from which number on it is to be believed. And what only the making of nodes needs: the next number,
+    more objects of Python, and a table of primitives with its last place.
     """
 
     NODE = 0
@@ -58,7 +63,29 @@ class State(enum.IntEnum):
     DTYPES = 26
     SIGNATURE = 31
     EMPTY = 32
-    WORDS = 33
+    RING = 33
+    MASK = 34
+    FROM = 35
+    NEXT = 36
+    FALSE = 37
+    NO_PARAMS = 38
+    OPS = 39
+    LAST_OP = 40
+    WORDS = 41
+
+
+def know(state: Any, kind: type) -> None:
+    """Write down Python's objects that native code compares with.
+
+    Args:
+        state: the words.
+        kind: the class of nodes.
+    """
+    known = (None, True, tuple, kind, np.ndarray)
+    state[State.NONE : State.CLASSES] = [id(thing) for thing in known]
+    state[State.CLASSES : State.DTYPES] = [id(dtype.type) for dtype in CODES]
+    state[State.DTYPES : State.SIGNATURE] = [id(dtype) for dtype in CODES]
+    state[State.EMPTY], state[State.FALSE], state[State.NO_PARAMS] = id(()), id(False), id(NO_PARAMS)
 
 
 class Status(enum.IntEnum):

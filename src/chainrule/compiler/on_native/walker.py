@@ -10,6 +10,9 @@ been met is empty, and is used again: a long chain needs no more than two of the
     i64 walk(state)                            until there is something for Python to do; says what
     i64 give(state, node, gradient, code)      add a gradient that Python has computed
 
+What it needs of a node it finds in a ring, in which it was written down when the node was made
+(:mod:`chainrule.compiler.on_native.ring`), or else in the node itself and those around it.
+
 Both are called with Python's lock held. What they need of Python stands in the state, a table of words; where fields
 lie is written into the code. A node has a *signature*: how many inputs, and for each of them and the output which
 kind of number it is and whether a gradient is wanted. For primitive, parameters and signature a table knows the
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 from chainrule.compiler import addresses
 from chainrule.compiler.objects import COUNT, LOW, NUMBER, Fields
-from chainrule.compiler.on_native import marking, pulling
+from chainrule.compiler.on_native import marking, pulling, ring
 from chainrule.compiler.on_native.ir import F64, I1, I8, I32, I64, PTR, Function, Value, number
 from chainrule.compiler.on_native.marking import field, put, same, status, word
 from chainrule.compiler.on_native.target import Target
@@ -55,6 +58,8 @@ class _Walk:
         self.nodes, self.double = constant[State.NODES], constant[State.CLASSES]
         self.empty, self.dtype = (word(f, self.state, w, PTR) for w in (State.EMPTY, State.DTYPES))
         self.since = word(f, self.state, State.SINCE)
+        self.ring, self.mask = word(f, self.state, State.RING, PTR), word(f, self.state, State.MASK)
+        self.believed = word(f, self.state, State.FROM)
         directory = self.directory = word(f, self.state, State.DIRECTORY, PTR)
         first_page, first_entry = (word(f, self.state, w) for w in (State.AT_PAGE, State.AT_ENTRY))
         turns = word(f, self.state, State.TURNS)
@@ -85,7 +90,6 @@ class _Walk:
         f.jump("scan")
 
         f.begin("found")
-        self._fetch()
         # A visit may need a page for each input; without them the walk returns as if it had not come here yet.
         enough = f.compare("sge", word(f, self.state, State.FREE), number(I64, pulling.MOST))
         self._unless(enough, Status.PAGES)
@@ -134,9 +138,87 @@ class _Walk:
         f.ret(status(reason))
 
     def _meet(self) -> None:
-        f, state = self.f, self.state
+        f = self.f
         self.below = f.binary("sub", self.place, number(I64, 1))
         self.delta = f.load(f.at(self.entry, 1, I64), I64)
+        self.now = f.binary("or", f.binary("shl", self.page, number(I64, PAGE.bit_length() - 1)), self.place)
+        self._remembered()
+        self._looked_at()
+
+    def _remembered(self) -> None:
+        """A node of which all stands in the ring; or else it goes on at the block `objects`."""
+        f = self.f
+        entry = ring.slot(f, self.ring, self.mask, self.now)
+        signature = f.convert("zext", field(f, entry, ring.SIGNATURE, I32), I64)
+        own = f.binary(
+            "and", ring.is_of(f, entry, self.now, self.node), f.compare("sge", self.now, self.believed)
+        )
+        known = f.binary("and", own, f.compare("ne", signature, number(I64, 0)))
+        f.branch(known, "remembered", "objects")
+        f.begin("remembered")
+        op = field(f, entry, ring.OP)
+        rule = self._looked_up(op, None, signature, "objects")
+        function = f.load(f.at(rule, 3, PTR), PTR)
+        native = f.label("native")
+        f.branch(same(f, function, "null"), "objects", native)
+        f.begin(native)
+        f.store(Value.of("null", PTR), self.entry)
+        f.store(self.delta, f.at(self.cells, pulling.GRADIENT, I64))
+        for n in range(1, ring.MOST + 1):
+            of = f.compare("eq", f.binary("lshr", signature, number(I64, BITS * (n + 1))), number(I64, n))
+            f.when(of, lambda n=n: self._pull_remembered(entry, signature, rule, function, n))
+        f.effect("unreachable")
+
+    def _pull_remembered(
+        self, entry: Value, signature: Value, rule: Value, function: Value, count: int
+    ) -> None:
+        """Apply the rule of a node with so many inputs that stand in the ring."""
+        f = self.f
+        reads = f.load(f.at(rule, 5, I64), I64)
+        value = field(f, entry, ring.VALUE, I64)
+        f.store(value, f.at(self.cells, pulling.OUTPUT, I64))
+        inputs: list[tuple[Value, Value, Value]] = []
+        for i in range(count):
+            x = field(f, entry, ring.INPUTS + PTR.itemsize * i)
+            place = f.convert("zext", field(f, entry, ring.PLACES + I32.itemsize * i, I32), I64)
+            part = f.binary("lshr", signature, number(I64, BITS * (count - 1 - i) + 1))
+            code = f.binary("and", part, number(I64, (1 << BITS - 1) - 1))
+            inputs.append((x, place, code))
+            read = f.compare("ne", f.binary("and", reads, number(I64, 2 << i)), number(I64, 0))
+            f.when(
+                read,
+                lambda i=i, x=x, place=place, code=code: self._read_remembered(
+                    x, place, code, pulling.INPUTS + i
+                ),
+            )
+        given = self._called(rule, function)
+        for i, (x, place, code) in enumerate(inputs):
+            bit = f.compare("ne", f.binary("and", given, number(I64, 1 << i)), number(I64, 0))
+            f.when(bit, lambda i=i, x=x, place=place, code=code: self._add(i, x, place, code, None))
+        f.jump("met")
+        f.begin(f.label("unreached"))
+
+    def _read_remembered(self, x: Value, place: Value, code: Value, cell: int) -> None:
+        """Copy the number of an input into a cell: from its own entry, if that is not another's by now."""
+        f = self.f
+        entry = ring.slot(f, self.ring, self.mask, place)
+
+        def copy() -> None:
+            f.store(field(f, entry, ring.VALUE, I64), f.at(self.cells, cell, I64))
+
+        f.when(ring.is_of(f, entry, place, x), copy, lambda: self._read(x, code, cell))
+
+    def _called(self, rule: Value, function: Value) -> Value:
+        """Call the function of a rule; which contributions it gives."""
+        f = self.f
+        loops = f.load(f.at(rule, 4, PTR), PTR)
+        return f.emit(f"call i64 {function}(ptr {self.cells}, ptr {loops})", I64)
+
+    def _looked_at(self) -> None:
+        """A node that is read itself."""
+        f, state = self.f, self.state
+        f.begin("objects")
+        self._fetch()
         self.op = field(f, self.node, self.fields.op)
         f.branch(same(f, self.op, self.none), "leaf", "computed")
         f.begin("leaf")
@@ -150,7 +232,6 @@ class _Walk:
         f.store(self.delta, f.at(self.cells, pulling.GRADIENT, I64))
         self.inputs = field(f, self.node, self.fields.inputs)
         self._or_foreign(same(f, field(f, self.inputs, addresses.CLASS), self.tuple))
-        self.now = f.binary("or", f.binary("shl", self.page, number(I64, PAGE.bit_length() - 1)), self.place)
         count = field(f, self.inputs, COUNT, I64)
         for i in range(1, pulling.MOST + 1):
             f.when(same(f, count, str(i)), lambda i=i: self._pull(i))
@@ -186,15 +267,21 @@ class _Walk:
             wanted = f.convert("zext", same(f, field(f, x, self.fields.tracked), self.true), I64)
             own = f.binary("or", f.binary("shl", code, number(I64, 1)), wanted)
             signature = f.binary("or", f.binary("shl", signature, number(I64, BITS)), own)
-        rule = self._looked_up(signature)
+        params = field(f, self.node, self.fields.params)
+        unknown, look = f.label("unknown"), f.label("look")
+        f.jump(look)
+        f.begin(unknown)
+        put(f, self.state, State.SIGNATURE, signature)
+        f.jump("abroad")
+        f.begin(look)
+        rule = self._looked_up(self.op, params, signature, unknown)
         function = f.load(f.at(rule, 3, PTR), PTR)
         self._or_foreign(f.emit(f"icmp ne ptr {function}, null", I1))
         reads = f.load(f.at(rule, 5, I64), I64)
         for i, (x, code) in enumerate(zip(nodes, codes, strict=True)):
             read = f.compare("ne", f.binary("and", reads, number(I64, 1 << i)), number(I64, 0))
             f.when(read, lambda i=i, x=x, code=code: self._read(x, code, pulling.OUTPUT + i))
-        loops = f.load(f.at(rule, 4, PTR), PTR)
-        given = f.emit(f"call i64 {function}(ptr {self.cells}, ptr {loops})", I64)
+        given = self._called(rule, function)
         for i, (x, code) in enumerate(zip(nodes[1:], codes[1:], strict=True)):
             bit = f.compare("ne", f.binary("and", given, number(I64, 1 << i)), number(I64, 0))
             f.when(bit, lambda i=i, x=x, code=code: self._pass_on(i, x, code))
@@ -243,15 +330,14 @@ class _Walk:
         f.branch(f.compare("eq", held, code), end, "foreign")
         f.begin(end)
 
-    def _looked_up(self, signature: Value) -> Value:
-        """The row of the table of rules for the node."""
+    def _looked_up(self, op: Value, params: Value | None, signature: Value, otherwise: str) -> Value:
+        """The row of the table of rules for a primitive; without parameters, if none are said."""
         f = self.f
         rules, last = word(f, self.state, State.RULES, PTR), word(f, self.state, State.LAST)
-        params = field(f, self.node, self.fields.params)
-        number_of = f.binary("lshr", f.convert("ptrtoint", self.op, I64), number(I64, 4))
+        number_of = f.binary("lshr", f.convert("ptrtoint", op, I64), number(I64, 4))
         start = f.binary("add", number_of, f.binary("mul", signature, number(I64, hashed(0, 1))))
-        before, row, unlike, other, unknown, found = (
-            f.label(s) for s in ("before", "row", "unlike", "other", "unknown", "row.found")
+        before, row, unlike, other, found = (
+            f.label(s) for s in ("before", "row", "unlike", "other", "row.found")
         )
         f.jump(before)
         f.begin(before)
@@ -260,33 +346,44 @@ class _Walk:
         at = f.emit(f"phi i64 [ {start}, %{before} ], [ %{other}.following, %{other} ]", I64)
         rule = f.at(rules, f.binary("mul", f.binary("and", at, last), number(I64, RULE)), I64)
         own = f.load(rule, PTR)
-        fits = f.binary("and", same(f, own, self.op), same(f, f.load(f.at(rule, 1, PTR), PTR), params))
-        fits = f.binary("and", fits, same(f, f.load(f.at(rule, 2, I64), I64), signature))
+        fits = f.binary("and", same(f, own, op), same(f, f.load(f.at(rule, 2, I64), I64), signature))
+        if params is not None:
+            fits = f.binary("and", fits, same(f, f.load(f.at(rule, 1, PTR), PTR), params))
         f.branch(fits, found, unlike)
         f.begin(unlike)
-        f.branch(same(f, own, "null"), unknown, other)
+        f.branch(same(f, own, "null"), otherwise, other)
         f.begin(other)
         f.effect(f"%{other}.following = add i64 {at}, 1")
         f.jump(row)
-        f.begin(unknown)
-        put(f, self.state, State.SIGNATURE, signature)
-        f.jump("abroad")
         f.begin(found)
         return rule
 
     def _pass_on(self, i: int, x: Value, code: Value) -> None:
-        """Add a contribution to the entry of an input: here if all is as usual, or else by `mark`."""
+        """Add a contribution to the entry of an input that is read itself."""
+        f = self.f
+        index = field(f, x, self.fields.index)
+        digits = field(f, index, COUNT, I64)
+        single = f.compare("ult", digits, number(I64, 2 << self.fields.digits))
+        place = f.convert("zext", field(f, index, LOW, I32), I64)
+        self._add(i, x, place, code, f.binary("and", single, f.compare("slt", place, self.now)))
+
+    def _add(self, i: int, x: Value, place: Value, code: Value, sure: Value | None) -> None:
+        """Add a contribution to the entry of an input: here if all is as usual, or else by `mark`.
+
+        Args:
+            i: of which input.
+            x: its node.
+            place: its number.
+            code: what number it is.
+            sure: whether it is that number; None for always.
+        """
         f = self.f
         gradient = f.load(f.at(self.cells, pulling.CONTRIBUTIONS + i, I64), I64)
         usual, page, first, again, double, rare, end = (
             f.label(s) for s in ("usual", "page", "first", "again", "double", "rare", "end")
         )
-        index = field(f, x, self.fields.index)
-        digits = field(f, index, COUNT, I64)
-        single = f.compare("ult", digits, number(I64, 2 << self.fields.digits))
-        place = f.convert("zext", field(f, index, LOW, I32), I64)
-        inside = f.binary("and", f.compare("slt", place, self.now), f.compare("sge", place, self.since))
-        f.branch(f.binary("and", single, inside), usual, rare)
+        inside = f.compare("sge", place, self.since)
+        f.branch(inside if sure is None else f.binary("and", sure, inside), usual, rare)
         f.begin(usual)
         number_of = f.binary("lshr", place, number(I64, PAGE.bit_length() - 1))
         entries = f.load(f.at(self.directory, number_of, PTR), PTR)

@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from chainrule.construction import new_node
 from chainrule.errors import GraphError
 from chainrule.graph import Graph
-from chainrule.node import Node, holding, new_node, symbol
+from chainrule.node import Node, holding, symbol
 from chainrule.ops.cast import AsType
 from chainrule.ops.move import BroadcastTo
 from chainrule.primitive import Primitive

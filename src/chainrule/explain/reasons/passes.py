@@ -9,8 +9,9 @@ import numpy as np
 
 from chainrule.autodiff.reverse import between, pullback
 from chainrule.autodiff.rules import push
+from chainrule.construction import new_node
 from chainrule.modes import recording
-from chainrule.node import Node, ancestors, apply, constant, new_node
+from chainrule.node import Node, ancestors, apply, constant
 from chainrule.ops.cast import astype
 from chainrule.ops.move import sum_to
 from chainrule.primitive import REGISTRY, Array, Pointwise
