@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import trees
+from chainrule import construction, trees
 from chainrule.autodiff.listening import is_listened
 from chainrule.compiler.budget import as_bytes
 from chainrule.compiler.memory import MUCH, aligned_copy, give_back
@@ -15,7 +15,7 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import Module, Training
 from chainrule.nn.training import call
 from chainrule.nn.watching import untold
-from chainrule.node import NO_PARAMS, Node, as_node, leaf, new_node
+from chainrule.node import Node, as_node, leaf
 from chainrule.ops import random, stop_gradient
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
@@ -149,7 +149,9 @@ class CompiledStep:
         self._run()
         self.updates += 1
         # As `holding` does, which would ask what the loss is made of: a tenth of a microsecond, of three for all.
-        return new_node(None, (), NO_PARAMS, (), self._dtype, self._value[()], False, None, None)
+        return construction.make(
+            None, (), construction.NO_PARAMS, (), self._dtype, self._value[()], False, None, None
+        )
 
     def _bind(self, x: Any, y: Any) -> None:
         """Point the version for these shapes at these arrays."""
