@@ -14,7 +14,7 @@ from chainrule import construction
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.objects import Fields
 from chainrule.compiler.on_native import jit, python_call, ring
-from chainrule.compiler.on_native.ir import module
+from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.walk_state import State, know
 from chainrule.node import Node, ancestors
