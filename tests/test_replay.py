@@ -91,6 +91,15 @@ def test_structures_that_differ_in_one_detail_are_told_apart(one, other):
             assert found.tobytes() == cr.grad(function)(x).numpy().tobytes()
 
 
+def test_a_leaf_that_had_no_gradient_when_its_structure_was_met_gets_one():
+    x, c = cr.tensor(0.3, requires_grad=True), cr.tensor(2.0)
+    for _ in range(2 * replay.SIGHTINGS):
+        (c * x).backward()
+    c.requires_grad_()
+    (c * x).backward()
+    assert c.grad.item() == 0.3
+
+
 def test_the_order_in_which_gradients_add_is_kept():
     def left_first(x):
         a = x * 1e16

@@ -62,7 +62,11 @@ def ring():
 def remembered(ring, node):
     """Whether a walk finds all that it needs of a node in the ring."""
     stamp, signature = ring.entries[node.index & len(ring.entries) - 1, :1].view(np.uint32)
-    return bool(stamp == node.index + 1 and signature and node.index >= ring.state[scalar_graphs.State.FROM])
+    return bool(
+        stamp == (node.index * 2 + 1) % 2**32
+        and signature
+        and node.index >= ring.state[scalar_graphs.State.FROM]
+    )
 
 
 FIELDS = (
@@ -107,6 +111,21 @@ def test_numbers_go_on_where_another_begins_to_count(ring):
     after = [leaf(1.0) for _ in range(3)]
     assert before.index < between.index < after[0].index
     assert [x.index - after[0].index for x in after] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("first", [2**30 - 20, 2**31 - 20, 2**32 - 20, 2**35], ids=str)
+def test_large_numbers_are_remembered_as_small_ones(ring, monkeypatch, first):
+    small = swapped(monkeypatch, 256)
+    state, number = small.state, scalar_graphs.State.NEXT
+    before = program(leaf(0.7), 10)
+    went_on = int(state[number]) + (1 << 21)
+    state[number] = first
+    x = leaf(0.3)
+    z = program(x, 20) * x
+    assert z.index > first and remembered(small, z)
+    require_same(z)
+    require_same(program(z * before, 5))
+    state[number] = went_on
 
 
 def test_wrong_arguments_are_refused(ring):

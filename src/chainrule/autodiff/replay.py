@@ -71,6 +71,7 @@ def structure_of(order: Sequence[Node]) -> Structure | None:
                 if place is None:  # no derivative reaches it
                     places[x] = place = len(values)
                     holds(x.value)
+                    says(None)  # or it would look as a leaf that has a gradient
                     says(x.shape)
                     says(x.dtype)
                 says(place)

@@ -17,7 +17,12 @@ GIVE = "give"
 
 def functions(fields: Fields, target: Target) -> list[Function]:
     """Those that the walk calls, and ``give``."""
-    return [_code_of(target), _kind_of(fields, target), _mark(fields, target), _give(target)]
+    return [*reading(fields, target), _mark(fields, target), _give(target)]
+
+
+def reading(fields: Fields, target: Target) -> list[Function]:
+    """Those that say what an object is."""
+    return [_code_of(target), _kind_of(fields, target), _number_of(fields, target)]
 
 
 def word(f: Function, state: Value, which: int, kind: Type = I64) -> Value:
@@ -120,6 +125,28 @@ def _kind_of(fields: Fields, target: Target) -> Function:
     return f
 
 
+def _number_of(fields: Fields, target: Target) -> Function:
+    """``i64 number(node)``: the number of a node; below 0 if it has more than two digits."""
+    f = Function("number", [("%node", PTR)], target, result=I64, exported=False)
+    (node,) = f.parameters
+    index = field(f, node, fields.index)
+    digits = field(f, index, COUNT, I64)
+    count = f.binary("lshr", digits, number(I64, fields.digits)) if fields.digits else digits
+    low = f.convert("zext", field(f, index, LOW, I32), I64)
+    one, more, two, none = (f.label(s) for s in ("one", "more", "two", "none"))
+    f.branch(f.compare("ule", count, number(I64, 1)), one, more)
+    f.begin(one)
+    f.ret(low)
+    f.begin(more)
+    f.branch(same(f, count, "2"), two, none)
+    f.begin(two)
+    high = f.convert("zext", field(f, index, HIGH, I32), I64)
+    f.ret(f.binary("or", low, f.binary("shl", high, number(I64, DIGIT))))
+    f.begin(none)
+    f.ret(number(I64, -1))
+    return f
+
+
 def _mark(fields: Fields, target: Target) -> Function:
     """``i64 mark(state, node, gradient, code, now)``: add to the entry of a node that is still to be met.
 
@@ -128,22 +155,11 @@ def _mark(fields: Fields, target: Target) -> Function:
     parameters = [("%state", PTR), ("%node", PTR), ("%gradient", I64), ("%code", I64), ("%now", I64)]
     f = Function("mark", parameters, target, result=I64, exported=False)
     state, node, gradient, code, now = f.parameters
-    index = field(f, node, fields.index)
-    digits = field(f, index, COUNT, I64)
-    count = f.binary("lshr", digits, number(I64, fields.digits)) if fields.digits else digits
-    low = f.convert("zext", field(f, index, LOW, I32), I64)
-    one, more, wide, known, clash = (f.label(s) for s in ("one", "more", "wide", "known", "clash"))
-    f.branch(f.compare("ule", count, number(I64, 1)), one, more)
-    f.begin(one)
-    f.jump(known)
-    f.begin(more)
-    f.branch(same(f, count, "2"), wide, clash)
-    f.begin(wide)
-    high = f.convert("zext", field(f, index, HIGH, I32), I64)
-    both = f.binary("or", low, f.binary("shl", high, number(I64, DIGIT)))
-    f.jump(known)
+    clash = f.label("clash")
+    place = f.call("number", [node], I64)
+    known = f.label("known")
+    f.branch(f.compare("sge", place, number(I64, 0)), known, clash)
     f.begin(known)
-    place = f.emit(f"phi i64 [ {low}, %{one} ], [ {both}, %{wide} ]", I64)
     wanted, later, skip = (f.label(s) for s in ("wanted", "later", "skip"))
     f.branch(f.compare("sge", place, word(f, state, State.SINCE)), wanted, skip)
     f.begin(wanted)

@@ -21,7 +21,7 @@ by way of a gradient that was recorded, and is watched from then on.
 from __future__ import annotations
 
 from chainrule.compiler import addresses
-from chainrule.compiler.objects import COUNT, LOW, Fields
+from chainrule.compiler.objects import COUNT, Fields
 from chainrule.compiler.on_native import marking, python_call
 from chainrule.compiler.on_native.ir import I1, I8, I32, I64, PTR, Function, Value, number
 from chainrule.compiler.on_native.marking import field, put, same, word
@@ -43,13 +43,11 @@ IMPORTED = (
 """Functions of Python that are called."""
 SIZE = 64
 """Bytes of an entry."""
-STAMP, SIGNATURE, NODE, OP, VALUE, INPUTS, PLACES = 0, 4, 8, 16, 24, 32, 48
-"""Bytes to its fields: the node's number and one, in 32 bits; the signature, 0 if the node is to be read itself; the
-address of each input; the number of each, in 32 bits."""
+STAMP, SIGNATURE, NODE, OP, VALUE, INPUTS, BELOW = 0, 4, 8, 16, 24, 32, 48
+"""Bytes to its fields: the stamp; the signature, 0 if the node is to be read itself; the address of each input; by how
+much the number of each is smaller, in 32 bits."""
 MOST = 2
 """Inputs that an entry has room for."""
-HIGHEST = 1 << 30
-"""Nodes with higher numbers have no entry."""
 GIVEN = ("op", "inputs", "params", "shape", "dtype", "value", "tracked", "name", "_position")
 """The fields of a node that are arguments, in order."""
 
@@ -59,16 +57,23 @@ def slot(f: Function, ring: Value, mask: Value, index: Value) -> Value:
     return f.at(ring, f.binary("shl", f.binary("and", index, mask), number(I64, SIZE.bit_length() - 1)), I8)
 
 
+def stamp_of(f: Function, index: Value) -> Value:
+    """What an entry of the node with this number is stamped with: its last 31 bits and a one, so that it is never 0.
+
+    The number before with the same bits was passed two billions ago, and its entry taken by others since.
+    """
+    return f.convert("trunc", f.binary("or", f.binary("shl", index, number(I64, 1)), number(I64, 1)), I32)
+
+
 def is_of(f: Function, entry: Value, index: Value, node: Value) -> Value:
     """Whether an entry is that of a node with this number."""
-    stamp = f.convert("zext", field(f, entry, STAMP, I32), I64)
-    stamped = f.compare("eq", stamp, f.binary("add", index, number(I64, 1)))
+    stamped = f.compare("eq", field(f, entry, STAMP, I32), stamp_of(f, index))
     return f.binary("and", stamped, same(f, field(f, entry, NODE), node))
 
 
 def functions(fields: Fields, target: Target) -> list[Function]:
     """All of them, for nodes with these fields."""
-    read = marking.functions(fields, target)[:2]
+    read = marking.reading(fields, target)
     return [*read, _note(fields, target), _make(fields, target), _next_index(target), _watch(target)]
 
 
@@ -123,6 +128,7 @@ def _taken(f: Function, state: Value, node: Value | None) -> tuple[Value, Value]
     index = f.call("PyLong_FromLongLong", [now], PTR, declare=True)
     _if_null(f, index, node)
     put(f, state, State.NEXT, f.binary("add", now, number(I64, 1)))
+    f.store(number(I64, 0), slot(f, word(f, state, State.RING, PTR), word(f, state, State.MASK), now))
     return now, index
 
 
@@ -143,17 +149,15 @@ def _note(fields: Fields, target: Target) -> Function:
     state, node, now = f.parameters
     cell = f.stack(I64)
     entry = slot(f, word(f, state, State.RING, PTR), word(f, state, State.MASK), now)
-    f.store(number(I64, 0), entry)
     f.store(number(I64, 0), cell)
     code = f.call("kind", [node, state], I64)
     held = f.call("code", [field(f, node, fields.value), cell, state], I64)
     plain = f.binary("and", same(f, code, held), f.compare("sgt", code, number(I64, 0)))
-    _or(f, f.binary("and", plain, f.compare("slt", now, number(I64, HIGHEST))), "end")
+    _or(f, plain, "end")
     op = field(f, node, fields.op)
     for offset, thing in ((NODE, node), (VALUE, f.load(cell, I64)), (OP, op)):
         f.store(thing, f.at(entry, offset, I8))
-    stamp = f.convert("trunc", f.binary("add", now, number(I64, 1)), I32)
-    f.store(stamp, f.at(entry, STAMP, I8))
+    f.store(stamp_of(f, now), f.at(entry, STAMP, I8))
     computed = f.emit(f"icmp ne ptr {op}, {word(f, state, State.NONE, PTR)}", I1)
     inputs = field(f, node, fields.inputs)
     bare = same(f, field(f, node, fields.params), word(f, state, State.NO_PARAMS, PTR))
@@ -188,13 +192,12 @@ def _inputs(f: Function, fields: Fields, entry: Value, code: Value, items: Value
         x = f.load(f.at(items, i, PTR), PTR)
         kind = f.call("kind", [x, state], I64)
         _or(f, f.compare("sgt", kind, number(I64, 0)), "end")
-        index = field(f, x, fields.index)
-        single = f.compare("ult", field(f, index, COUNT, I64), number(I64, 2 << fields.digits))
-        place = field(f, index, LOW, I32)
-        earlier = f.compare("slt", f.convert("zext", place, I64), now)
-        _or(f, f.binary("and", single, earlier), "end")
+        place = f.call("number", [x], I64)
+        below = f.binary("sub", now, place)
+        near = f.compare("ult", f.binary("sub", below, number(I64, 1)), number(I64, (1 << 32) - 1))
+        _or(f, f.binary("and", f.compare("sge", place, number(I64, 0)), near), "end")
         f.store(x, f.at(entry, INPUTS + PTR.itemsize * i, I8))
-        f.store(place, f.at(entry, PLACES + I32.itemsize * i, I8))
+        f.store(f.convert("trunc", below, I32), f.at(entry, BELOW + I32.itemsize * i, I8))
         searched = f.emit(f"icmp ne i32 {f.call('PyObject_GC_IsTracked', [x], I32, declare=True)}, 0", I1)
         leaf = same(f, field(f, x, fields.op), word(f, state, State.NONE, PTR))
         watched = f.binary("or", watched, f.select(leaf, number(I1, 0), searched))

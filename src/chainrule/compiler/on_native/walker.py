@@ -180,7 +180,8 @@ class _Walk:
         inputs: list[tuple[Value, Value, Value]] = []
         for i in range(count):
             x = field(f, entry, ring.INPUTS + PTR.itemsize * i)
-            place = f.convert("zext", field(f, entry, ring.PLACES + I32.itemsize * i, I32), I64)
+            below = f.convert("zext", field(f, entry, ring.BELOW + I32.itemsize * i, I32), I64)
+            place = f.binary("sub", self.now, below)
             part = f.binary("lshr", signature, number(I64, BITS * (count - 1 - i) + 1))
             code = f.binary("and", part, number(I64, (1 << BITS - 1) - 1))
             inputs.append((x, place, code))
