@@ -90,6 +90,7 @@ class Grouping:
         again: nodes that have no array, but are computed again by each group that reads them.
         opening: nodes that open a loop whose elements are found anywhere in their inputs: by an index, by a key.
         placed: for a node that is stored as a part of another's array, how it lies there.
+        unsigned: nodes of which nobody sees whether a zero is 0.0 or -0.0.
         repeated: whether all of it runs many times in a row.
     """
 
@@ -99,6 +100,7 @@ class Grouping:
     again: set[Node] = field(default_factory=set[Node])
     opening: set[Node] = field(default_factory=set[Node])
     placed: dict[Node, Sight] = field(default_factory=dict[Node, Sight])
+    unsigned: set[Node] = field(default_factory=set[Node])
     repeated: bool = False
 
     def arrays_read(self, x: Node) -> set[Node]:

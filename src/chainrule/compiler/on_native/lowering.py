@@ -24,6 +24,7 @@ from chainrule.compiler.on_native.values import Loop, collapsed
 from chainrule.compiler.prologues import Takes, absorb
 from chainrule.compiler.recompute import stored
 from chainrule.compiler.steps import Place, Step, Workspace
+from chainrule.compiler.unsigned import unsigned
 from chainrule.compiler.views import Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
@@ -60,6 +61,7 @@ def steps_of(
             seen=repeated and repeated.seen,
         )
     grouping.repeated = repeated is not None
+    grouping.unsigned = unsigned(graph)
     needed = stored(graph, grouping, is_cheap)
     if target is not None:
         absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)

@@ -45,6 +45,7 @@ class Instruction:
         array, number: what is read, or the number.
         full: whether it differs along the reduced axes.
         known: the number of reductions in a row that it waits for.
+        unsigned: whether nobody outside of the loop sees the sign of its zeros.
     """
 
     kind: str
@@ -56,11 +57,23 @@ class Instruction:
     number: float | int | bool = 0
     full: bool = True
     known: int = 0
+    unsigned: bool = False
 
     def key(self) -> str:
         """Everything that the code for it depends on."""
         name = self.op.name if self.op else ""
-        parts = (self.args, self.dtype, name, self.params, self.array, self.number, self.full, self.known)
+        alike = self.unsigned and self.op is Scale  # else it changes nothing
+        parts = (
+            self.args,
+            self.dtype,
+            name,
+            self.params,
+            self.array,
+            self.number,
+            self.full,
+            self.known,
+            alike,
+        )
         return f"{self.kind} {' '.join(map(repr, parts))}"
 
 
@@ -194,7 +207,7 @@ class Values:
         self.fixed: dict[int, Value] = {}
         self.divisors: dict[int, Divisor] = {}
         self.keys: dict[int, Key] = {}
-        self.unsigned = _only_summed(loop, stored)
+        self.unsigned = _only_summed(loop, stored) | {n for n, i in enumerate(loop.body) if i.unsigned}
 
     def full(self, n: int) -> bool:
         """Whether an instruction's value differs along the reduced axes."""

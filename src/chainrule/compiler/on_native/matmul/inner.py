@@ -137,10 +137,17 @@ def _tile(p: Product, rows: int, columns: int, target: Target, functions: dict[s
     if p.epilogue:
         found = table(f, operands, p.epilogue.operands, EPILOGUE)
         pointers = p.epilogue.prepare(f, found, p.element.vector(lanes))
-    for r in range(rows):
-        result: Value | None = folded(f, [_total(f, sums[r * columns + i :: cells]) for i in range(columns)])
-        if p.epilogue:
-            result = p.epilogue.apply(f, pointers, result, f.add_int(row, r), column, mask, batch)
+    results: list[Value | None] = [
+        folded(f, [_total(f, sums[r * columns + i :: cells]) for i in range(columns)]) for r in range(rows)
+    ]
+    if p.epilogue:
+        # What it reads of all rows comes before any row is stored: a load waits for a store to the same line.
+        results = [
+            p.epilogue.apply(f, pointers, result, f.add_int(row, r), column, mask, batch)
+            for r, result in enumerate(results)
+            if result is not None
+        ]
+    for r, result in enumerate(results):
         if result is not None:
             f.store(result, f.at(c, r * p.c, p.element), mask)
     return name
