@@ -264,7 +264,7 @@ class Values:
         if i.kind == "result":
             raise GraphError("native code: a product's result is needed where there is none")
         if i.kind == "load":
-            return self._load(i.array, kind, mask)
+            return self.load(i.array, i.dtype, mask)
         if i.kind == "gather":
             return self._gather(i, mask, [known[a] if a in known else self.rows[a] for a in i.args])
         assert i.op is not None
@@ -297,9 +297,10 @@ class Values:
                 place = self.f.add_int(place, self.f.mul_int(self.index[axis], stride))
         return self.f.at(self.pointers[array], place, kind)
 
-    def _load(self, array: int, kind: Type, mask: Value | None) -> Value:
+    def load(self, array: int, dtype: DType, mask: Value | None) -> Value:
+        """Elements of an array at the current place."""
         stride = self.loop.arrays[array].strides[self.vector]
-        return self._read(self.address(array), stride, kind, mask)
+        return self._read(self.address(array), stride, type_of(dtype).vector(self.lanes), mask)
 
     def _read(self, where: Value, stride: int, kind: Type, mask: Value | None) -> Value:
         f = self.f
