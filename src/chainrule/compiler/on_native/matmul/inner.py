@@ -14,9 +14,9 @@ from chainrule.compiler.on_native.axis import even
 from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.folding import folded
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value, first_lanes, number
-from chainrule.compiler.on_native.kernel import Kernel, entry
+from chainrule.compiler.on_native.kernel import Kernel, entry, evenly
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
-from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, table
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, SUMS
 from chainrule.compiler.on_native.target import Target
 
@@ -88,7 +88,7 @@ def multiply_inner(p: Product, target: Target) -> Lowered:
         full = f.less_int(f.operand(which), f.operand(broad))
         f.when(full, lambda: tile(item, f.mul_int(which, across[0]), across[0]), last)
 
-    first, end = part(f, 0 if tasks == 1 else task, p.items * tiles, tasks)
+    first, end = evenly(f, 0 if tasks == 1 else task, p.items * tiles, tasks)
     f.loop(first, end, 1, one)
     kernel = Kernel(f.name, [f, *functions.values()], tasks, p.flops, p.nbytes)
     return Lowered((Call(kernel, ("a", "b", "c", *epilogue_operands(p.epilogue))),))

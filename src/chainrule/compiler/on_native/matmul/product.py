@@ -158,12 +158,6 @@ def item_pointers(f: Function, p: Product, item: Int, bases: Sequence[Value]) ->
     return [f.at(base, offset, p.element) for base, offset in zip(bases, offsets, strict=True)]
 
 
-def part(f: Function, index: Int, total: int, parts: int) -> tuple[Int, Int]:
-    """The items ``[start, stop)`` of ``total`` that belong to one of ``parts`` parts, as equal as possible."""
-    start = f.div_int(f.mul_int(index, total), parts)
-    return start, f.div_int(f.mul_int(f.add_int(index, 1), total), parts)
-
-
 def table(f: Function, operands: Value, count: int, first: int = 0) -> list[Value]:
     """Addresses from a kernel's table, from place ``first`` on."""
     return [f.load(f.at(operands, first + i, PTR), PTR) for i in range(count)]
