@@ -29,6 +29,8 @@ class Product:
         packed_b: if not 0, B lies in panels of so many columns instead (see `packed_size`), one matrix after the
             other or as its batch strides say; ``b`` is (packed_b, 1).
         repeated: whether it runs many times in a row with the same B.
+        stairs: of each row of C the columns that anybody reads, from and to, if not all; the others may be left as
+            they are.
     """
 
     m: int
@@ -44,6 +46,7 @@ class Product:
     packed_b: int = 0
     prologue: Prologue | None = None
     repeated: bool = False
+    stairs: tuple[tuple[int, int], ...] = ()
 
     @property
     def items(self) -> int:
@@ -81,6 +84,7 @@ class Product:
         parts.append(f"c{self.c}")
         for size, *steps in zip(self.batch, *self.batch_strides, strict=True):
             parts.append(f"batch{size}_{'_'.join(map(str, steps))}")
+        parts += [f"{first}to{stop}" for first, stop in self.stairs]
         if self.epilogue:
             parts.append(self.epilogue.name)
         if self.prologue:
