@@ -67,8 +67,9 @@ def _read(flat: Node, start: int, carry: Node, reads: Reads) -> Array | None:
     if flat in reads.outputs:
         return None
     found = np.zeros(carry.shape[-2:], bool)
-    todo: list[Node] = []
-    for reader in reads.readers.get(flat, []):
+    alone = flat.size == carry.size
+    todo = [flat] if alone else list[Node]()
+    for reader in () if alone else reads.readers.get(flat, []):
         if reader.op is not Narrow:
             return None
         first, stop = reader.params["start"], reader.params["stop"]

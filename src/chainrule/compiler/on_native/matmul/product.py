@@ -56,7 +56,8 @@ class Product:
     @property
     def flops(self) -> int:
         """Multiplications and additions of the whole batch."""
-        return 2 * self.items * self.m * self.n * self.k
+        cells = sum(stop - first for first, stop in self.stairs) if self.stairs else self.m * self.n
+        return 2 * self.items * cells * self.k
 
     @property
     def work(self) -> int:
