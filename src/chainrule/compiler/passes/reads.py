@@ -98,7 +98,7 @@ def _keeps_matrices(reader: Node, x: Node) -> bool:
 
 def _part(reader: Node, i: int) -> tuple[slice, ...]:
     """Where in the matrices of what is joined those of an input are."""
-    axis = reader.params["axis"] - reader.ndim
+    axis: int = reader.params["axis"] - reader.ndim
     ends = list(itertools.accumulate((x.shape[axis] for x in reader.inputs), initial=0))
     return tuple(slice(ends[i], ends[i + 1]) if axis == a else slice(None) for a in (-2, -1))
 

@@ -129,7 +129,7 @@ def _tile_size(p: Product, target: Target) -> tuple[int, int]:
         rows, columns = size
         if p.stairs:
             tiles = [cells for *_, cells in _cut(p.stairs, even(p.m, rows), _widths(p.n, columns))]
-            loads = [sum(map(bool, cells)) + len(set().union(*cells)) for cells in tiles]
+            loads = [sum(map(bool, cells)) + len(set[int]().union(*cells)) for cells in tiles]
             sums = [sum(map(len, cells)) for cells in tiles]
             folds = sum(_folds(len(row), lanes) for cells in tiles for row in cells if row)
             return steps * sum(map(max, sums, loads)) + folds, sum(loads)
