@@ -357,11 +357,11 @@ class _Nest(Values):
                         value = f.select(part, value, start[place])
                     at = (lane * len(sides) + s) * len(sums) + place
                     totals[at] = self.combine(body[n].op, totals[at], value)
-                for wait in self.waits:
-                    if step == wait.first:
-                        self.store(wait.array, self.value(wait.instruction, part, known), part)
                 for array, n in writes:
                     self.store(array, self.value(n, part, known), part)
+                for wait in self.waits:  # last: its place may be that of something read here
+                    if step == wait.first:
+                        self.store(wait.array, self.value(wait.instruction, part, known), part)
                 first = first or known
             return totals
 
