@@ -136,3 +136,11 @@ def test_nesting_has_a_limit_that_is_said():
             trees.map_leaves(lambda x, y: x, [1.0], tree)
     with pytest.raises(cr.errors.StructureError, match="levels deep"):
         cr.grad(lambda p: cr.sum(cr.ones(2)))(nested(5_000))
+
+
+def test_a_row_is_a_plain_tuple_of_leaves():
+    others = (1.0, [1.0], {"a": 1.0}, (1.0, (2.0,)), (1.0, None), Point(1.0, 2.0), None)
+    for tree, expected in (((), True), ((1.0,), True), ((1.0, 2.0), True), *((x, False) for x in others)):
+        leaves, structure = trees.flatten(tree)
+        assert trees.is_row(structure) is expected
+        assert not expected or trees.unflatten(structure, leaves) == tuple(leaves) == tree

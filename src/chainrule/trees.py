@@ -125,6 +125,11 @@ def unflatten(structure: Branch | None, leaves: Sequence[Any]) -> Any:
     return build(structure)
 
 
+def is_row(structure: Branch | None) -> bool:
+    """Whether it is that of a plain tuple of leaves: `unflatten` gives ``tuple(leaves)``."""
+    return structure is not None and structure.kind is tuple and not any(structure.children)
+
+
 def paths(tree: Any) -> list[str]:
     """Name every leaf by its path: ``{"layers": [{"weight": w}]}`` gives ``layers.0.weight``."""
 

@@ -97,6 +97,25 @@ def test_several_results_and_constants():
         assert found["x"].tolist() == X.tolist()
 
 
+def test_results_that_are_other_shapes_of_what_is_computed_are_made_in_their_own():
+    """A reshaped result needs no look from Python, however long the program, and keeps shape and numbers."""
+    if not addresses.READABLE:
+        pytest.skip("this Python's arrays cannot be looked into")
+    f = cr.compile(lambda x: (cr.reshape(x + 1, (2, 6)), x * 2))
+    for _ in range(3):
+        wide, twice = f(X)
+        assert wide.tolist() == (X + 1).reshape(2, 6).tolist() and twice.tolist() == (X * 2).tolist()
+    assert f._last.run.layout.direct == (0, 1)
+    assert [a.tolist() for a in f._last.run.bound([X])()] == [wide.tolist(), twice.tolist()]
+
+
+def test_one_array_in_two_shapes():
+    f = cr.compile(lambda x: ((y := x + 1), cr.reshape(y, (2, 6)), cr.reshape(y, (12,))))
+    for _ in range(3):
+        for found, shape in zip(f(X), (X.shape, (2, 6), (12,)), strict=True):
+            assert found.tolist() == (X + 1).reshape(shape).tolist()
+
+
 def test_the_same_arrays_in_other_places():
     """What is compiled for arrays inside containers, or beside Python values, is not for arrays alone."""
     f = cr.compile(lambda x, y=None, scale=1.0: (x[0] - x[1] if isinstance(x, list) else x - y) * scale)

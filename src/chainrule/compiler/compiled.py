@@ -334,7 +334,7 @@ class Executable:
         """A whole array, wherever it lies."""
         layout = self.layout
         if spot.entry >= layout.first_fresh:
-            return fresh[spot.entry - layout.first_fresh]
+            return fresh[spot.entry - layout.first_fresh].reshape(spot.shape)
         if spot.entry >= layout.first_constant:
             return layout.constants[spot.entry - layout.first_constant]
         if spot.entry >= FIRST:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from chainrule.autodiff.scan import Scan
 from chainrule.compiler.views import Axes, Sight, of_base, see_through
@@ -90,6 +91,8 @@ class Grouping:
         again: nodes that have no array, but are computed again by each group that reads them.
         opening: nodes that open a loop whose elements are found anywhere in their inputs: by an index, by a key.
         placed: for a node that is stored as a part of another's array, how it lies there.
+        unsigned: nodes of which nobody sees whether a zero is 0.0 or -0.0.
+        stairs: for products of which only a part is read, the columns that are read of each row, from and to.
         repeated: whether all of it runs many times in a row.
     """
 
@@ -99,6 +102,8 @@ class Grouping:
     again: set[Node] = field(default_factory=set[Node])
     opening: set[Node] = field(default_factory=set[Node])
     placed: dict[Node, Sight] = field(default_factory=dict[Node, Sight])
+    unsigned: set[Node] = field(default_factory=set[Node])
+    stairs: Mapping[Node, tuple[tuple[int, int], ...]] = field(default_factory=dict[Node, Any])
     repeated: bool = False
 
     def arrays_read(self, x: Node) -> set[Node]:

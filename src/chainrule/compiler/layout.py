@@ -120,12 +120,13 @@ class Layout:
         """If one native function and fresh arrays are all there is: the fresh array of each result."""
         if not self.whole:
             return None
-        found = [
-            seen.spot.entry - self.first_fresh
-            for seen in self.results
-            if seen.own and seen.shape == seen.spot.shape
-        ]
-        return tuple(found) if len(found) == len(self.results) and min(found, default=0) >= 0 else None
+        found: list[int] = []
+        for seen in self.results:
+            i = seen.spot.entry - self.first_fresh
+            if not seen.own or i < 0 or self.fresh[i][0] != seen.shape:
+                return None
+            found.append(i)
+        return tuple(found)
 
 
 class Builder:
@@ -162,12 +163,15 @@ class Builder:
             graph.outputs[len(graph.outputs) - flags :],
         )
         self._place(steps, [sights[n] for n in outputs], [sights[n].base for n in checked], threads)
+        # An array gets the shape of the result that is all of it: then nothing is left to do when it is returned.
+        shapes = {node: node.shape for node in self._fresh}
+        shapes.update((sights[n].base, n.shape) for n in outputs if _is_whole(sights[n], n))
         self.segments: list[list[Step]] = []
         order = tuple(self._actions(steps, {sights[n].base for n in checked}))
         self.layout = Layout(
             len(graph.inputs),
             tuple(self._constants.values()),
-            tuple((node.shape, node.dtype) for node in self._fresh),
+            tuple((shapes[node], node.dtype) for node in self._fresh),
             self._arena_bytes,
             tuple(self._seen(sights[n], n) for n in outputs),
             tuple(self._seen(sights[n], n) for n in checked),

@@ -43,12 +43,14 @@ class Version:
         inputs: how many arrays it takes.
         single: if it returns one array with axes, and briefly: the native function of its arrays and of that for the
             result, which says whether it has run; what makes that array; its shape and dtype.
+        row: whether it returns a tuple of tensors.
     """
 
     run: Any
     structure: Any
     inputs: int
     single: tuple[Callable[..., bool], Callable[..., Array], Shape, DType] | None = None
+    row: bool = False
 
     def call(self, arrays: list[Array]) -> Any:
         """What the function returns for these arrays, as tensors."""
@@ -60,7 +62,7 @@ class Version:
             (value,) = arrays
             return holding(value if value.shape else value[()])
         results = [holding(r if r.shape else r[()]) for r in arrays]
-        return trees.unflatten(self.structure, results)
+        return tuple(results) if self.row else trees.unflatten(self.structure, results)
 
 
 class Compiled:
@@ -151,7 +153,7 @@ class Compiled:
 
         graph, structure, made = in_segments_if_needed(prepare)
         single = made.single if structure is None and graph.outputs[0].shape else None
-        version = Version(made, structure, len(graph.inputs), single)
+        version = Version(made, structure, len(graph.inputs), single, trees.is_row(structure))
         self._versions[key] = version
         if len(self._versions) == MANY:
             name = getattr(self._f, "__name__", "the function")

@@ -123,7 +123,10 @@ class _Builder:
         full = any(a in self.body.reduced for a in axes if a is not None)
         full = full and any(self.body.instructions[a].full for a in args)
         params = tuple(sorted(node.params.items()))
-        return self.add(Instruction("emit", args, node.dtype, node.op, params, full=full, known=known))
+        alike = node in self.grouping.unsigned
+        return self.add(
+            Instruction("emit", args, node.dtype, node.op, params, full=full, known=known, unsigned=alike)
+        )
 
     def argument(self, x: Node, axes: Axes) -> int:
         """What a node that runs along ``axes`` reads: a member, a number, an array, or what is computed again."""

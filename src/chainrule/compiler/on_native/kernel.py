@@ -92,3 +92,9 @@ def share(function: Function, task: Int, total: int, tasks: int, multiple: int =
     size = -(-size // multiple) * multiple
     start = function.mul_int(task, size)
     return function.min_int(start, total), function.min_int(function.add_int(start, size), total)
+
+
+def evenly(function: Function, task: Int, total: int, tasks: int) -> tuple[Int, Int]:
+    """The range of ``total`` items that belongs to a task, if none is to have more than one more than another."""
+    start = function.div_int(function.mul_int(task, total), tasks)
+    return start, function.div_int(function.mul_int(function.add_int(task, 1), total), tasks)

@@ -17,6 +17,7 @@ from chainrule.compiler.on_native.elements import slow
 from chainrule.compiler.on_native.folding import folded
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
+from chainrule.compiler.on_native.revisiting import waits
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Access, Loop, Values, collapsed, in_pairs
 from chainrule.ops.arithmetic import Divide
@@ -127,6 +128,7 @@ class _Nest(Values):
         self.passes = 1 + max((i.known for i in loop.body), default=0)
         self.divides = self._divides()
         self.beside = self._most_beside()
+        self.waits = () if self._fits_one_vector() else waits(loop, vector)
 
     def _most_beside(self) -> int:
         """How many vectors beside each other are reduced together, as far as registers hold their sums."""
@@ -301,7 +303,7 @@ class _Nest(Values):
                 s for s in self.loop.stores if self._spread(s[0]) and self.loop.body[s[1]].known == step
             ]
             if sums or writes:
-                self._sweep(sums, writes, mask, sides)
+                self._sweep(step, sums, writes, mask, sides)
         for side in sides:
             self._take(side)
             for array, n in self.loop.stores:
@@ -330,6 +332,7 @@ class _Nest(Values):
 
     def _sweep(
         self,
+        step: int,
         sums: Sequence[int],
         writes: Sequence[tuple[int, int]],
         mask: Value | None,
@@ -352,6 +355,9 @@ class _Nest(Values):
                     self._ask()
                 known: dict[int, Value] = {} if side.single is None else side.single
                 known.update((n, value) for n, value in first.items() if n in shared)
+                for wait in self.waits:
+                    if step in wait.later:
+                        known[wait.instruction] = self.load(wait.array, body[wait.instruction].dtype, part)
                 for place, n in enumerate(sums):
                     value = self.value(body[n].args[0], part, known)
                     if self.across and part is not None:
@@ -360,6 +366,9 @@ class _Nest(Values):
                     totals[at] = self.combine(body[n].op, totals[at], value)
                 for array, n in writes:
                     self.store(array, self.value(n, part, known), part)
+                for wait in self.waits:  # last: its place may be that of something read here
+                    if step == wait.first:
+                        self.store(wait.array, self.value(wait.instruction, part, known), part)
                 first = first or known
             return totals
 

@@ -18,12 +18,15 @@ from chainrule.compiler.on_native.in_place import overwritable
 from chainrule.compiler.on_native.kernel import Kernel, one_after_the_other
 from chainrule.compiler.on_native.partial import in_parts
 from chainrule.compiler.on_native.repetition import Repeated
+from chainrule.compiler.on_native.stairs import stairs_of
 from chainrule.compiler.on_native.summing import unless_sound
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Loop, collapsed
+from chainrule.compiler.passes.reads import Reads
 from chainrule.compiler.prologues import Takes, absorb
 from chainrule.compiler.recompute import stored
 from chainrule.compiler.steps import Place, Step, Workspace
+from chainrule.compiler.unsigned import unsigned
 from chainrule.compiler.views import Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
@@ -60,6 +63,9 @@ def steps_of(
             seen=repeated and repeated.seen,
         )
     grouping.repeated = repeated is not None
+    grouping.unsigned = unsigned(graph)
+    if repeated is not None:
+        grouping.stairs = repeated.stairs
     needed = stored(graph, grouping, is_cheap)
     if target is not None:
         absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)
@@ -76,7 +82,7 @@ def steps_of(
         elif each.kind == "head":
             found.extend(_with_loops(*headed[each], each, grouping, needed, target))
         elif each.members[0].op is Scan:
-            found.append(_scan(each, grouping, target))
+            found.append(_scan(each, graph, grouping, target))
         else:
             found.extend(heads.alone(each, grouping, needed, target))
     return found, overwritten, grouping.sights
@@ -110,10 +116,11 @@ def runs(node: Node) -> bool:
     return bool(node.inputs) and see_through(node, of_base(node.inputs[0])) is not None
 
 
-def _scan(each: Group, grouping: Grouping, target: Target) -> Step:
+def _scan(each: Group, graph: Graph, grouping: Grouping, target: Target) -> Step:
     """A scan as one step, whose kernel runs the kernels of the scan's own steps."""
     whole = repetition.Whole(each.members, grouping.sights)
-    lowered = steps_of(whole.graph, target, whole.donated, (), whole.repeated)
+    repeated = replace(whole.repeated, stairs=stairs_of(whole, Reads(graph)))
+    lowered = steps_of(whole.graph, target, whole.donated, (), repeated)
     return turns.lower(whole, *lowered, target) or repetition.lower(whole, *lowered, target)
 
 

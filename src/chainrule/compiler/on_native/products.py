@@ -114,6 +114,7 @@ def head_of_matmul(group: Group, grouping: Grouping, needed: set[Node], target: 
             ),
             end.epilogue,
             repeated=grouping.repeated,
+            stairs=tuple(grouping.stairs.get(node, ())),
         )
 
     sight = grouping.sights[y]

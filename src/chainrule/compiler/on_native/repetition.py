@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from chainrule.autodiff.body import Body, layout
@@ -37,11 +37,13 @@ class Repeated:
         seen: how its inputs lie.
         fixed: inputs that stay the same.
         times: how often it runs.
+        stairs: for products of which only a part is read, the columns that are read of each row, from and to.
     """
 
     seen: Mapping[Node, Sight]
     fixed: frozenset[Node]
     times: int
+    stairs: Mapping[Node, tuple[tuple[int, int], ...]] = field(default_factory=dict[Node, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from chainrule.compiler.memory import ALIGNMENT, Life, plan
 from chainrule.compiler.on_native import loops
 from chainrule.compiler.on_native.ir import I8, PTR, Function, Int, Value
-from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
+from chainrule.compiler.on_native.kernel import Kernel, entry, evenly, operand
 from chainrule.compiler.on_native.operands import as_it_lies
 from chainrule.compiler.on_native.pool import parallel
 from chainrule.compiler.on_native.repetition import Builder, Fixed, Turning, Whole
@@ -32,7 +32,7 @@ from chainrule.shapes import row_major
 
 FEWEST, MOST = 4, 32
 """Stretches of turns."""
-SHARE = 64
+SHARE = 80
 """A stretch moves at least so many times as many bytes as its sums have."""
 
 
@@ -176,12 +176,14 @@ class _Apart(Builder):
         return self._whole_step(f, stretch, finishes, keys, stretches)
 
     def _stretches(self) -> int:
-        """How many there are: more than threads, but few enough that their sums do not count."""
+        """How many there are: more than threads, but few enough that their sums do not count.
+
+        Two and four threads get equally many of them.
+        """
         length = self.whole.length
         moved = length * sum(step.kernel.bytes for step in self.each)
-        wanted = moved // (SHARE * max(self.sums_bytes, 1))
-        number = min(max(FEWEST, min(MOST, wanted)), length)
-        return -(-length // -(-length // number))  # none is empty
+        wanted = min(max(FEWEST, moved // (SHARE * max(self.sums_bytes, 1))), MOST)
+        return min(1 << (wanted.bit_length() - 1), length)
 
     def _keys(self, stretches: int) -> dict[Any, Any]:
         """Keys of the memory of the scan's own, as its step names it."""
@@ -210,7 +212,7 @@ class _Apart(Builder):
         for step, own_table in zip(self.each, tables, strict=True):
             self._tell(f, bases, step, own_table, 0, {}, True)
 
-        first, end = share(f, task, self.whole.length, stretches)
+        first, end = evenly(f, task, self.whole.length, stretches)
         pairs = list(self.turning)
         swap = f.equal_int(f.mod_int(f.sub_int(end, first), 2), 0)  # so that the last turn writes the sum
         places: list[Value] = []

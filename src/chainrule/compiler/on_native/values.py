@@ -45,6 +45,7 @@ class Instruction:
         array, number: what is read, or the number.
         full: whether it differs along the reduced axes.
         known: the number of reductions in a row that it waits for.
+        unsigned: whether nobody outside of the loop sees the sign of its zeros.
     """
 
     kind: str
@@ -56,11 +57,23 @@ class Instruction:
     number: float | int | bool = 0
     full: bool = True
     known: int = 0
+    unsigned: bool = False
 
     def key(self) -> str:
         """Everything that the code for it depends on."""
         name = self.op.name if self.op else ""
-        parts = (self.args, self.dtype, name, self.params, self.array, self.number, self.full, self.known)
+        alike = self.unsigned and self.op is Scale  # else it changes nothing
+        parts = (
+            self.args,
+            self.dtype,
+            name,
+            self.params,
+            self.array,
+            self.number,
+            self.full,
+            self.known,
+            alike,
+        )
         return f"{self.kind} {' '.join(map(repr, parts))}"
 
 
@@ -194,7 +207,7 @@ class Values:
         self.fixed: dict[int, Value] = {}
         self.divisors: dict[int, Divisor] = {}
         self.keys: dict[int, Key] = {}
-        self.unsigned = _only_summed(loop, stored)
+        self.unsigned = _only_summed(loop, stored) | {n for n, i in enumerate(loop.body) if i.unsigned}
 
     def full(self, n: int) -> bool:
         """Whether an instruction's value differs along the reduced axes."""
@@ -251,7 +264,7 @@ class Values:
         if i.kind == "result":
             raise GraphError("native code: a product's result is needed where there is none")
         if i.kind == "load":
-            return self._load(i.array, kind, mask)
+            return self.load(i.array, i.dtype, mask)
         if i.kind == "gather":
             return self._gather(i, mask, [known[a] if a in known else self.rows[a] for a in i.args])
         assert i.op is not None
@@ -284,9 +297,10 @@ class Values:
                 place = self.f.add_int(place, self.f.mul_int(self.index[axis], stride))
         return self.f.at(self.pointers[array], place, kind)
 
-    def _load(self, array: int, kind: Type, mask: Value | None) -> Value:
+    def load(self, array: int, dtype: DType, mask: Value | None) -> Value:
+        """Elements of an array at the current place."""
         stride = self.loop.arrays[array].strides[self.vector]
-        return self._read(self.address(array), stride, kind, mask)
+        return self._read(self.address(array), stride, type_of(dtype).vector(self.lanes), mask)
 
     def _read(self, where: Value, stride: int, kind: Type, mask: Value | None) -> Value:
         f = self.f

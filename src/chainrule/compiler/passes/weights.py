@@ -1,7 +1,8 @@
-"""Gradients of ``logsumexp``: the exponentials that it has summed, divided by their sum.
+"""Gradients of ``logsumexp``: the exponentials that it has summed, over their sum.
 
-Its derivative is written as ``exp(x - logsumexp(x))``, which takes every exponential a second time. The quotient gives
-the same values to a few ulp.
+Its derivative is written as ``exp(x - logsumexp(x))``, which takes every exponential a second time. Times the
+reciprocal of the sum, of which there is one for many exponentials, they give the same values to a few ulp. The sum
+is at least 1, the largest of its terms, or all of them are 0 or nan: no reciprocal overflows or is denormal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from chainrule.compiler.passes.rewrite import build, constant_of, instead, number, rewrite
 from chainrule.graph import Graph
 from chainrule.node import Node
-from chainrule.ops.arithmetic import Add, Divide, Subtract
+from chainrule.ops.arithmetic import Add, Divide, Multiply, Subtract
 from chainrule.ops.compare import Equal, Where
 from chainrule.ops.exponential import Exp, Log
 from chainrule.ops.move import BroadcastTo, Reshape
@@ -19,7 +20,7 @@ from chainrule.ops.reduce import Sum
 
 
 def weights(graph: Graph) -> Graph:
-    """Replace ``exp(x - log(sum(exp(x - shift))) - shift)`` by ``exp(x - shift) / sum(exp(x - shift))``."""
+    """Replace ``exp(x - log(sum(exp(x - shift))) - shift)`` by ``exp(x - shift) * (1 / sum(exp(x - shift)))``."""
 
     def rule(node: Node) -> Node | None:
         if node.op is not Exp or node.inputs[0].op is not Subtract:
@@ -46,7 +47,8 @@ def weights(graph: Graph) -> Graph:
         if guarded:  # where all are 0
             none = build(Equal, divisor, constant_of(node.dtype.type(0)))
             divisor = build(Where, none, constant_of(node.dtype.type(1)), divisor)
-        return instead(node, Divide, exponentials, divisor)
+        share = build(Divide, constant_of(node.dtype.type(1)), divisor)
+        return instead(node, Multiply, exponentials, share)
 
     return rewrite(graph, rule)
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.ir import Function, Int, Value
-from chainrule.compiler.on_native.kernel import Kernel, entry, operand
+from chainrule.compiler.on_native.kernel import Kernel, entry, evenly, operand
 from chainrule.compiler.on_native.matmul.computed import ComputedRows
 from chainrule.compiler.on_native.matmul.packing import Panels, Stage
 from chainrule.compiler.on_native.matmul.plan import Plan, plan
-from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, table
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, Place, Tile, call_tile
 from chainrule.compiler.on_native.prologues import prologue_operands
 from chainrule.compiler.on_native.target import Target
@@ -104,9 +104,9 @@ class _Code:
             items = item, f.add_int(item, 1)
         else:
             cell = 0
-            items = part(f, which, p.items, how.tasks)
-        blocks = part(f, f.div_int(cell, across), len(how.rows), down)
-        panels = part(f, f.mod_int(cell, across), how.panels, across)
+            items = evenly(f, which, p.items, how.tasks)
+        blocks = evenly(f, f.div_int(cell, across), len(how.rows), down)
+        panels = evenly(f, f.mod_int(cell, across), how.panels, across)
 
         def product(item: Int, _: list[Value]) -> None:
             matrices = item_pointers(f, p, item, bases)

@@ -8,15 +8,16 @@ and vectors are full whatever the sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from chainrule.compiler.on_native.axis import even
 from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.folding import folded
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value, first_lanes, number
-from chainrule.compiler.on_native.kernel import Kernel, entry
+from chainrule.compiler.on_native.kernel import Kernel, entry, evenly
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
-from chainrule.compiler.on_native.matmul.product import Product, item_pointers, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, table
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, SUMS
 from chainrule.compiler.on_native.target import Target
 
@@ -46,25 +47,20 @@ def multiply_inner(p: Product, target: Target) -> Lowered:
     """The call that computes a product that `suits`."""
     lanes = target.isa.lanes(p.dtype.itemsize)
     tall, wide = (1, lanes) if p.m <= ROWS else _tile_size(p, target)
-    across = [wide] * (p.n // wide) + [p.n % wide] * (p.n % wide > 0)
+    across = _widths(p.n, wide)
     down = even(p.m, tall)
-    tiles = len(across)
+    tiles = 1 if p.stairs else len(across)
     tasks = max(1, min(p.items * tiles, MAX_TASKS, p.work // MIN_TASK))
     f, operands, task, _ = entry(f"matmul_inner_{p.name(target)}", target)
     bases = table(f, operands, 3)
-    functions: dict[str, Function] = {}
+    code = _Tiles(p, target)
 
     def tile(item: Int, column: Int, columns: int) -> None:
-        a, b, c = item_pointers(f, p, item, bases)
+        pointers = item_pointers(f, p, item, bases)
 
         def block(rows: int, row: Int) -> None:
-            pointers = [
-                f.at(a, f.mul_int(row, p.a[0]), p.element),
-                f.at(b, f.mul_int(column, p.b[1]), p.element),
-                f.at(c, f.add_int(f.mul_int(row, p.c), column), p.element),
-            ]
-            name = _tile(p, rows, columns, target, functions)
-            f.call(name, [*pointers, *map(f.operand, (row, column, item)), operands])
+            cells = [range(columns)] * rows
+            code.call(f, cells, pointers, (row, column, item), operands)
 
         high = down.count(down[0])
         f.loop(0, high, 1, lambda r, _: block(down[0], f.mul_int(r, down[0])))
@@ -74,7 +70,16 @@ def multiply_inner(p: Product, target: Target) -> Lowered:
                 0, len(down) - high, 1, lambda r, _: block(down[-1], f.add_int(f.mul_int(r, down[-1]), start))
             )
 
+    def stairs(item: Int) -> None:
+        """All tiles, of which each has cells of its own."""
+        pointers = item_pointers(f, p, item, bases)
+        for row, column, cells in _cut(p.stairs, down, across):
+            code.call(f, cells, pointers, (row, column, item), operands)
+
     def one(index: Int, _: list[Value]) -> None:
+        if p.stairs:
+            stairs(index)
+            return
         item, which = (0, index) if p.items == 1 else (f.div_int(index, tiles), f.mod_int(index, tiles))
         broad = across.count(across[0])
         if broad == tiles:
@@ -88,10 +93,29 @@ def multiply_inner(p: Product, target: Target) -> Lowered:
         full = f.less_int(f.operand(which), f.operand(broad))
         f.when(full, lambda: tile(item, f.mul_int(which, across[0]), across[0]), last)
 
-    first, end = part(f, 0 if tasks == 1 else task, p.items * tiles, tasks)
+    first, end = evenly(f, 0 if tasks == 1 else task, p.items * tiles, tasks)
     f.loop(first, end, 1, one)
-    kernel = Kernel(f.name, [f, *functions.values()], tasks, p.flops, p.nbytes)
+    kernel = Kernel(f.name, [f, *code.functions.values()], tasks, p.flops, p.nbytes)
     return Lowered((Call(kernel, ("a", "b", "c", *epilogue_operands(p.epilogue))),))
+
+
+def _widths(n: int, wide: int) -> list[int]:
+    """Columns of tiles beside each other."""
+    return [wide] * (n // wide) + [n % wide] * (n % wide > 0)
+
+
+def _cut(
+    stairs: Sequence[tuple[int, int]], down: Sequence[int], across: Sequence[int]
+) -> Iterator[tuple[int, int, list[range]]]:
+    """Tiles with anything to compute: the first row and column, and which columns from there on, for each row."""
+    for top, rows in zip(itertools.accumulate(down, initial=0), down, strict=False):
+        for left, columns in zip(itertools.accumulate(across, initial=0), across, strict=False):
+            cells = [
+                range(min(max(first - left, 0), columns), min(max(stop - left, 0), columns))
+                for first, stop in stairs[top : top + rows]
+            ]
+            if any(cells):
+                yield top, left, cells
 
 
 def _tile_size(p: Product, target: Target) -> tuple[int, int]:
@@ -103,10 +127,16 @@ def _tile_size(p: Product, target: Target) -> tuple[int, int]:
     def cost(size: tuple[int, int]) -> tuple[int, int]:
         """Instructions, of which those that load run beside those that multiply, and after these the loads alone."""
         rows, columns = size
+        if p.stairs:
+            tiles = [cells for *_, cells in _cut(p.stairs, even(p.m, rows), _widths(p.n, columns))]
+            loads = [sum(map(bool, cells)) + len(set[int]().union(*cells)) for cells in tiles]
+            sums = [sum(map(len, cells)) for cells in tiles]
+            folds = sum(_folds(len(row), lanes) for cells in tiles for row in cells if row)
+            return steps * sum(map(max, sums, loads)) + folds, sum(loads)
         whole, rest = divmod(p.n, columns)
-        loads = -(-p.n // columns) * p.m + -(-p.m // rows) * p.n
+        read = -(-p.n // columns) * p.m + -(-p.m // rows) * p.n
         folds = whole * _folds(columns, lanes) + (_folds(rest, lanes) if rest else 0)
-        return steps * max(p.m * p.n, loads) + p.m * folds, loads
+        return steps * max(p.m * p.n, read) + p.m * folds, read
 
     return min((s for s in sizes if s[0]), key=cost)
 
@@ -117,65 +147,116 @@ def _folds(columns: int, lanes: int) -> int:
     return 2 * (length - 1 + (lanes // length).bit_length() - 1)
 
 
-def _tile(p: Product, rows: int, columns: int, target: Target, functions: dict[str, Function]) -> str:
-    """Code for some rows and columns."""
-    lanes = target.isa.lanes(p.dtype.itemsize)
-    end = f"_{p.epilogue.name}" if p.epilogue else ""
-    name = f"inner{rows}x{columns}_{p.k}_{p.a[0]}_{p.b[1]}_{p.c}_{p.element.suffix}{end}_{target.isa.name}"
-    if name in functions:
-        return name
-    parameters = [(f"%{x}", PTR) for x in "abc"] + [(f"%{x}", I64) for x in ("row", "column", "batch")]
-    f = Function(name, [*parameters, ("%operands", PTR)], target, exported=False)
-    functions[name] = f
-    a, b, c, row, column, batch, operands = f.parameters
-    # Each element has several sums that take turns if they are few.
-    cells = rows * columns
-    sets = max(1, min(-(-SUMS // cells), p.k // lanes))
-    sums = _sums(f, p, (rows, columns), sets, lanes, (a, b))
-    mask = first_lanes(columns, lanes) if columns < lanes else None
-    pointers: Sequence[Value] = []
-    if p.epilogue:
-        found = table(f, operands, p.epilogue.operands, EPILOGUE)
-        pointers = p.epilogue.prepare(f, found, p.element.vector(lanes))
-    for r in range(rows):
-        result: Value | None = folded(f, [_total(f, sums[r * columns + i :: cells]) for i in range(columns)])
+class _Tiles:
+    """Code for tiles, each a function that all tiles with the same cells call."""
+
+    def __init__(self, p: Product, target: Target) -> None:
+        self.p, self.target = p, target
+        self.functions: dict[str, Function] = {}
+
+    def call(
+        self,
+        f: Function,
+        cells: Sequence[range],
+        pointers: Sequence[Value],
+        place: tuple[Int, Int, Int],
+        operands: Value,
+    ) -> None:
+        """Compute a tile.
+
+        Args:
+            f: what calls.
+            cells: the columns of each row.
+            pointers: addresses of A, B and C.
+            place: first row and column, and which item of the batch.
+            operands: of the kernel.
+        """
+        p, (row, column, _) = self.p, place
+        a, b, c = pointers
+        own = [
+            f.at(a, f.mul_int(row, p.a[0]), p.element),
+            f.at(b, f.mul_int(column, p.b[1]), p.element),
+            f.at(c, f.add_int(f.mul_int(row, p.c), column), p.element),
+        ]
+        f.call(self._tile(cells), [*own, *map(f.operand, place), operands])
+
+    def _tile(self, cells: Sequence[range]) -> str:
+        """Code for some rows and columns."""
+        p, target = self.p, self.target
+        lanes = target.isa.lanes(p.dtype.itemsize)
+        end = f"_{p.epilogue.name}" if p.epilogue else ""
+        shape = f"{len(cells)}x{len(cells[0])}"
+        if any(row != range(len(cells[0])) for row in cells):
+            shape = "_".join(f"{row.start}to{row.stop}" for row in cells)
+        name = f"inner{shape}_{p.k}_{p.a[0]}_{p.b[1]}_{p.c}_{p.element.suffix}{end}_{target.isa.name}"
+        if name in self.functions:
+            return name
+        parameters = [(f"%{x}", PTR) for x in "abc"] + [(f"%{x}", I64) for x in ("row", "column", "batch")]
+        f = Function(name, [*parameters, ("%operands", PTR)], target, exported=False)
+        self.functions[name] = f
+        a, b, c, row, column, batch, operands = f.parameters
+        # Each element has several sums that take turns if they are few.
+        number_of = sum(map(len, cells))
+        sets = max(1, min(-(-SUMS // number_of), p.k // lanes))
+        sums = _sums(f, p, cells, sets, lanes, (a, b))
+        totals = iter([_total(f, sums[i::number_of]) for i in range(number_of)])
+        rows = [
+            (r, columns.start, folded(f, list(itertools.islice(totals, len(columns)))), len(columns))
+            for r, columns in enumerate(cells)
+            if columns
+        ]
+        masks = [first_lanes(count, lanes) if count < lanes else None for *_, count in rows]
+        results: list[Value | None] = [result for _, _, result, _ in rows]
         if p.epilogue:
-            result = p.epilogue.apply(f, pointers, result, f.add_int(row, r), column, mask, batch)
-        if result is not None:
-            f.store(result, f.at(c, r * p.c, p.element), mask)
-    return name
+            # What it reads of all rows comes before any row is stored: a load waits for a store to the same line.
+            found = table(f, operands, p.epilogue.operands, EPILOGUE)
+            pointers = p.epilogue.prepare(f, found, p.element.vector(lanes))
+            results = [
+                p.epilogue.apply(
+                    f, pointers, result, f.add_int(row, r), f.add_int(column, first), mask, batch
+                )
+                for (r, first, result, _), mask in zip(rows, masks, strict=True)
+            ]
+        for (r, first, *_), result, mask in zip(rows, results, masks, strict=True):
+            if result is not None:
+                f.store(result, f.at(c, r * p.c + first, p.element), mask)
+        return name
 
 
 def _sums(
-    f: Function, p: Product, size: tuple[int, int], sets: int, lanes: int, pointers: tuple[Value, Value]
+    f: Function, p: Product, cells: Sequence[range], sets: int, lanes: int, pointers: tuple[Value, Value]
 ) -> list[Value]:
     """The sums of all elements of a tile, row by row, and that for each set."""
     a, b = pointers
-    rows, columns = size
-    cells = rows * columns
+    places = [(r, j) for r, columns in enumerate(cells) for j in columns]
+    size = len(places)
     vector = p.element.vector(lanes)
 
     def step(k: Int, sums: list[Value], mask: Value | None = None) -> list[Value]:
         """One vector along k for each sum."""
         sums = list(sums)
         start, first = f.at(a, k, p.element), f.at(b, k, p.element)
-        for s in range(len(sums) // cells):
-            xs = [f.load(f.at(start, r * p.a[0] + s * lanes, p.element), vector, mask) for r in range(rows)]
-            for j in range(columns):
+        for s in range(len(sums) // size):
+            xs = {
+                r: f.load(f.at(start, r * p.a[0] + s * lanes, p.element), vector, mask)
+                for r, columns in enumerate(cells)
+                if columns
+            }
+            for j in sorted({j for _, j in places}):
                 y = f.load(f.at(first, j * p.b[1] + s * lanes, p.element), vector, mask)
-                for r, x in enumerate(xs):
-                    i = s * cells + r * columns + j
-                    sums[i] = f.fma(x, y, sums[i])
+                for i, (r, column) in enumerate(places, s * size):
+                    if column == j:
+                        sums[i] = f.fma(xs[r], y, sums[i])
         return sums
 
     turn = sets * lanes
     whole, vectors = p.k // turn * turn, p.k // lanes * lanes
-    sums = f.loop(0, whole, turn, step, [number(vector, 0.0)] * (cells * sets))
+    sums = f.loop(0, whole, turn, step, [number(vector, 0.0)] * (size * sets))
     for k in range(whole, vectors, lanes):
-        i = (k - whole) // lanes * cells
-        sums = sums[:i] + step(k, sums[i : i + cells]) + sums[i + cells :]
+        i = (k - whole) // lanes * size
+        sums = sums[:i] + step(k, sums[i : i + size]) + sums[i + size :]
     if p.k > vectors:
-        sums = step(vectors, sums[:cells], first_lanes(p.k - vectors, lanes)) + sums[cells:]
+        sums = step(vectors, sums[:size], first_lanes(p.k - vectors, lanes)) + sums[size:]
     return sums
 
 

@@ -27,7 +27,7 @@ def lower(product: Product, target: Target) -> Lowered:
     """
     if not product.m * product.n * product.items:
         return Lowered(())
-    p = normalized(product)
+    p = normalized(replace(product, stairs=()))
     parts = parts_of(p)
     if parts > 1:
         return _in_two(in_parts(p, parts), p, parts, target)
@@ -35,6 +35,8 @@ def lower(product: Product, target: Target) -> Lowered:
         if p.epilogue is None and p.c == 1:
             return _named(_one(turned(p), target), {"a": "b", "b": "a"})
         return _in_two(into_workspace(replace(p, epilogue=None)), p, 1, target)
+    if product.stairs and p.m == product.m and suits(p):
+        return multiply_inner(replace(p, stairs=product.stairs), target)
     return _one(p, target)
 
 

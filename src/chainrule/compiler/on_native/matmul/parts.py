@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from chainrule.compiler.on_native.call import Call, epilogue_operands
 from chainrule.compiler.on_native.ir import Int, Value, first_lanes
-from chainrule.compiler.on_native.kernel import Kernel, entry
+from chainrule.compiler.on_native.kernel import Kernel, entry, evenly
 from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK, UNPACKED
-from chainrule.compiler.on_native.matmul.product import Product, item_pointers, packed_size, part, table
+from chainrule.compiler.on_native.matmul.product import Product, item_pointers, packed_size, table
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import row_major
 
@@ -121,7 +121,7 @@ def finish(p: Product, parts: int, target: Target) -> Call:
 
     rows = p.items * p.m
     tasks = max(1, min(MAX_TASKS, rows, parts * size // FINISHED))
-    start, end = part(f, 0 if tasks == 1 else task, rows, tasks)
+    start, end = evenly(f, 0 if tasks == 1 else task, rows, tasks)
     f.loop(start, end, 1, row)
     nbytes = (parts + 1) * size * p.dtype.itemsize
     kernel = Kernel(f.name, [f], tasks, (parts - 1) * size, nbytes)

@@ -29,6 +29,8 @@ class Product:
         packed_b: if not 0, B lies in panels of so many columns instead (see `packed_size`), one matrix after the
             other or as its batch strides say; ``b`` is (packed_b, 1).
         repeated: whether it runs many times in a row with the same B.
+        stairs: of each row of C the columns that anybody reads, from and to, if not all; the others may be left as
+            they are.
     """
 
     m: int
@@ -44,6 +46,7 @@ class Product:
     packed_b: int = 0
     prologue: Prologue | None = None
     repeated: bool = False
+    stairs: tuple[tuple[int, int], ...] = ()
 
     @property
     def items(self) -> int:
@@ -53,7 +56,8 @@ class Product:
     @property
     def flops(self) -> int:
         """Multiplications and additions of the whole batch."""
-        return 2 * self.items * self.m * self.n * self.k
+        cells = sum(stop - first for first, stop in self.stairs) if self.stairs else self.m * self.n
+        return 2 * self.items * cells * self.k
 
     @property
     def work(self) -> int:
@@ -81,6 +85,7 @@ class Product:
         parts.append(f"c{self.c}")
         for size, *steps in zip(self.batch, *self.batch_strides, strict=True):
             parts.append(f"batch{size}_{'_'.join(map(str, steps))}")
+        parts += [f"{first}to{stop}" for first, stop in self.stairs]
         if self.epilogue:
             parts.append(self.epilogue.name)
         if self.prologue:
@@ -156,12 +161,6 @@ def item_pointers(f: Function, p: Product, item: Int, bases: Sequence[Value]) ->
         for which, steps in enumerate(p.batch_strides):
             offsets[which] = f.add_int(offsets[which], f.mul_int(index, steps[axis]))
     return [f.at(base, offset, p.element) for base, offset in zip(bases, offsets, strict=True)]
-
-
-def part(f: Function, index: Int, total: int, parts: int) -> tuple[Int, Int]:
-    """The items ``[start, stop)`` of ``total`` that belong to one of ``parts`` parts, as equal as possible."""
-    start = f.div_int(f.mul_int(index, total), parts)
-    return start, f.div_int(f.mul_int(f.add_int(index, 1), total), parts)
 
 
 def table(f: Function, operands: Value, count: int, first: int = 0) -> list[Value]:
