@@ -105,6 +105,25 @@ def test_of_a_batch_what_is_read_of_any_matrix_is_computed():
     assert share(lambda x: cr.tril(cr.sum(x @ x.mT, axis=0)), x) == 0.75
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda z, x: z.at[np.arange(20)].set(x),
+        lambda z, x: z.at[:, :].set(x),
+        lambda z, x: cr.tril(z.at[np.arange(5)].set(x[:5])),
+        lambda z, x: cr.tril(z) + z.at[np.arange(20)].set(cr.tril(x)),
+        lambda z, x: cr.concat([z[:3], x.at[np.arange(4)].set(z[:4])], axis=0),
+    ],
+)
+def test_what_is_written_over_another_product_is_computed(read):
+    a, c = RNG.normal(size=(2, 20, 4000))
+    cut(lambda a, c: read(a @ a.T, c @ c.T), a, c, saved=0)
+    f = lambda a, c: read(a @ a.T, c @ c.T)
+    np.testing.assert_allclose(
+        np.asarray(cr.compile(f)(a, c)), np.asarray(f(cr.tensor(a), cr.tensor(c))), rtol=1e-9
+    )
+
+
 def test_short_sums_are_left_whole():
     x = RNG.normal(size=(20, 100))
     before, after = cut(lambda x: cr.tril(x @ x.T), x)

@@ -100,6 +100,22 @@ def test_what_is_read_in_any_other_way_is_computed_whole():
     assert sums(lambda x: cr.tril(cr.reshape(gram(x), (4, 9))), X) == ALL
 
 
+def test_what_is_written_over_another_sum_is_computed_whole():
+    def f(x, y):
+        def step(carry, both):
+            (a, b), (x, y) = carry, both
+            return (a + x @ cr.permute_dims(x, (1, 0)), b + y @ cr.permute_dims(y, (1, 0))), ()
+
+        (a, b), _ = cr.scan(step, (cr.zeros((6, 6)), cr.zeros((6, 6))), (x, y))
+        return a.at[np.arange(6)].set(b)
+
+    y = RNG.normal(size=X.shape)
+    compiled = cr.compile(f)
+    np.testing.assert_allclose(np.asarray(compiled(X, y)), np.einsum("nij,nkj->ik", y, y), rtol=1e-12)
+    (scan,) = [step for step in compiled._last.run.lowered.steps if step.inside]
+    assert ALL in [step.kernel.flops for step in scan.inside if "matmul" in step.kernel.name]
+
+
 def test_a_carry_that_a_step_looks_at_is_computed_whole():
     def f(x):
         step = lambda c, x: (c + x @ cr.permute_dims(x, (1, 0)), cr.sum(c))

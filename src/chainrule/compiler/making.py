@@ -5,6 +5,7 @@ What is written down of them, and how: :mod:`chainrule.compiler.on_native.ring`.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -49,6 +50,7 @@ class Ring:
         self.new_node: Callable[..., Any] = made[0]
         self.next_index: Callable[[], int] = made[1]
         self._watch: Callable[[Any], bool] = made[2]
+        self._watched = _Known()
         self._library = library
 
     def put(self, state: Any) -> None:
@@ -74,10 +76,27 @@ class Ring:
 
     def watch(self, gradients: Iterable[Node]) -> None:
         """Nodes hold gradients that were recorded, and that may lead back to them: cycles are Python's to find."""
-        for node in ancestors(gradients):
+        roots = list(gradients)
+        # Behind a gradient that was met before, all are watched: gradients add up, each sum on those before it.
+        for node in ancestors(roots, until=self._watched):
             if node.inputs:
                 self._watch(node)
                 self._watch(node.inputs)
+        self._watched.add(roots)
+
+
+class _Known:
+    """Nodes, as long as somebody else keeps them. They are compared by their numbers, since ``==`` is elementwise."""
+
+    def __init__(self) -> None:
+        self._nodes: weakref.WeakValueDictionary[int, Node] = weakref.WeakValueDictionary()
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, Node) and node.index in self._nodes
+
+    def add(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            self._nodes[node.index] = node
 
 
 def _table(places: Iterable[int]) -> Array:

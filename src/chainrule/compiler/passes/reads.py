@@ -63,7 +63,7 @@ class Reads:
             read = np.zeros(count(x.shape[-2:]), bool)
             read[_evaluated(reader, _numbers(x)).reshape(-1)] = True
             return read.reshape(x.shape[-2:])
-        if own is None:
+        if own is None or not _keeps_matrices(reader, x):
             return np.ones(x.shape[-2:], bool)
         if reader.op is Concatenate:
             return own[_part(reader, i)]
