@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from chainrule.autodiff.scan import Scan
+from chainrule.compiler.passes.reads import Stairs
 from chainrule.compiler.views import Axes, Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
@@ -103,7 +103,7 @@ class Grouping:
     opening: set[Node] = field(default_factory=set[Node])
     placed: dict[Node, Sight] = field(default_factory=dict[Node, Sight])
     unsigned: set[Node] = field(default_factory=set[Node])
-    stairs: Mapping[Node, tuple[tuple[int, int], ...]] = field(default_factory=dict[Node, Any])
+    stairs: Mapping[Node, Stairs] = field(default_factory=dict[Node, Stairs])
     repeated: bool = False
 
     def arrays_read(self, x: Node) -> set[Node]:

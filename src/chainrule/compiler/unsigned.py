@@ -1,7 +1,7 @@
 """Values of which nobody sees whether a zero is 0.0 or -0.0: they only go into sums and products of matrices.
 
-Sums begin with 0.0, and adding either zero leaves any other number as it is. So such values may be computed in a way
-that does not keep the sign of zeros, if that takes fewer instructions.
+Adding either zero leaves any other number as it is. So such values may be computed in a way that does not keep the sign
+of zeros, if that takes fewer instructions; of a sum whose terms are all zeros the sign may differ.
 """
 
 from __future__ import annotations

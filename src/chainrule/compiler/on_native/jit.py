@@ -68,14 +68,14 @@ def compile_objects(texts: Sequence[str], target: Target, level: int = 2) -> lis
 def _side_by_side(compiled: Callable[[str], bytes], texts: Sequence[str]) -> list[bytes]:
     """All of them, by this thread and as many others as there are processors."""
     made: dict[int, bytes] = {}
-    refused: list[Exception] = []
+    refused: list[BaseException] = []
     numbers = itertools.count()
 
     def work() -> None:
         while (n := next(numbers)) < len(texts) and not refused:
             try:
                 made[n] = compiled(texts[n])
-            except Exception as error:
+            except BaseException as error:  # raised below, when the others have stopped
                 refused.append(error)
 
     helping: list[threading.Thread] = []

@@ -16,7 +16,7 @@ PARTS = 4
 """Modules of a program at most."""
 LEAST = 1 << 16
 """Characters of a module for which a second one is worth while: some 10 ms of compiling."""
-_SYMBOL = re.compile(r"@([\w.]+)")
+_SYMBOL = re.compile(r"@([-\w.$]+)")
 
 
 def module(functions: Iterable[Function]) -> str:

@@ -22,6 +22,7 @@ from chainrule.compiler.on_native.operands import as_it_lies, is_dense
 from chainrule.compiler.on_native.pool import parallel
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Access, Instruction, Loop
+from chainrule.compiler.passes.reads import Stairs
 from chainrule.compiler.steps import POOL, Place, Scratch, Step, Workspace
 from chainrule.compiler.views import Sight, of_base
 from chainrule.graph import Graph
@@ -43,7 +44,7 @@ class Repeated:
     seen: Mapping[Node, Sight]
     fixed: frozenset[Node]
     times: int
-    stairs: Mapping[Node, tuple[tuple[int, int], ...]] = field(default_factory=dict[Node, Any])
+    stairs: Mapping[Node, Stairs] = field(default_factory=dict[Node, Stairs])
 
 
 @dataclass(frozen=True, slots=True)

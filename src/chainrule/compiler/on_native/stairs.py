@@ -7,21 +7,17 @@ The gradient of a triangular factor is summed from turn to turn, and in the end 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 
 from chainrule.compiler.on_native.repetition import Whole
-from chainrule.compiler.passes.reads import Reads
+from chainrule.compiler.passes.reads import Reads, Stairs
 from chainrule.node import Node
 from chainrule.ops.arithmetic import Add
 from chainrule.ops.join import Narrow
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import Reshape
 from chainrule.primitive import Array
-
-Stairs: TypeAlias = "tuple[tuple[int, int], ...]"
-"""Of each row of a matrix, the columns that are read, from and to."""
 
 
 def stairs_of(whole: Whole, reads: Reads) -> dict[Node, Stairs]:

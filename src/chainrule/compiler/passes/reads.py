@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from chainrule.ops.reduce import Sum
 from chainrule.primitive import Array
 from chainrule.shapes import count
 
+Stairs: TypeAlias = "tuple[tuple[int, int], ...]"
+"""Of each row of a matrix, the columns that are read, from and to."""
 LARGEST = 1 << 20
 """Elements of what is looked at, at most: each gets a number."""
 

@@ -1,8 +1,9 @@
 """Gradients of ``logsumexp``: the exponentials that it has summed, over their sum.
 
 Its derivative is written as ``exp(x - logsumexp(x))``, which takes every exponential a second time. Times the
-reciprocal of the sum, of which there is one for many exponentials, they give the same values to a few ulp. The sum
-is at least 1, the largest of its terms, or all of them are 0 or nan: no reciprocal overflows or is denormal.
+reciprocal of the sum, of which there is one for many exponentials, they give the same values to the rounding of
+``x - logsumexp(x)``, which they leave out. The sum is at least 1, the largest of its terms, or all of them are 0 or
+nan: no reciprocal overflows or is denormal.
 """
 
 from __future__ import annotations

@@ -189,6 +189,7 @@ class _Tiles:
         if any(row != range(len(cells[0])) for row in cells):
             shape = "_".join(f"{row.start}to{row.stop}" for row in cells)
         name = f"inner{shape}_{p.k}_{p.a[0]}_{p.b[1]}_{p.c}_{p.element.suffix}{end}_{target.isa.name}"
+        name = name.replace("-", "n")
         if name in self.functions:
             return name
         parameters = [(f"%{x}", PTR) for x in "abc"] + [(f"%{x}", I64) for x in ("row", "column", "batch")]

@@ -10,6 +10,7 @@ from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.ir import F32, F64, PTR, Function, Int, Type, Value
 from chainrule.compiler.on_native.prologues import Prologue
 from chainrule.compiler.on_native.target import Target
+from chainrule.compiler.passes.reads import Stairs
 from chainrule.shapes import DType, float32
 
 
@@ -46,7 +47,7 @@ class Product:
     packed_b: int = 0
     prologue: Prologue | None = None
     repeated: bool = False
-    stairs: tuple[tuple[int, int], ...] = ()
+    stairs: Stairs = ()
 
     @property
     def items(self) -> int:
