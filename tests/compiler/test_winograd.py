@@ -18,7 +18,16 @@ from chainrule.compiler.on_native.ir import Function, Value
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.modules import module
 from chainrule.compiler.on_native.target import Target
-from chainrule.compiler.on_native.winograd_filter import F2, F4, F24, FILTERS, Filter, Points, apply, turned
+from chainrule.compiler.on_native.winograd_filter import (
+    F2,
+    F4,
+    F24,
+    FILTERS,
+    Filter,
+    Points,
+    recipe_of,
+    turned,
+)
 from chainrule.errors import ArgumentError, GraphError
 from compiler.test_native_conv import F32, F64, SAME, Affine, available, run, shuffled, sides
 
@@ -138,7 +147,7 @@ def test_transforms_share_what_rows_have_in_common(how: Points, counts: tuple[in
     for matrix, most in zip((how.pixels, how.results, turned(how.results)), counts, strict=True):
         f = Function("f", [], HOST)
         before = len(f.text().splitlines())
-        apply(f, matrix, [Value.of(f"%v{i}", kind) for i in range(len(matrix[0]))])
+        recipe_of(matrix, fma=True).write(f, [Value.of(f"%v{i}", kind) for i in range(len(matrix[0]))])
         assert len(f.text().splitlines()) - before <= most
 
 

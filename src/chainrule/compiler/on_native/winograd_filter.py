@@ -174,19 +174,14 @@ def sandwich(
     f: Function, m: Matrices, get: Callable[[int, int], Value], put: Callable[[int, int, Value], None]
 ) -> None:
     """Write ``m d nᵀ``: ``get(i, j)`` reads an element of d, ``put(i, j, value)`` takes one of the result."""
-    down, across = (_recipe(part, f.target.isa.fma) for part in m)
+    down, across = (recipe_of(part, f.target.isa.fma) for part in m)
     half = [down.write(f, [get(i, j) for i in range(down.given)]) for j in range(across.given)]
     for i in range(len(down.results)):
         for j, value in enumerate(across.write(f, [line[i] for line in half])):
             put(i, j, value)
 
 
-def apply(f: Function, m: Matrix, values: Sequence[Value]) -> list[Value]:
-    """Write ``m v``."""
-    return _recipe(m, f.target.isa.fma).write(f, values)
-
-
-class _Recipe:
+class Recipe:
     """How a matrix is applied in few instructions.
 
     Values are numbers: first those that are given, then one for each instruction.
@@ -219,8 +214,9 @@ class _Recipe:
 
 
 @cache
-def _recipe(m: Matrix, fma: bool) -> _Recipe:
-    recipe = _Recipe(len(m[0]), fma)
+def recipe_of(m: Matrix, fma: bool) -> Recipe:
+    """How to compute ``m v``."""
+    recipe = Recipe(len(m[0]), fma)
     columns = _butterflies(recipe, [(list(c), v) for v, c in enumerate(turned(m))])
     seen = [v for _, v in columns]
     rows = list(zip(*(c for c, _ in columns), strict=True))
@@ -244,7 +240,7 @@ def _mirrored(a: Sequence[Fraction], b: Sequence[Fraction]) -> bool:
 
 
 def _butterflies(
-    recipe: _Recipe, columns: list[tuple[list[Fraction], int]]
+    recipe: Recipe, columns: list[tuple[list[Fraction], int]]
 ) -> list[tuple[list[Fraction], int]]:
     """Replace two values that always meet by their sum and their difference, where that saves additions."""
     found: list[tuple[list[Fraction], int]] = []
@@ -265,7 +261,7 @@ def _butterflies(
 
 
 def _pair(
-    recipe: _Recipe, row: Sequence[Fraction], twin: Sequence[Fraction], values: Sequence[int]
+    recipe: Recipe, row: Sequence[Fraction], twin: Sequence[Fraction], values: Sequence[int]
 ) -> tuple[int, int]:
     """Two sums that differ in the signs of some terms."""
     terms = list(zip(row, twin, values, strict=True))
@@ -276,7 +272,7 @@ def _pair(
     return _plus(recipe, even, factor, odd), _plus(recipe, even, -factor, odd)
 
 
-def _scaled(recipe: _Recipe, terms: Sequence[Term]) -> tuple[Fraction, int]:
+def _scaled(recipe: Recipe, terms: Sequence[Term]) -> tuple[Fraction, int]:
     """A sum as a factor and a value, so that the factor can be part of a multiply-add."""
 
     def inexact(factor: Fraction) -> int:
@@ -287,7 +283,7 @@ def _scaled(recipe: _Recipe, terms: Sequence[Term]) -> tuple[Fraction, int]:
     return factor, _total(recipe, [(c / factor, v) for c, v in terms])
 
 
-def _total(recipe: _Recipe, terms: Iterable[Term]) -> int:
+def _total(recipe: Recipe, terms: Iterable[Term]) -> int:
     """A sum of terms; one with a factor of 1 comes first, which saves its multiplication."""
     (factor, value), *others = sorted((t for t in terms if t[0]), key=lambda t: (t[0] != 1, t[0] == -1))
     if factor == -1:
@@ -299,7 +295,7 @@ def _total(recipe: _Recipe, terms: Iterable[Term]) -> int:
     return total
 
 
-def _plus(recipe: _Recipe, total: int, factor: Fraction, value: int) -> int:
+def _plus(recipe: Recipe, total: int, factor: Fraction, value: int) -> int:
     if factor == 1:
         return recipe.step("add", total, value)
     if factor == -1:

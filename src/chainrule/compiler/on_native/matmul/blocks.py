@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
+from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands, remembered
 from chainrule.compiler.on_native.ir import Function, Int, Value
 from chainrule.compiler.on_native.kernel import Kernel, entry, evenly, operand
 from chainrule.compiler.on_native.matmul.computed import ComputedRows
@@ -23,24 +23,14 @@ from chainrule.compiler.on_native.matmul.tile import EPILOGUE, Place, Tile, call
 from chainrule.compiler.on_native.prologues import prologue_operands
 from chainrule.compiler.on_native.target import Target
 
-KNOWN = 256
-"""So many calls are remembered: a deep network has the same product in many layers."""
-_known: dict[tuple[str, Target], Lowered] = {}
 
-
+@remembered(Product.name)
 def multiply(p: Product, target: Target) -> Lowered:
     """The call that computes a product by blocks."""
-    key = p.name(target), target  # equal names mean equal code
-    known = _known.get(key)
-    if known is not None:
-        return known
     code = _Code(p, plan(p, target), target)
     operands = ("a", "b", "c", *epilogue_operands(p.epilogue), *prologue_operands(p.prologue))
     call = Call(code.kernel(), (*operands, "scratch") if code.scratch else operands)
-    if len(_known) >= KNOWN:
-        _known.clear()
-    _known[key] = Lowered((call,), 0, code.scratch * p.dtype.itemsize)
-    return _known[key]
+    return Lowered((call,), 0, code.scratch * p.dtype.itemsize)
 
 
 class _Code:
