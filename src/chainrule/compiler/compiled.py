@@ -210,15 +210,17 @@ class Executable:
         return lowered.layout, library
 
     def _entries(self, layout: Layout, target: Target) -> list[Function]:
-        """What Python calls, if one native function is the whole program."""
+        """What Python calls, if native functions are the whole program."""
         symbols = _symbols(layout)
         found: list[Function] = []
-        if gate.AGAIN in symbols:
-            found.append(gate.write_again(layout.native[0], layout.brief, target))
+        if gate.AGAIN in symbols and layout.whole is not None:
+            flags = [(seen.spot.entry, seen.spot.offset, seen.spot.dtype) for seen in layout.flags]
+            found.append(program.whole(layout.whole, flags, target))
+            found.append(gate.write_again(layout.brief, target))
         if gate.GATE in symbols:
             inputs = [(x.shape, x.dtype) for x in self.graph.inputs]
             sizes = layout.entries, len(layout.fresh)
-            found.append(gate.write_gate(layout.native[0], inputs, *sizes, layout.brief, target))
+            found.append(gate.write_gate(inputs, *sizes, layout.brief, target))
         return found
 
     @functools.cached_property
@@ -248,7 +250,7 @@ class Executable:
             return None
         expected = gate.expected([(x.shape, x.dtype) for x in self.graph.inputs])
         table = np.array([*self._bases.tolist(), *expected], np.int64)
-        native = python_call.function(library.addresses[gate.GATE], table, library)
+        native = self.locked(python_call.function(library.addresses[gate.GATE], table, library))
         makers = [(maker(shape, dtype), shape, dtype) for shape, dtype in layout.fresh]
 
         make, shape, dtype = makers[0] if makers else (maker((), bool_), (), bool_)
@@ -263,14 +265,7 @@ class Executable:
             fresh = [make(shape, dtype) for make, shape, dtype in makers]
             return [fresh[i] for i in direct] if native(*arrays, *fresh) else None
 
-        def locked(arrays: Sequence[Array]) -> list[Array] | None:
-            with self.running:
-                if self._pool is not None and not self._pool.ready:
-                    self._pool.start()
-                return brief(arrays)
-
-        brief = one if direct == (0,) else several
-        return brief if layout.brief else locked
+        return one if direct == (0,) else several
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays that are contiguous and of the graph's shapes and dtypes.
@@ -352,11 +347,22 @@ class Executable:
         return np.lib.stride_tricks.as_strided(flat, seen.shape, strides, writeable=False)
 
     def again(self, table: Array) -> Any:
-        """A function without arguments that runs the program on a table, if it is brief."""
+        """A function without arguments that runs the program on a table, and returns whether it came to its end."""
         library = self._library
-        if library is None or gate.AGAIN not in library.addresses or not self.layout.brief:
+        if library is None or gate.AGAIN not in library.addresses:
             return None
         return python_call.function(library.addresses[gate.AGAIN], table, library)
+
+    def locked(self, native: Callable[..., Any]) -> Callable[..., Any]:
+        """A native function whose callers take turns, and share the pool's threads."""
+
+        def taking_turns(*arrays: Array) -> Any:
+            with self.running:
+                if self._pool is not None and not self._pool.ready:
+                    self._pool.start()
+                return native(*arrays)
+
+        return native if self.layout.brief else taking_turns
 
     def explain(self) -> report.Report:
         """What became of every node."""
@@ -370,12 +376,14 @@ class Bound:
         run: runs it; what is returned stays in its arrays.
     """
 
-    __slots__ = ("_arrays", "_executable", "_fresh", "_table", "run")
+    __slots__ = ("_again", "_arrays", "_executable", "_fresh", "_table", "run")
 
     def __init__(self, executable: Executable, arrays: list[Array], fresh: list[Array]) -> None:
         self._executable, self._arrays, self._fresh = executable, arrays, fresh
         self._table = executable.table(arrays, fresh)
-        self.run: Callable[[], Any] = executable.again(self._table) or self._run
+        again = executable.again(self._table)
+        self._again = again and executable.locked(again)
+        self.run: Callable[[], Any] = again if again and executable.layout.sure else self._run
 
     def __call__(self) -> list[Array]:
         """Run, and give the results: the same arrays each time, with new numbers."""
@@ -383,6 +391,8 @@ class Bound:
         return self.results()
 
     def _run(self) -> None:
+        if self._again and self._again():
+            return
         self._executable.run(self._table.ctypes.data, self._arrays, self._fresh)
         if self._executable.layout.moved:
             self.results()

@@ -111,14 +111,20 @@ class Layout:
         return tuple(action for action in self.order if isinstance(action, str))
 
     @property
-    def whole(self) -> bool:
-        """Whether one native function is all there is to run."""
-        return len(self.order) == len(self.native) == 1 and not self.moved
+    def whole(self) -> tuple[str | None, ...] | None:
+        """If there is nothing to run but native functions and looks at the flags: these, in order."""
+        found = tuple(action for action in self.order if not isinstance(action, Call))
+        return found if len(found) == len(self.order) and self.native and not self.moved else None
+
+    @property
+    def sure(self) -> bool:
+        """Whether one brief call of native code runs all, whatever the numbers."""
+        return self.brief and self.whole is not None and None not in self.whole
 
     @property
     def direct(self) -> tuple[int, ...] | None:
-        """If one native function and fresh arrays are all there is: the fresh array of each result."""
-        if not self.whole:
+        """If native functions and fresh arrays are all there is: the fresh array of each result."""
+        if self.whole is None:
             return None
         found: list[int] = []
         for seen in self.results:

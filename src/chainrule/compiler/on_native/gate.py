@@ -14,8 +14,8 @@ import numpy as np
 
 from chainrule.compiler import addresses
 from chainrule.compiler.on_native import python_call
-from chainrule.compiler.on_native.ir import I8, I32, I64, PTR, Function, Type, Value, number
-from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
+from chainrule.compiler.on_native.ir import I1, I8, I32, I64, PTR, Function, Type, Value, number
+from chainrule.compiler.on_native.program import ARENA, FIRST, POOL, WHOLE
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import DType, Shape
 
@@ -30,26 +30,23 @@ def expected(inputs: Sequence[tuple[Shape, DType]]) -> list[int]:
     return [id(np.ndarray), *(id(dtype) for _, dtype in inputs)]
 
 
-def write_again(program: str, brief: bool, target: Target) -> Function:
-    """A built-in function without arguments that runs a program on its table."""
+def write_again(brief: bool, target: Target) -> Function:
+    """A built-in function without arguments that runs the program on its table, and returns whether to its end."""
     f, table, _ = python_call.begin(AGAIN, target)
-    python_call.run(f, program, table, brief)
-    python_call.give(f, True)
+    python_call.give(f, python_call.run(f, WHOLE, table, brief))
     return f
 
 
 def write_gate(
-    program: str,
     inputs: Sequence[tuple[Shape, DType]],
     entries: int,
     fresh: int,
     brief: bool,
     target: Target,
 ) -> Function:
-    """A built-in function of arrays: inputs, then new ones for results. It returns whether it has run the program.
+    """A built-in function of arrays: inputs, then new ones for results. It returns whether the program came to its end.
 
     Args:
-        program: the native function to run.
         inputs: what it is made for.
         entries: length of its table of addresses, which ends with those of results.
         fresh: how many results there are.
@@ -69,10 +66,9 @@ def write_gate(
     places = [*range(FIRST, FIRST + len(inputs)), *range(first_fresh, entries)]
     for entry, array in zip(places, arrays, strict=True):
         f.store(_field(f, array, addresses.DATA, PTR), f.at(bases, entry, PTR))
-    python_call.run(f, program, bases, brief)
-    python_call.give(f, True)
+    python_call.give(f, python_call.run(f, WHOLE, bases, brief))
     f.begin("other")
-    python_call.give(f, False)
+    python_call.give(f, number(I1, False))
     return f
 
 

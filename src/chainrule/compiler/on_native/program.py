@@ -1,8 +1,11 @@
-"""One native function for all steps between two calls of NumPy.
+"""One native function for all steps between two calls of NumPy, and one for a program that calls none.
 
 ``void run(ptr bases)``: ``bases`` is a table with the pool's address and one address for each array. For each
 kernel the function writes the addresses of its operands into a table on the stack and calls it, or hands its
 tasks to the pool.
+
+``i1 whole(ptr bases)`` runs these functions and looks at the program's flags. It says whether it came to the end; if
+not, a flag is raised, and nothing was overwritten that the program was given.
 """
 
 from __future__ import annotations
@@ -11,13 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.compiler.on_native.denormals import begin_flush, end_flush
-from chainrule.compiler.on_native.ir import I8, PTR, Function, Value
+from chainrule.compiler.on_native.ir import I1, I8, PTR, Function, Value, number, type_of
 from chainrule.compiler.on_native.pool import enter, leave, parallel
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.steps import Place, Step
+from chainrule.shapes import DType
 
 POOL, ARENA, FIRST = range(3)
 """Entries of the table: the pool, the memory for intermediate results, the first of the arrays."""
+WHOLE = "whole"
+"""Symbol of the function that runs a program to its end."""
 
 
 def functions(
@@ -42,6 +48,32 @@ def functions(
         for step in steps:
             found.extend(step.kernel.functions)
     return found
+
+
+def whole(order: Sequence[str | None], flags: Sequence[tuple[int, int, DType]], target: Target) -> Function:
+    """The function that runs a program to its end.
+
+    Args:
+        order: names of the functions for its steps; None where the flags are looked at.
+        flags: for each its place in the table of bases, the bytes from there, and what it is.
+        target: what the code is made for.
+    """
+    f = Function(WHOLE, [("%bases", PTR)], target, result=I1)
+    (bases,) = f.parameters
+    for name in order:
+        if name is not None:
+            f.call(name, [bases], declare=True)
+            continue
+        for entry, offset, dtype in flags:
+            flag = f.load(f.at(f.load(f.at(bases, entry, PTR), PTR), offset, I8), type_of(dtype))
+            good = f.label("good")
+            f.branch(flag if flag.type == I1 else f.compare("ne", flag, number(flag.type, 0)), "bad", good)
+            f.begin(good)
+    f.ret(number(I1, True))
+    if None in order:
+        f.begin("bad")
+        f.ret(number(I1, False))
+    return f
 
 
 def _segment(run: Function, steps: Sequence[Step], where: Mapping[Any, tuple[int, int]], flush: bool) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chainrule.compiler import addresses
-from chainrule.compiler.on_native.ir import I8, I64, PTR, Function, Value, number
+from chainrule.compiler.on_native.ir import I1, I8, I64, PTR, Function, Value
 from chainrule.compiler.on_native.target import Target
 from chainrule.primitive import Array
 
@@ -50,17 +50,18 @@ def begin(name: str, target: Target) -> tuple[Function, Value, Value]:
     return f, f.load(f.at(own, addresses.DATA, I8), PTR), arguments
 
 
-def run(f: Function, program: str, table: Value, brief: bool) -> None:
-    """Write a call of a program."""
+def run(f: Function, program: str, table: Value, brief: bool) -> Value:
+    """Write a call of a program, which says whether it came to its end."""
     thread = None if brief else f.call("PyEval_SaveThread", [], PTR, declare=True)
-    f.call(program, [table])
+    done = f.call(program, [table], I1, declare=True)
     if thread is not None:
         f.call("PyEval_RestoreThread", [thread], declare=True)
+    return done
 
 
-def give(f: Function, answer: bool) -> None:
+def give(f: Function, answer: Value) -> None:
     """Write the end of a function: it returns a bool."""
-    f.ret(f.call("PyBool_FromLong", [number(I64, int(answer))], PTR, declare=True))
+    f.ret(f.call("PyBool_FromLong", [f.convert("zext", answer, I64)], PTR, declare=True))
 
 
 def function(address: int, table: Array, code: object) -> Callable[..., Any]:

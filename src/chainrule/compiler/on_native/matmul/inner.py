@@ -16,7 +16,7 @@ from chainrule.compiler.on_native.call import Call, Lowered, epilogue_operands
 from chainrule.compiler.on_native.folding import folded
 from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Value, first_lanes, number
 from chainrule.compiler.on_native.kernel import Kernel, entry, evenly
-from chainrule.compiler.on_native.matmul.plan import MAX_TASKS, MIN_TASK
+from chainrule.compiler.on_native.matmul.plan import tasks_of
 from chainrule.compiler.on_native.matmul.product import Product, item_pointers, table
 from chainrule.compiler.on_native.matmul.tile import EPILOGUE, SUMS
 from chainrule.compiler.on_native.target import Target
@@ -50,7 +50,7 @@ def multiply_inner(p: Product, target: Target) -> Lowered:
     across = _widths(p.n, wide)
     down = even(p.m, tall)
     tiles = 1 if p.stairs else len(across)
-    tasks = max(1, min(p.items * tiles, MAX_TASKS, p.work // MIN_TASK))
+    tasks = max(1, min(p.items * tiles, tasks_of(p.work)))
     f, operands, task, _ = entry(f"matmul_inner_{p.name(target)}", target)
     bases = table(f, operands, 3)
     code = _Tiles(p, target)

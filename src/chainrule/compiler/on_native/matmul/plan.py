@@ -11,7 +11,9 @@ from chainrule.compiler.on_native.matmul.tile import least_rows, most_rows
 from chainrule.compiler.on_native.target import InstructionSet, Target
 
 MIN_TASK = 1 << 19
-"""Multiplications and additions that make a task of their own worth while: some 3 µs."""
+"""Multiplications and additions of a task where there are several: some 3 µs."""
+TWO = 1 << 18
+"""How many make two tasks worth while: what passes between the caches of two processors takes a microsecond."""
 TASK = 1 << 15
 """How many of them could be done in the time that it takes to hand over a task."""
 MAX_TASKS = 32
@@ -94,6 +96,11 @@ def plan(p: Product, target: Target) -> Plan:
     return Plan(rows, vectors, panels, depths, pack, stage, group, grid, tasks)
 
 
+def tasks_of(work: int) -> int:
+    """How many tasks so many multiplications and additions should make, if they can be cut."""
+    return max(1 if work < TWO else 2, min(MAX_TASKS, work // MIN_TASK))
+
+
 def heights(total: int, most: int, least: int) -> list[int]:
     """Cut rows into blocks: equal ones if there is a good size, else of two sizes that differ by 1."""
     if total > most:
@@ -129,7 +136,7 @@ class _Grid:
     def best(self) -> tuple[tuple[int, int], int]:
         """The grid, and the number of tasks of the whole batch."""
         blocks, panels, items = len(self.rows), self.panels, self.p.items
-        wanted = max(1, min(MAX_TASKS, self.p.work // MIN_TASK))
+        wanted = tasks_of(self.p.work)
         most = max(1, wanted // items)
         while True:
             found = [
