@@ -354,13 +354,16 @@ class Executable:
             return None
         return python_call.function(library.addresses[gate.AGAIN], table, library)
 
-    def refilling(self, table: Array, result: Array, run: Callable[[], Any]) -> Callable[[], Node] | None:
+    def refilling(
+        self, table: Array, result: Array, run: Callable[[], Any], holder: object
+    ) -> Callable[[], Node] | None:
         """A function that runs the program on a table, and gives a result in a tensor that is used again.
 
         Args:
             table: of addresses.
             result: the array, without axes, in which the result will be.
             run: runs the program in any case.
+            holder: keeps the arrays where they are.
 
         Returns:
             The function; None if there is no such way.
@@ -368,7 +371,7 @@ class Executable:
         library, target = self._library, self.target
         if library is None or target is None or not self.layout.brief or WHOLE not in library.addresses:
             return None
-        return refilled(library.addresses[WHOLE], table, result, run, target, library)
+        return refilled(library.addresses[WHOLE], table, result, run, target, (library, holder))
 
     def locked(self, native: Callable[..., Any]) -> Callable[..., Any]:
         """A native function whose callers take turns, and share the pool's threads."""
@@ -426,7 +429,7 @@ class Bound:
             run()
             return made_anew(result)
 
-        return self._executable.refilling(self._table, result, run) or run_and_make
+        return self._executable.refilling(self._table, result, run, self) or run_and_make
 
     def result(self, number: int) -> Array:
         """The array in which one result will be, run after run; of those that are computed, not moved."""

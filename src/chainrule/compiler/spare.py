@@ -49,7 +49,7 @@ def refilled(
         result: the array, without axes, where it writes its result.
         run: does all where the program does not come to its end.
         target: what to make code for; must run here.
-        code: what keeps the program where it is.
+        code: what keeps the program, and the arrays it works on, where they are.
 
     Returns:
         The function; None if native code may not look into objects here.
