@@ -118,7 +118,7 @@ def _watch(target: Target) -> Function:
     f.call("PyObject_GC_Track", [thing], declare=True)
     f.jump(end)
     f.begin(end)
-    python_call.give(f, True)
+    python_call.give(f, number(I1, True))
     return f
 
 
