@@ -162,6 +162,27 @@ def test_functions_that_are_gone_leave_the_others_alone():
         assert f(X).tolist() == (X * n).tolist()
 
 
+@pytest.mark.parametrize("rows", [8, 1 << 14], ids=["brief", "long"])
+def test_programs_that_look_whether_labels_are_in_range_run_in_one_call(rows):
+    """Native code looks itself; what it finds wrong is said in full, and changes nothing for the next call."""
+    if not addresses.READABLE:
+        pytest.skip("this Python's arrays cannot be looked into")
+    rng = np.random.default_rng(0)
+    x, good = rng.normal(size=(rows, 20)).astype(np.float32), rng.integers(0, 20, rows)
+    bad = np.where(np.arange(rows) == rows - 1, 20, good)
+    loss = lambda x, y: cr.nn.softmax_cross_entropy(x, y)
+    f = cr.compile(lambda x, y: (loss(x, y), cr.grad(loss)(x, y)))
+    expected = [r.tolist() for r in f(x, good)]
+    program = f._last.run
+    assert None in program.layout.whole and program.layout.brief == (rows == 8)
+    assert [r.tolist() for r in program.quick([x, good])] == expected
+    assert program.quick([x, bad]) is None
+    for _ in range(2):
+        with pytest.raises(cr.errors.AxisError, match="label 20 is not one of 20 classes"):
+            f(x, bad)
+        assert [r.tolist() for r in f(x, good)] == expected
+
+
 @pytest.mark.parametrize("size", [100, 1 << 18], ids=["brief", "long"])
 def test_threads_at_the_same_time(size):
     f = cr.compile(lambda x: cr.softmax(x) * x.sum(), threads=2)
