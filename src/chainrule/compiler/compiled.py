@@ -20,12 +20,13 @@ from chainrule.compiler.on_native import gate, jit, pool, program, python_call
 from chainrule.compiler.on_native.ir import Function
 from chainrule.compiler.on_native.lowering import runs, steps_of
 from chainrule.compiler.on_native.modules import modules
-from chainrule.compiler.on_native.program import ARENA, FIRST, POOL
+from chainrule.compiler.on_native.program import ARENA, FIRST, POOL, WHOLE
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.passes.blocking import blocking
 from chainrule.compiler.passes.expand import expand
 from chainrule.compiler.recycling import empty, maker
 from chainrule.compiler.rematerialise import Planner, Recomputation
+from chainrule.compiler.spare import made_anew, refilled
 from chainrule.compiler.steps import Step
 from chainrule.compiler.views import Sight
 from chainrule.graph import Graph
@@ -353,6 +354,25 @@ class Executable:
             return None
         return python_call.function(library.addresses[gate.AGAIN], table, library)
 
+    def refilling(
+        self, table: Array, result: Array, run: Callable[[], Any], holder: object
+    ) -> Callable[[], Node] | None:
+        """A function that runs the program on a table, and gives a result in a tensor that is used again.
+
+        Args:
+            table: of addresses.
+            result: the array, without axes, in which the result will be.
+            run: runs the program in any case.
+            holder: keeps the arrays where they are.
+
+        Returns:
+            The function; None if there is no such way.
+        """
+        library, target = self._library, self.target
+        if library is None or target is None or not self.layout.brief or WHOLE not in library.addresses:
+            return None
+        return refilled(library.addresses[WHOLE], table, result, run, target, (library, holder))
+
     def locked(self, native: Callable[..., Any]) -> Callable[..., Any]:
         """A native function whose callers take turns, and share the pool's threads."""
 
@@ -401,6 +421,16 @@ class Bound:
         """The results of the last run."""
         return self._executable.results(self._arrays, self._fresh)
 
+    def single(self, number: int) -> Callable[[], Node]:
+        """A function that runs the program and gives one result, a number, as a tensor."""
+        result, run = self.result(number), self.run
+
+        def run_and_make() -> Node:
+            run()
+            return made_anew(result)
+
+        return self._executable.refilling(self._table, result, run, self) or run_and_make
+
     def result(self, number: int) -> Array:
         """The array in which one result will be, run after run; of those that are computed, not moved."""
         return self._executable.result(number, self._arrays, self._fresh)
@@ -419,7 +449,7 @@ def _symbols(layout: Layout) -> list[str]:
     """What to find in the machine code of a program."""
     found = list(layout.native)
     if addresses.READABLE and layout.whole:
-        found.append(gate.AGAIN)
+        found += [gate.AGAIN, WHOLE]
         if layout.direct is not None and layout.inputs + len(layout.fresh) <= gate.MOST:
             found.append(gate.GATE)
     return found

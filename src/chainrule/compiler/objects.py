@@ -11,6 +11,7 @@ import ctypes
 import functools
 import sys
 import sysconfig
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ COUNT = addresses.DATA
 """That number, and the length of a tuple."""
 NUMBER = addresses.DATA
 """The value of one of NumPy's numbers."""
+HELD = addresses.CLASS - WORD
+"""How many references to an object there are, a whole word."""
 _word: Any = ctypes.c_size_t.from_address
 _half: Any = ctypes.c_uint32.from_address
 
@@ -37,6 +40,7 @@ class Fields:
         op, inputs, params, shape, dtype, value, tracked, index, retains_grad, name, position, grad: of a node.
         items: of a tuple, the first one.
         digits: by how many bits the number of an integer's digits is shifted.
+        weakly: of a node, the first weak reference to it; 0 without one.
     """
 
     op: int
@@ -53,6 +57,7 @@ class Fields:
     grad: int
     items: int
     digits: int
+    weakly: int
 
 
 @functools.cache
@@ -62,10 +67,10 @@ def fields_of(kind: type[Node]) -> Fields | None:
         return None
     slots = {name.lstrip("_"): _slot(kind, name) for name in _SLOTS}
     known = {name: place for name, place in slots.items() if place is not None}
-    items, digits = _items(), _digits()
-    if len(known) < len(_SLOTS) or items is None or digits is None or not _numbers():
+    items, digits, weakly = _items(), _digits(), _weakly(kind)
+    if len(known) < len(_SLOTS) or items is None or digits is None or weakly is None:
         return None
-    return Fields(**known, items=items, digits=digits)
+    return Fields(**known, items=items, digits=digits, weakly=weakly) if _numbers() and _counted() else None
 
 
 _SLOTS = (
@@ -118,6 +123,28 @@ def _integer(n: int, shift: int) -> int | None:
         return None
     low, high = _half(id(n) + LOW).value, _half(id(n) + HIGH).value if count == 2 else 0
     return int(low | high << DIGIT)
+
+
+def _weakly(kind: type[Node]) -> int | None:
+    """Where weak references to a node begin."""
+    sample: Any = object.__new__(kind)
+    place = kind.__weakrefoffset__
+    before = _word(id(sample) + place).value
+    reference = weakref.ref(sample)
+    there = _word(id(sample) + place).value
+    del reference
+    after = _word(id(sample) + place).value
+    return place if there and not before and not after else None
+
+
+def _counted() -> bool:
+    """Whether references are counted where that is expected."""
+    holders = [object()]
+    for count in range(1, 4):
+        if _word(id(holders[0]) + HELD).value != count:
+            return False
+        holders.append(holders[0])
+    return True
 
 
 def _numbers() -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Any
 
 import numpy as np
 
-from chainrule import construction, trees
+from chainrule import trees
 from chainrule.autodiff.listening import is_listened
 from chainrule.compiler.budget import as_bytes
 from chainrule.compiler.memory import MUCH, aligned_copy, give_back
@@ -90,9 +91,6 @@ class CompiledStep:
     """A training step in one native call: forward, backward and update; made by :func:`compile_step`.
 
     It owns copies of the parameters, of the model's buffers and of the optimizer's state, and changes them in place.
-
-    Attributes:
-        updates: how many steps have been made.
     """
 
     def __init__(
@@ -121,9 +119,9 @@ class CompiledStep:
         self._nesting = Nesting("the training step")
         self._bound: Any = None
         self._run: Any = None
-        self._value: Any = None
-        self._dtype: Any = None
+        self._runs: dict[Any, Any] = {}  # what runs each of the versions
         self._x = self._y = _NO_BATCH
+        self._binding = threading.RLock()  # threads that meet a new batch at once would compile two versions
 
     def _adopt(self, model: Any, state: Any) -> None:
         """Copy the arrays that steps change. Of what is given nothing is kept: its memory may be let go."""
@@ -132,7 +130,12 @@ class CompiledStep:
         self._marks = [(x.tracked, x.name) for x in nodes]
         self._owned = [aligned_copy(array_of(x)) for x in nodes]
         self._structure = trees.flatten(trees.unflatten(structure, self._owned))[1]
-        self.updates = int(as_node(state["updates"]).item())
+        self._count = self.parts[1]["updates"]
+
+    @property
+    def updates(self) -> int:
+        """How many steps have been made."""
+        return int(self._count.item())
 
     def __call__(self, x: Any, y: Any) -> Any:
         """Make one step.
@@ -145,13 +148,9 @@ class CompiledStep:
             The loss before the update, a tensor.
         """
         if x is not self._x or y is not self._y:
-            self._bind(x, y)
-        self._run()
-        self.updates += 1
-        # As `holding` does, which would ask what the loss is made of: a tenth of a microsecond, of three for all.
-        return construction.make(
-            None, (), construction.NO_PARAMS, (), self._dtype, self._value[()], False, None, None
-        )
+            with self._binding:
+                self._bind(x, y)
+        return self._run()
 
     def _bind(self, x: Any, y: Any) -> None:
         """Point the version for these shapes at these arrays."""
@@ -166,8 +165,9 @@ class CompiledStep:
             if plain is not None and array_of(a) is a and array_of(b) is b:
                 self._plain[plain] = bound
         if bound is not self._bound:
-            self._bound, self._run, self._value = bound, bound.run, bound.result(0)
-            self._dtype = self._value.dtype
+            if bound not in self._runs:
+                self._runs[bound] = bound.single(0)
+            self._bound, self._run = bound, self._runs[bound]
         # Only what is read where it is may change and come again; of all else the step has read a copy.
         self._x, self._y = (x, y) if plain in self._plain else (_NO_BATCH, _NO_BATCH)
 
@@ -233,7 +233,6 @@ class CompiledStep:
         """
         for mine, then in zip(self._owned, moment, strict=True):
             np.copyto(mine, then)
-        self.updates = int(as_node(self.parts[1]["updates"]).item())
 
     @property
     def model(self) -> Any:

@@ -20,6 +20,9 @@ MAX_TASKS = 32
 """Four tasks for each of eight threads."""
 SHALLOW = 16
 """With no more steps of k, storing C takes longer than computing it."""
+BRIEF = 10
+"""Rows of a block with no more steps of k and one vector of columns, at most: so few that the processor, which looks
+some hundred instructions ahead, begins with the next block's sums while those of this one are finished and stored."""
 DEPTH = 1024
 """Steps of k in one pass, if there are half as many more."""
 ACROSS = 320
@@ -78,6 +81,8 @@ def plan(p: Product, target: Target) -> Plan:
     shallow = p.k <= SHALLOW and p.b[1] == 1 and p.m * p.n * size > PACKED
     if shallow:  # long stretches of few rows
         most = min(most, 4)
+    elif p.k <= SHALLOW and p.n <= lanes and p.m > 2 * BRIEF:
+        most = min(most, BRIEF)
     rows = heights(p.m, most, min(most, least_rows(isa)))
     pack = p.k > 0 and not p.packed_b and (p.b[1] != 1 or (len(rows) >= 4 and p.k * p.n * size > UNPACKED))
     all_vectors = -(-p.n // lanes)
