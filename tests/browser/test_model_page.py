@@ -316,7 +316,7 @@ def test_every_control_has_a_name_and_room(model: Callable[..., Any]):
 
 def test_nothing_moves_for_those_who_ask_for_that(model: Callable[..., Any]):
     with running_studio() as url:  # of its own: the shared one may have examined the model for another test
-        page = model("#/model?of=example:resnet152&at=stem", url=url, reduced_motion="reduce")
+        page = model("#/model?of=example:resnet20&at=stem", url=url, reduced_motion="reduce")
         expect(page.locator(".busy")).to_have_css("animation-name", "none")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".doctor")).to_contain_text("The examination was stopped.")
