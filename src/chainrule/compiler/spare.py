@@ -9,7 +9,6 @@ to Python.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -60,19 +59,10 @@ def refilled(
         return None
     library = _library(fields, result.dtype, target)
     state = np.zeros(State.WORDS, np.int64)
-    held: list[Any] = [None] * READY  # what the state has addresses of is held at all times
-    changing = threading.Lock()
+    holder: list[Any] = [None] * READY
+    make = functools.partial(made_anew, result)
 
-    def make() -> Node:
-        node = made_anew(result)
-        with changing:
-            held.append(node)
-            for i, each in enumerate(held[-READY:], State.TENSORS):
-                state[i] = id(each)
-            del held[:-READY]
-        return node
-
-    def run_to_the_end() -> Node:
+    def run_and_make() -> Node:
         run()
         return make()
 
@@ -82,10 +72,10 @@ def refilled(
         table.ctypes.data,
         result.ctypes.data,
     )
-    state[State.MAKE], state[State.RUN] = id(make), id(run_to_the_end)
-    state[State.TENSORS : State.KIND] = id(None)
+    state[State.MAKE], state[State.RUN] = id(make), id(run_and_make)
+    state[State.TENSORS : State.HOLDER], state[State.HOLDER] = id(None), id(holder)
     state[State.KIND : State.WORDS] = [id(thing) for thing in known]
-    keeper = library, code, table, result, known, make, run_to_the_end
+    keeper = library, code, table, result, known, holder, make, run_and_make
     return python_call.function(library.addresses[SPARE], state, keeper)
 
 

@@ -13,21 +13,22 @@ from chainrule.compiler import addresses
 from chainrule.compiler.objects import HELD, NUMBER, Fields
 from chainrule.compiler.on_native import python_call
 from chainrule.compiler.on_native.ir import I1, I8, I32, I64, PTR, Function, Type, Value, number
-from chainrule.compiler.on_native.marking import field, same, word
+from chainrule.compiler.on_native.marking import field, put, same, word
 from chainrule.compiler.on_native.target import Target
 from chainrule.shapes import DType
 
 SPARE = "spare"
-IMPORTED = ("PyObject_CallNoArgs", "Py_IncRef")
+IMPORTED = ("PyObject_CallNoArgs", "PyList_SetItem", "Py_IncRef")
 """Functions of Python that are called."""
 READY = 2
-"""Tensors that are kept ready. With one, ``loss = step(x, y)`` in a loop would always find it held by ``loss``."""
+"""A power of two: how many tensors are kept ready. One would always be held in ``loss = step(x, y)`` in a loop."""
 
 
 class State(enum.IntEnum):
     """Words of the state: the program, its table of addresses and where its number will be; functions of Python that
-    make a new tensor, and that do all where the program did not come to its end; the tensors that are kept ready; and
-    what they hold if nobody has changed them.
+    make a new tensor, and that do all where the program did not come to its end; the tensors that are kept ready, the
+    list that holds them, and the place in it of the one that was made first; and what they hold if nobody has changed
+    them.
     """
 
     PROGRAM = 0
@@ -36,14 +37,16 @@ class State(enum.IntEnum):
     MAKE = 3
     RUN = 4
     TENSORS = 5
-    KIND = TENSORS + READY
-    NUMBERS = 8
-    NONE = 9
-    EMPTY = 10
-    NO_PARAMS = 11
-    FALSE = 12
-    DTYPE = 13
-    WORDS = 14
+    HOLDER = TENSORS + READY
+    OLDEST = 8
+    KIND = 9
+    NUMBERS = 10
+    NONE = 11
+    EMPTY = 12
+    NO_PARAMS = 13
+    FALSE = 14
+    DTYPE = 15
+    WORDS = 16
 
 
 _UNCHANGED = {
@@ -71,9 +74,9 @@ def functions(fields: Fields, dtype: DType, target: Target) -> list[Function]:
     for i in range(READY):
         tensor = word(f, state, State.TENSORS + i, PTR)
         f.when(f.call("fill", [state, tensor, result], I1), lambda tensor=tensor: _return(f, tensor))
-    f.ret(_called(f, state, State.MAKE))
+    _return_new(f, state, State.MAKE)
     f.begin(back)
-    f.ret(_called(f, state, State.RUN))
+    _return_new(f, state, State.RUN)
     return [f, _fill(fields, result.type, target)]
 
 
@@ -83,8 +86,25 @@ def _return(f: Function, tensor: Value) -> None:
     f.begin(f.label("unreached"))
 
 
-def _called(f: Function, state: Value, which: int) -> Value:
-    return f.call("PyObject_CallNoArgs", [word(f, state, which, PTR)], PTR, declare=True)
+def _return_new(f: Function, state: Value, which: int) -> None:
+    """Return what a function of Python makes, and keep it ready in the place of the oldest."""
+    made = f.call("PyObject_CallNoArgs", [word(f, state, which, PTR)], PTR, declare=True)
+    nothing, keep = f.label("nothing"), f.label("keep")
+    f.branch(same(f, made, "null"), nothing, keep)
+    f.begin(nothing)
+    f.ret(made)
+    f.begin(keep)
+    place = word(f, state, State.OLDEST)
+    put(
+        f,
+        state,
+        State.OLDEST,
+        f.binary("and", f.binary("add", place, number(I64, 1)), number(I64, READY - 1)),
+    )
+    f.store(made, f.at(f.at(state, State.TENSORS, I64), place, I64))
+    f.call("Py_IncRef", [made], declare=True)
+    f.call("PyList_SetItem", [word(f, state, State.HOLDER, PTR), place, made], I32, declare=True)
+    f.ret(made)
 
 
 def _fill(fields: Fields, kind: Type, target: Target) -> Function:
