@@ -65,6 +65,9 @@ def refilled(
 
     def make() -> Node:
         node = made_anew(result)
+        construction.forget(
+            node
+        )  # whoever remembers numbers of nodes would remember this one, and not the next
         with changing:
             held.append(node)
             for i, each in enumerate(held[-READY:], State.TENSORS):
