@@ -429,6 +429,12 @@ class Bound:
             run()
             return made_anew(result)
 
+        def run_and_read() -> Node:
+            run()
+            return made_anew(self.result(number))
+
+        if not self._executable.layout.results[number].own:
+            return run_and_read  # it is a part of an array, say, of which `result` is a copy
         return self._executable.refilling(self._table, result, run, self) or run_and_make
 
     def result(self, number: int) -> Array:

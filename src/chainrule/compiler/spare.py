@@ -60,7 +60,13 @@ def refilled(
     library = _library(fields, result.dtype, target)
     state = np.zeros(State.WORDS, np.int64)
     holder: list[Any] = [None] * READY
-    make = functools.partial(made_anew, result)
+
+    def make() -> Node:
+        node = made_anew(result)
+        construction.forget(
+            node
+        )  # whoever remembers what nodes hold would not see what is written into this one
+        return node
 
     def run_and_make() -> Node:
         run()
