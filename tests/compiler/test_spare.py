@@ -275,3 +275,49 @@ def test_a_loss_that_is_a_part_of_an_array():
     found, expected = (kind(model, first, ADAM(0.01)) for kind in (cr.train.compile_step, EagerStep))
     for _ in range(5):
         assert found(X, SUMS).item() == pytest.approx(expected(X, SUMS).item(), rel=1e-4)
+
+
+def test_who_is_told_that_a_loss_is_gone_may_make_a_step():
+    step, told, seen = line(), [], []
+
+    def gone(_):
+        if len(told) < 5:
+            told.append(step(X, SUMS).item())
+
+    references = []
+    for _ in range(10):
+        loss = step(X, SUMS)
+        references.append(weakref.ref(loss, gone))
+        seen.append(loss.item())
+        del loss
+    assert len(told) == 5 and sorted(told + seen) == sorted(numbers(15))
+
+
+def test_what_is_noted_on_a_tensor_of_another_class_is_not_on_the_next():
+    class Noted(cr.Tensor):
+        pass
+
+    construction.set_node_type(Noted)
+    try:
+        step = line()
+        for _ in range(5):
+            loss = step(X, SUMS)
+            assert not hasattr(loss, "note")
+            loss.note = 1
+            del loss
+    finally:
+        construction.set_node_type(cr.Tensor)
+
+
+def test_a_loss_that_is_a_parameter_is_that_before_the_update():
+    class Number(cr.nn.Module):
+        def __init__(self):
+            self.w = cr.tensor(np.float32(1.0), requires_grad=True)
+
+        def __call__(self, x):
+            return self.w
+
+    for optimizer in (ADAM(0.01), cr.optim.gradient_descent(0.01)):
+        made = [kind(Number(), lambda w, y: w, optimizer) for kind in (cr.train.compile_step, EagerStep)]
+        found, expected = ([step(X, SUMS).item() for _ in range(4)] for step in made)
+        assert found == pytest.approx(expected, rel=1e-5) and found[0] == 1

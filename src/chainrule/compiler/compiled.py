@@ -407,15 +407,22 @@ class Bound:
 
     def __call__(self) -> list[Array]:
         """Run, and give the results: the same arrays each time, with new numbers."""
-        self.run()
+        if self._executable.layout.moved:
+            self._execute()
+        else:
+            self.run()
         return self.results()
 
     def _run(self) -> None:
         if self._again and self._again():
             return
-        self._executable.run(self._table.ctypes.data, self._arrays, self._fresh)
+        self._execute()
         if self._executable.layout.moved:
             self.results()
+
+    def _execute(self) -> None:
+        """Run, up to what `results` moves: what is a view of an input has to be read before."""
+        self._executable.run(self._table.ctypes.data, self._arrays, self._fresh)
 
     def results(self) -> list[Array]:
         """The results of the last run."""
@@ -430,11 +437,11 @@ class Bound:
             return made_anew(result)
 
         def run_and_read() -> Node:
-            run()
-            return made_anew(self.result(number))
+            self._execute()
+            return made_anew(self.results()[number])
 
         if not self._executable.layout.results[number].own:
-            return run_and_read  # it is a part of an array, say, of which `result` is a copy
+            return run_and_read  # a part of an array, say, or a parameter: `result` is a copy of what it was
         return self._executable.refilling(self._table, result, run, self) or run_and_make
 
     def result(self, number: int) -> Array:
