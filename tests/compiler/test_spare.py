@@ -40,11 +40,11 @@ def test_the_tensor_of_a_loss_that_nobody_has_is_used_again():
     step = line()
     step(X, SUMS)
     assert len({step(X, SUMS).index for _ in range(10)}) == 1
-    places = set()
+    indices = set()
     for _ in range(10):
-        loss = step(X, SUMS)
-        places.add(loss.index)
-    assert len(places) <= 3 and not construction.make.__name__.startswith("look")
+        loss = step(X, SUMS)  # while the one before is held
+        indices.add(loss.index)
+    assert len(indices) <= 3
 
 
 def test_losses_that_are_kept_stay():
@@ -302,7 +302,7 @@ def test_what_is_noted_on_a_tensor_of_another_class_is_not_on_the_next():
         step = line()
         for _ in range(5):
             loss = step(X, SUMS)
-            assert not hasattr(loss, "note")
+            assert type(loss) is Noted and not hasattr(loss, "note")
             loss.note = 1
             del loss
     finally:
