@@ -116,10 +116,16 @@ def test_a_program_that_raises_later_shows_what_it_did(tmp_path: Path):
 
 
 def test_a_program_can_be_stopped(tmp_path: Path):
-    (tmp_path / "train.py").write_text("import time\nwhile True:\n    time.sleep(0.01)\n")
+    # told by the program itself: while its text is read, a stop may leave the file to the garbage collector
+    going = tmp_path / "going"
+    (tmp_path / "train.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(going)!r}).mkdir()\nwhile True:\n    time.sleep(0.01)\n"
+    )
     opening = Opened().script(str(tmp_path / "train.py"))
-    while "has not made" not in opening.status()["doing"]:
+    while not going.exists():
+        assert opening.status()["running"], opening.status()
         time.sleep(0.01)
+    assert "has not made" in opening.status()["doing"]
     opening.stop()
     assert opening.wait(30) and opening.status()["state"] == "stopped"
 
