@@ -252,11 +252,17 @@ def test_a_page_opens_only_runs_of_its_folder(run: Path, tmp_path: Path):
 def test_a_program_that_was_stopped_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chainrule.studio.models.opened._UNTIL_ENDED", 0.1)
     path = tmp_path / "endless.py"
-    path.write_text("import sys, time\nprint(sys.argv[1])\nwhile True: time.sleep(0.01)\n")
+    going = tmp_path / "going"
+    path.write_text(
+        f"import pathlib, sys, time\npathlib.Path({str(going)!r}).write_text(sys.argv[1])\nwhile True: time.sleep(0.01)\n"
+    )
     opened = Opened(tmp_path)
     first = opened.script(str(path), ["--wide"])
+    while not going.exists():
+        time.sleep(0.01)
     with pytest.raises(ArgumentError, match=r"endless\.py still runs"):
         opened.again(first.key)
+    time.sleep(0.05)  # its file is closed again
     first.stop()
     assert first.wait(60) and first.state == "stopped"
     path.write_text("import sys\nraise ValueError(sys.argv[1])\n")
