@@ -254,7 +254,8 @@ def test_a_program_that_was_stopped_is_started_again(tmp_path: Path, monkeypatch
     path = tmp_path / "endless.py"
     going = tmp_path / "going"
     path.write_text(
-        f"import pathlib, sys, time\npathlib.Path({str(going)!r}).write_text(sys.argv[1])\nwhile True: time.sleep(0.01)\n"
+        "import pathlib, sys, time\n"
+        f"pathlib.Path({str(going)!r}).write_text(sys.argv[1])\nwhile True: time.sleep(0.01)\n"
     )
     opened = Opened(tmp_path)
     first = opened.script(str(path), ["--wide"])

@@ -20,6 +20,8 @@ from chainrule.compiler.views import Axes, Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
 from chainrule.ops.cast import After
+from chainrule.ops.pool import MaxPool2d
+from chainrule.ops.pool_ties import MaxPool2dTies
 from chainrule.ops.reduce import Max, Min, Prod, Sum
 from chainrule.shapes import Shape, count
 
@@ -50,8 +52,10 @@ class Group:
         reads: the same for the shape that its inputs broadcast to; for a reduction, that of its input.
         number: of the group; groups run in the order of the graph that they form.
         after: the groups that must run before, with all those before them, as bits.
-        prologues: of a head, loops that compute one of its inputs, by the number of that.
+        prologues: of a head, loops (or the spreading of a gradient over windows) that compute one of its inputs, by the
+            number of that.
         ahead, behind: of a head, loops that make what each of its tasks reads, or reduce what it has made.
+        pool: of a head, the pool that its results go to, alone or with its ties.
         once: whether its values are too dear to be computed in more than one pass over the domain.
     """
 
@@ -68,6 +72,7 @@ class Group:
     prologues: dict[int, Group] = field(default_factory=dict[int, "Group"])
     ahead: list[Group] = field(default_factory=list["Group"])
     behind: list[Group] = field(default_factory=list["Group"])
+    pool: Group | None = None
 
     @property
     def bit(self) -> int:
@@ -75,9 +80,9 @@ class Group:
 
     @property
     def nodes(self) -> list[Node]:
-        """The members, with those of the loops that run before and after them."""
-        before = [*self.prologues.values(), *self.ahead]
-        return [n for group in (*before, self, *self.behind) for n in group.members]
+        """The members, with those of the loops that run before and after them, and of the pool at the end."""
+        before, pool = [*self.prologues.values(), *self.ahead], [self.pool] if self.pool else []
+        return [n for group in (*before, self, *self.behind, *pool) for n in group.members]
 
 
 @dataclass(slots=True)
@@ -154,7 +159,7 @@ class _Grouper:
         seen: Mapping[Node, Sight],
     ) -> None:
         self.graph, self.cheap, self.seen = graph, cheap, seen
-        self.scans: dict[Hashable, Group] = {}
+        self.twins: dict[Hashable, Group] = {}
         self.summands: set[Node] = set()
         self.opening: set[Node] = set()
         self.waits: dict[Node, tuple[Node, ...]] = {}
@@ -180,7 +185,7 @@ class _Grouper:
             self.sights[node] = of_base(node)
             if self.elementwise(node) or self.reduces(node):
                 self._join(node)
-            elif not self._joins_scan(node):
+            elif not self._joins_twin(node):
                 opened = self._open(self.kind_of(node), node, node.shape)
                 if opened.kind == "loop":
                     opened.once = True
@@ -197,18 +202,25 @@ class _Grouper:
         if found:
             self.waits[node] = found
 
-    def _joins_scan(self, node: Node) -> bool:
-        """Let the nodes for results of several dtypes of one scan be one group."""
-        if node.op is not Scan or self.kind_of(node) != "alone":
+    def _joins_twin(self, node: Node) -> bool:
+        """Let nodes that one kernel computes be one group: results of several dtypes of one scan; a pool and where its
+        maxima are."""
+        key: Hashable
+        if node.op is Scan:
+            same = tuple((name, node.params[name]) for name in sorted(node.params) if name != "dtype")
+            key = (tuple(x.index for x in node.inputs), same)
+        elif node.op in (MaxPool2d, MaxPool2dTies):
+            key = (node.inputs[0].index, tuple(sorted(node.params.items())))
+        else:
             return False
-        same = tuple((name, node.params[name]) for name in sorted(node.params) if name != "dtype")
-        key = (tuple(x.index for x in node.inputs), same)
-        group = self.scans.get(key)
+        if self.kind_of(node) != "alone":
+            return False
+        group = self.twins.get(key)
         if group is None:
-            self.scans[key] = self._open("alone", node, node.shape)
+            self.twins[key] = self._open("alone", node, node.shape)
         else:
             group.members.append(node)
-            group.axes[node] = group.reads[node] = (0,)
+            group.axes[node] = group.reads[node] = tuple(range(node.ndim))
             self.home[node] = group
         return True
 

@@ -52,7 +52,7 @@ def join_tasks(graph: Graph, grouping: Grouping, needed: Container[Node]) -> Non
                 grouping.groups.remove(loop)
                 (head.behind if behind else head.ahead).append(loop)
                 head.after = (head.after | loop.after) & ~(loop.bit | head.bit)
-                _wait_for(head, loop, grouping)
+                wait_for(head, loop, grouping)
                 break
 
 
@@ -66,7 +66,7 @@ def _arrays_read(loop: Group, grouping: Grouping) -> set[Node]:
     return {base for node in loop.members for x in node.inputs for base in grouping.arrays_read(x)}
 
 
-def _wait_for(head: Group, loop: Group, grouping: Grouping) -> None:
+def wait_for(head: Group, loop: Group, grouping: Grouping) -> None:
     """Let who waits for the loop wait for the head that it runs with."""
     for group in grouping.groups:
         if group is not head and group.after & (loop.bit | head.bit):

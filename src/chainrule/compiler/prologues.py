@@ -1,7 +1,8 @@
 """Loops that only feed products: computed where the product copies its operand, and never stored.
 
 What joins a group runs on its results; this is the other end. A loop whose one result is read by heads alone is given
-to them as the prologue of an input, if the kernels of all of them can compute that input as they read it.
+to them as the prologue of an input, if the kernels of all of them can compute that input as they read it. So is a
+gradient that is spread over the windows of a pool.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.graph import Graph
 from chainrule.node import Node
+from chainrule.ops.pool_ties import MaxPool2dSpread
 
 Takes: TypeAlias = "Callable[[Group, int, Group], bool]"
 """Whether the kernel of a head can compute one of its inputs, by its number, as a loop does."""
@@ -61,7 +63,10 @@ def _readers(grouping: Grouping) -> dict[Node, list[tuple[Group, int | None]]]:
 
 
 def _only_result(group: Group, grouping: Grouping, needed: set[Node]) -> Node | None:
-    """What a loop stores, if that is one array without a sum on the way, whose elements are all there are."""
+    """What a loop stores, if that is one array without a sum on the way, whose elements are all there are; what is
+    spread over windows."""
+    if group.members[0].op is MaxPool2dSpread:
+        return group.members[0]
     if group.kind != "loop" or group.reduced or group.once:
         return None
     results = [n for n in group.members if n in needed]

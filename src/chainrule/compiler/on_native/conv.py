@@ -15,6 +15,7 @@ from chainrule.compiler.on_native.direct import Direct
 from chainrule.compiler.on_native.ir import type_of
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.panels import PackedWeights, Weights
+from chainrule.compiler.on_native.pool_ties import PoolEnd
 from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.prologues import Prologue
 from chainrule.compiler.on_native.target import Target
@@ -43,6 +44,9 @@ class Convolution:
         prologue: computes the images, or the gradient upstream, as they are staged: by Winograd's filtering alone.
         whole: whether tasks had better make whole images, since loops run within them.
         asked: bytes of an item of each array that is read ahead of the tasks, which is worth asking for before.
+        pool: takes the result of the forward pass, which then is not stored.
+        spread: rows and columns of the windows of a pool over which the gradient upstream is spread as the gradient for
+            the kernel reads it; None if it lies there.
         packed: "w" holds packed weights (as the first kernel leaves them in the workspace), not the plain kernel.
     """
 
@@ -61,6 +65,8 @@ class Convolution:
     prologue: Prologue | None = None
     whole: bool = False
     asked: tuple[int, ...] = ()
+    pool: PoolEnd | None = None
+    spread: Pair | None = None
 
     @property
     def windows(self) -> Pair:
@@ -99,8 +105,10 @@ class Convolution:
         steps = f"s{_dotted(self.stride)}_p{pads}_d{_dotted(self.dilation)}_g{self.groups}"
         finish = f"_{self.epilogue.name}" if self.epilogue and finished else ""
         finish += f"_{self.prologue.name}" if self.prologue else ""
+        finish += f"_spread{_dotted(self.spread)}" if self.spread else ""
         finish += "_whole" if self.whole and finished else ""
         finish += f"_asks{'.'.join(map(str, self.asked))}" if self.asked and finished else ""
+        finish += f"_{self.pool.name}" if self.pool and finished else ""
         kernel = f"k{_dotted(self.kernel)}_o{self.outputs}"
         return f"{stem}_{sizes}_{kernel}_{steps}_{self.dtype.name}{finish}_{target.isa.name}"
 
@@ -115,7 +123,7 @@ class Convolution:
         single = self.kernel == self.stride == (1, 1) and not any(map(any, self.padding))
         images = self.images if self.whole else 1
         pixels = self.images * self.size[0] * self.size[1] // max(images, 1)
-        if not single or not pixels:
+        if not single or not pixels or self.pool:
             return self
         row = next(n for n in range(min(_LONG, pixels), pixels + 1) if pixels % n == 0)
         return dataclasses.replace(self, images=images, size=(pixels // row, row))
@@ -149,12 +157,14 @@ def packed_and_swept(
         return Lowered(())
     where = "w" if problem.packed else "workspace"
     kernel = d.kernel(weights, target)
-    call = Call(kernel, (source, where, result, *problem.extra))
+    pooled = ("scratch", *problem.pool.operands[1:]) if problem.pool else ()
+    scratch = d.room(d.panels(target.isa)) * problem.dtype.itemsize
+    call = Call(kernel, (source, where, result, *problem.extra, *pooled))
     if problem.packed:
-        return Lowered((call,))
+        return Lowered((call,), 0, scratch)
     panels = d.panels(target.isa)
     pack = Call(weights.pack(panels, f"{d.name}_pack", target), ("w", "workspace"))
-    return Lowered((pack, call), weights.size(panels) * problem.dtype.itemsize)
+    return Lowered((pack, call), weights.size(panels) * problem.dtype.itemsize, scratch)
 
 
 def forward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
@@ -182,6 +192,7 @@ def forward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
         epilogue=c.epilogue,
         whole=c.whole,
         asked=c.asked,
+        pool=c.pool,
     )
     one = c.depth * c.outputs
     weights = Weights(d.classes, c.depth, one * c.kernel[1], one, c.width, c.outputs, 1, d.kind)

@@ -22,9 +22,11 @@ from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.outer import Asking, Outer
 from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
+from chainrule.compiler.on_native.pool_ties import SpreadRows
 from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.staging import Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
+from chainrule.shapes import count
 
 _WORK = 1 << 20
 """Fewest multiplications in a task of the gradient for the kernel."""
@@ -98,11 +100,11 @@ def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
     plan = _Plan.of(c, target)
     sums = _Parts(plan, target)
     calls = (
-        Call(sums.kernel(), ("x", "g", "workspace", "scratch")),
+        Call(sums.kernel(), ("x", "g", "workspace", "scratch", *(("ties",) if c.spread else ()))),
         Call(_finish(plan, target), ("workspace", "y", *epilogue_operands(c.epilogue))),
     )
     itemsize = c.dtype.itemsize
-    return Lowered(calls, plan.parts * plan.part * itemsize, plan.staged * itemsize)
+    return Lowered(calls, plan.parts * plan.part * itemsize, (plan.staged + plan.spread) * itemsize)
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ class _Plan:
         groups, width = (1, c.outputs) if c.depthwise else (c.groups, c.width)
         panels, heights = _shape(depth, groups, width, kind, target.isa)
         lines = max(1, min(windows[0], _PIXELS // windows[1]))
+        if c.spread:
+            lines = max(c.spread[0], lines // c.spread[0] * c.spread[0])
         images = max(1, min(c.images, _PIXELS // (windows[0] * windows[1])))
         blocks = -(-c.images // images) * -(-windows[0] // lines)
         wanted = max(1, min(TASKS, c.products // _WORK))
@@ -204,6 +208,11 @@ class _Plan:
         """Elements of such a copy."""
         return self.stage.elements if self.padded else 0
 
+    @property
+    def spread(self) -> int:
+        """Elements of the gradient upstream of a block, where it is spread over the windows of a pool."""
+        return self.images * self.lines * self.columns.outputs * self.c.outputs if self.c.spread else 0
+
 
 def _shape(
     depth: int, groups: int, width: int, kind: Type, isa: InstructionSet
@@ -241,9 +250,17 @@ class _Parts:
         f, operands, task, thread = entry(self.name, self.target)
         self.f = f
         self.x, self.g, sums = (operand(f, operands, i) for i in range(3))
-        if p.padded:
+        self.origin: tuple[Int, Int] = (0, 0)
+        if p.padded or p.spread:
             scratch = operand(f, operands, 3)
-            self.copy = f.at(scratch, f.mul_int(thread, p.staged), p.kind)
+            self.copy = f.at(scratch, f.mul_int(thread, p.staged + p.spread), p.kind)
+        if p.c.spread:
+            pooled, self.g = self.g, f.at(self.copy, p.staged, p.kind)
+            size = p.rows.outputs, p.columns.outputs, p.c.outputs
+            ties = operand(f, operands, 4)
+            self.spread = SpreadRows(
+                p.c.spread, pooled, ties, self.g, p.kind.vector(p.panels.lanes), size, p.lines
+            )
         part = f.div_int(task, p.channels)
         self.sums = f.at(sums, f.mul_int(part, p.part), p.kind)
         panels = share(f, f.mod_int(task, p.channels), p.panels.count, p.channels)
@@ -263,15 +280,16 @@ class _Parts:
         f.loop(*blocks, 1, block, may_be_empty=True)
         f.ret()
         c = p.c
-        read = c.images * (
-            c.size[0] * c.size[1] * c.channels + p.rows.outputs * p.columns.outputs * c.outputs
-        )
+        upstream = p.rows.outputs * p.columns.outputs * c.outputs * c.dtype.itemsize
+        if c.spread:
+            upstream = upstream // count(c.spread) // c.dtype.itemsize * (c.dtype.itemsize + 1)
+        read = c.images * (c.size[0] * c.size[1] * c.channels * c.dtype.itemsize + upstream)
         return Kernel(
             self.name,
             [f, *self.functions.values()],
             p.parts * p.channels,
             2 * c.products,
-            (read + p.parts * p.part) * c.dtype.itemsize,
+            read + p.parts * p.part * c.dtype.itemsize,
         )
 
     def clear(self, start: Int, stop: Int) -> None:
@@ -290,6 +308,9 @@ class _Parts:
         if p.padded:
             top = f.add_int(f.mul_int(lines[0], p.rows.stride), p.rows.first)
             p.stage.fill(f, self.x, self.copy, images, top)
+        if p.c.spread:
+            self.origin = images[0], lines[0]
+            self.spread.fill(f, images, lines)
 
         def panel(number: Int, group: Int, channel: Int, ragged: bool) -> None:
             sums = f.at(self.sums, f.mul_int(number, p.depth * p.panels.channels), p.kind)
@@ -400,6 +421,7 @@ class _Parts:
     def upstream(self, image: Int, line: Int, pixel: Int, channel: Int) -> Value:
         """The address of an element of the gradient."""
         p, f = self.plan, self.f
+        image, line = (f.sub_int(n, first) for n, first in zip((image, line), self.origin, strict=True))
         place = f.add_int(f.mul_int(image, p.rows.outputs), line)
         place = f.add_int(f.mul_int(place, p.columns.outputs), pixel)
         return f.at(self.g, f.add_int(f.mul_int(place, p.c.outputs), channel), p.kind)

@@ -16,7 +16,9 @@ from chainrule.compiler.on_native.call import Epilogue
 from chainrule.compiler.on_native.ir import I8, I64, PTR, Function, Int, Type, Value, number
 from chainrule.compiler.on_native.kernel import LINE, Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.panels import Panels, Weights, parts
+from chainrule.compiler.on_native.pool_ties import PooledRows, PoolEnd
 from chainrule.compiler.on_native.target import InstructionSet, Target
+from chainrule.shapes import count
 
 TASKS = 128
 """Most pieces that a kernel is cut into: enough for the cores of a large machine."""
@@ -44,6 +46,7 @@ class Direct:
         epilogue: finishes results.
         whole: whether tasks had better make whole images.
         asked: bytes of an item of each array that is read ahead of the tasks.
+        pool: takes the results.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Direct:
     epilogue: Epilogue | None
     whole: bool = False
     asked: tuple[int, ...] = ()
+    pool: PoolEnd | None = None
 
     @property
     def classes(self) -> tuple[tuple[Axis, Axis], ...]:
@@ -82,8 +86,26 @@ class Direct:
         return min(choices, key=cost)
 
     def kernel(self, weights: Weights, target: Target) -> Kernel:
-        """Its operands are the source, packed weights, the result, the epilogue's, and what is asked for."""
+        """Its operands are the source, packed weights, the result, the epilogue's, and what is asked for; with a pool
+        scratch memory, and what is stored next to its result."""
         return _Sweep(self, weights, target).kernel()
+
+    def room(self, panels: Panels) -> int:
+        """Elements of a thread's memory: the rows of a window, of the channels of a panel."""
+        return self.pool.size[0] * self.result[1] * panels.channels if self.pool else 0
+
+    @property
+    def together(self) -> int:
+        """Rows of the result that are made together."""
+        return self.pool.size[0] if self.pool else 1
+
+    @property
+    def stored(self) -> int:
+        """Bytes of all results."""
+        elements = self.images * _area(self.result)
+        if self.pool is None:
+            return elements * self.kind.itemsize
+        return elements // count(self.pool.size) * (self.kind.itemsize + self.pool.keeps[1])
 
 
 def cycles(rows: int, vectors: int, loads: int) -> float:
@@ -137,23 +159,32 @@ class _Sweep:
             self.each_sum(f, operands, batch, chosen, d.epilogue.clear)
         each = -(-d.images // images) * d.result[0] * d.result[1]
         ahead = next_task(f, thread, each) if d.asked else 0
+        pooled = self.pooled(f, operands, thread) if d.pool else None
         for axes in d.classes:
-            lines = share(f, block, axes[0].outputs, rows)
-            code = _Class(self, f, operands, axes, packed, batch, lines, ahead)
+            lines = share(f, block, axes[0].outputs // d.together, rows)
+            code = _Class(self, f, operands, axes, packed, batch, lines, ahead, pooled)
             panels.sweep(f, *chosen, code.panel)
             packed = f.at(packed, self.weights.block(panels, axes) * panels.count, d.kind)
         if d.epilogue and d.epilogue.sums:
             self.each_sum(f, operands, batch, chosen, d.epilogue.close)
         f.ret()
-        elements = self.weights.size(panels) + d.images * (_area(d.source) + _area(d.result))
+        elements = self.weights.size(panels) + d.images * _area(d.source)
         return Kernel(
             d.name,
             [f, *self.functions],
             images * rows * channels,
             2 * d.products,
-            elements * d.kind.itemsize,
+            elements * d.kind.itemsize + d.stored,
             d.images if rows == channels == 1 else 0,
         )
+
+    def pooled(self, f: Function, operands: Value, thread: Value) -> PooledRows:
+        """Where the rows of a window wait for the pool, and what it writes."""
+        d, first = self.d, 3 + (self.d.epilogue.operands if self.d.epilogue else 0) + len(self.d.asked)
+        room = f.at(operand(f, operands, first), f.mul_int(thread, d.room(self.panels)), d.kind)
+        assert d.pool is not None
+        results = [2, *range(first + 1, first + len(d.pool.operands))]
+        return PooledRows(d.pool, room, [operand(f, operands, i) for i in results], d.kind, d.result)
 
     def each_sum(
         self,
@@ -189,7 +220,7 @@ class _Sweep:
             return parts(d.images, wanted), 1, parts(panels.count, wanted) if large else 1
         channels = parts(panels.count, wanted) if large else 1
         images = parts(d.images, -(-wanted // channels))
-        rows = parts(max(r.outputs for r in d.rows), wanted // (channels * images))
+        rows = parts(max(r.outputs for r in d.rows) // d.together, wanted // (channels * images))
         if not large:
             channels = parts(panels.count, wanted // (images * rows))
         return images, rows, channels
@@ -207,6 +238,7 @@ class _Class:
     images: tuple[Int, Int]
     lines: tuple[Int, Int]
     ahead: Int
+    pooled: PooledRows | None
 
     def panel(self, panel: Int, group: Int, channel: Int, ragged: bool) -> None:
         f, d = self.f, self.sweep.d
@@ -215,15 +247,21 @@ class _Class:
         w = f.at(self.packed, f.mul_int(panel, size), d.kind)
         part = channel if d.depthwise else f.mul_int(group, d.depth)
 
+        def together(n: Int, m: Int) -> None:
+            for r in range(d.together):
+                self.line(x, w, n, f.add_int(f.mul_int(m, d.together), r), part, channel, ragged, r)
+            if self.pooled:
+                self.pooled.windows(f, self.sweep.panels, n, m, channel, ragged)
+
         def image(n: Int, _: list[Value]) -> None:
-            f.loop(
-                *self.lines, 1, lambda m, _: self.line(x, w, n, m, part, channel, ragged), may_be_empty=True
-            )
+            f.loop(*self.lines, 1, lambda m, _: together(n, m), may_be_empty=True)
 
         f.loop(*self.images, 1, image, may_be_empty=True)
 
-    def line(self, x: Value, w: Value, n: Int, m: Int, part: Int, channel: Int, ragged: bool) -> None:
-        """One row of the result."""
+    def line(
+        self, x: Value, w: Value, n: Int, m: Int, part: Int, channel: Int, ragged: bool, number: int
+    ) -> None:
+        """One row of the result; ``number`` among those that are made together."""
         f, d = self.f, self.sweep.d
         rows, columns = self.axes
         seen = rows.window(f, m)
@@ -238,7 +276,11 @@ class _Class:
             offset = f.add_int(start, f.mul_int(pixel, columns.stride * d.source[2]))
             row = f.add_int(line, f.add_int(columns.start, f.mul_int(pixel, columns.step)))
             numbers = [f.operand(z) for z in (offset, *seen, row, channel, self.ahead)]
-            f.call(name, [x, w, self.operands, *numbers])
+            kept: list[Value] = []
+            if self.pooled:
+                place = f.mul_int(f.add_int(number * d.result[1], pixel), self.sweep.panels.channels)
+                kept = [f.at(self.pooled.room, place, d.kind)]
+            f.call(name, [x, w, self.operands, *numbers, *kept])
 
         for name, run in self.runs(ragged):
             f.loop(0, run.count, 1, lambda q, _, run=run, name=name: tile(run, name, q))
@@ -272,7 +314,8 @@ class _Tile:
 
     Its parameters: source, packed weights of the panel, table of operands; offset in the source of the place that
     the first tap of the first pixel sees; taps of the rows that lie inside, from and to; row and column of the
-    result, seen as a matrix; rows from there to those that the thread will probably make next.
+    result, seen as a matrix; rows from there to those that the thread will probably make next; with a pool, where the
+    results wait for it.
     """
 
     def __init__(self, sweep: _Sweep, axes: tuple[Axis, Axis], run: Tiles, ragged: bool, name: str) -> None:
@@ -283,12 +326,13 @@ class _Tile:
         names = ("x", "w", "operands", "offset", "first", "stop", "row", "column", "ahead")
         kinds = (PTR, PTR, PTR, *(I64,) * 6)
         parameters = [(f"%{n}", k) for n, k in zip(names, kinds, strict=True)]
+        parameters += [("%kept", PTR)] if self.d.pool else []
         self.function = Function(name, parameters, sweep.target, exported=False)
         self.write()
 
     def write(self) -> None:
         f, d, run = self.function, self.d, self.run
-        x, w, operands, offset, first, stop, row, channel, ahead = f.parameters
+        x, w, operands, offset, first, stop, row, channel, ahead, *kept = f.parameters
         sums = [number(self.kind, 0.0)] * (run.size * self.vectors)
 
         def line(r: Int, sums: list[Value]) -> list[Value]:
@@ -305,7 +349,7 @@ class _Tile:
             known = len(d.rows) == 1 and self.rows.all_inside
             bounds: tuple[Int, Int] = (0, len(self.rows.taps)) if known else (first, stop)
             sums = f.loop(*bounds, 1, line, sums, may_be_empty=any(r.may_be_blind for r in d.rows))
-        self.store(operands, sums, row, channel)
+        self.store(operands, sums, row, channel, *kept)
 
     def reach(self, reach: Reach, x: Value, start: Int, w: Value, sums: list[Value]) -> list[Value]:
         """The products of some taps of one row of the kernel."""
@@ -398,7 +442,9 @@ class _Tile:
             for n in range(lines):
                 f.prefetch(f.at(here, n * LINE, I8), locality=2)
 
-    def store(self, operands: Value, sums: Sequence[Value], row: Int, channel: Int) -> None:
+    def store(
+        self, operands: Value, sums: Sequence[Value], row: Int, channel: Int, kept: Value | None = None
+    ) -> None:
         f, d = self.function, self.d
         y = operand(f, operands, 2)
         extra: Sequence[Value] = ()
@@ -412,11 +458,15 @@ class _Tile:
             here = f.add_int(row, pixel * self.columns.step)
             start = f.mul_int(here, d.result[2])
             results = sums[pixel * self.vectors : (pixel + 1) * self.vectors]
-            for result, column, mask in zip(results, places, masks, strict=True):
+            for v, (result, column, mask) in enumerate(zip(results, places, masks, strict=True)):
                 done: Value | None = result
                 if d.epilogue:
                     done = d.epilogue.apply(f, extra, result, here, column, mask, 0)
-                if done is not None:
+                if kept is not None:
+                    assert done is not None  # what is pooled is what is given
+                    place = pixel * self.panels.channels + v * self.panels.lanes
+                    f.store(done, f.at(kept, place, self.kind))
+                elif done is not None:
                     f.store(done, f.at(y, f.add_int(start, column), self.kind), mask)
         for column, mask in zip(places, masks, strict=True):
             if d.epilogue and d.epilogue.sums:

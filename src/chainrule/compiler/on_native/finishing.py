@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chainrule.compiler.groups import Group, Grouping
 from chainrule.compiler.on_native import bodies
@@ -28,6 +28,7 @@ class Finish:
         arrays: where the epilogue's operands are, and ``result``, what the kernel itself stores.
         group, body: of the head, with the loops behind it whose sums it makes.
         within: these loops.
+        pooled: what a pool at the end stores in the place of the results, by the names that calls have for it.
     """
 
     epilogue: BodyEpilogue | None
@@ -35,6 +36,7 @@ class Finish:
     group: Group
     body: Body
     within: Sequence[Group] = ()
+    pooled: Mapping[str, Node] = field(default_factory=dict[str, Node])
 
     def steps(
         self, calls: Sequence[Call], workspace: int, scratch: int, arrays: Mapping[str, Place], result: str
@@ -48,16 +50,19 @@ class Finish:
             result: what the calls name the head's result.
         """
         extra = {"workspace": Place(Workspace(workspace)), "scratch": Place(Scratch(scratch))}
-        everything = {**self.arrays, **arrays, **extra, result: self.arrays["result"]}
-        written = {"workspace", "scratch", result}
+        pooled = {name: Place(node) for name, node in self.pooled.items()}
+        everything = {**self.arrays, **arrays, **extra, result: self.arrays["result"], **pooled}
+        written = {"workspace", "scratch", result, *pooled}
         stored = {self.body.places[array].array for array, _ in self.body.stores}
+        if self.group.pool and self.pooled:
+            stored.difference_update(self.group.pool.members[0].inputs)
         steps: list[Step] = []
         for call in calls:
             writes = {everything[name].array for name in call.operands if name in written}
             last = call is calls[-1]
             if last:
                 writes |= stored
-            nodes = self.group.members if last else self.group.members[:1]
+            nodes = [*self.group.members, *self.pooled.values()] if last else self.group.members[:1]
             places = [everything[name] for name in call.operands]
             note = "; ".join(_said(loop) for loop in self.within) if last else ""
             steps.append(Step(nodes, places, frozenset(writes), call.kernel, note=note))

@@ -21,6 +21,7 @@ from chainrule.ops.join import Concatenate, Pad
 from chainrule.ops.matmul import MatMul
 from chainrule.ops.move import Reshape
 from chainrule.ops.pool import MaxPool2d, MaxPool2dGrad, MaxPool2dTangent, SumPool2d
+from chainrule.ops.pool_ties import MaxPool2dSpread, MaxPool2dTies
 from chainrule.ops.scan import CumulativeProd, CumulativeSum, LinearRecurrence
 from chainrule.ops.windows import OverlapAdd2d, Windows2d
 from chainrule.primitive import Primitive
@@ -42,6 +43,8 @@ ALONE: dict[type[Primitive], Lower] = {
     MaxPool2d: images.lower_pool,
     MaxPool2dGrad: images.lower_pool,
     MaxPool2dTangent: images.lower_pool,
+    MaxPool2dTies: images.lower_pool,
+    MaxPool2dSpread: images.lower_pool,
     SumPool2d: images.lower_pool,
     OverlapAdd2d: images.lower_pool,
     Concatenate: placing.lower_concat,
@@ -78,7 +81,7 @@ def kind_of(node: Node) -> str:
         return "loop" if node.inputs[0].ndim == 1 else "call"  # numbers of several keys, by NumPy
     if node.op is GetItem:
         return "loop"
-    if node.op in (IndexSet, ScatterAdd):
+    if node.op in (IndexSet, ScatterAdd, MaxPool2dTies, MaxPool2dSpread):
         return "alone"
     if not all(x.dtype is node.dtype for x in node.inputs):
         return "call"

@@ -14,6 +14,7 @@ from chainrule.compiler.on_native.finishing import Finish, finish
 from chainrule.compiler.on_native.ir import Function, Value
 from chainrule.compiler.on_native.kernel import operand
 from chainrule.compiler.on_native.operands import Operand, as_it_lies, dense, is_constant, is_dense
+from chainrule.compiler.on_native.pool_ties import PoolEnd
 from chainrule.compiler.on_native.pooling import Pool
 from chainrule.compiler.on_native.prepacking import Check, Head, Packing, Wish
 from chainrule.compiler.on_native.products import ProductHead, computed_inputs
@@ -22,8 +23,10 @@ from chainrule.compiler.on_native.summing import SummingEpilogue
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.winograd_filter import FILTERS, Filter
 from chainrule.compiler.steps import Place, Scratch, Step, Workspace
+from chainrule.compiler.views import of_base
 from chainrule.node import Node
-from chainrule.ops.windows import OverlapAdd2d
+from chainrule.ops.pool_ties import MaxPool2dSpread, MaxPool2dTies
+from chainrule.ops.windows import OverlapAdd2d, Pair
 from chainrule.shapes import Shape, float32
 
 
@@ -56,7 +59,11 @@ class ConvHead(Head):
         return self.end.within
 
     def takes(self, i: int) -> bool:
-        return i == 0 and self.computed is not None
+        return self.problem.spread is not None if i else self.computed is not None
+
+    @property
+    def pools(self) -> bool:
+        return self.problem.pool is not None
 
     def wish(self) -> Wish | None:
         if self.packing is None:
@@ -78,6 +85,10 @@ class ConvHead(Head):
                 arrays |= zip(prologue_operands(how.prologue), how.places, strict=True)
             elif name == "w" and packed is not None:
                 arrays[name] = packed
+            elif name == "g" and self.problem.spread:
+                pooled = self.end.group.prologues[i].members[0].inputs
+                for part, y in zip(("g", "ties"), pooled, strict=True):
+                    arrays[part] = dense(self.grouping.sights[y], y, found, self.target).place
             else:
                 arrays[name] = dense(self.grouping.sights[x], x, found, self.target).place
         asked = _read_ahead(self.end.group, self.grouping)
@@ -90,6 +101,11 @@ class ConvHead(Head):
         )
         lowered = self._lowered(problem)
         steps = self.end.steps(lowered.calls, lowered.workspace, lowered.scratch, arrays, "y")
+        if self.problem.spread:
+            first, *others = steps
+            spread = self.end.group.prologues[1].members
+            note = "max_pool2d_spread: into the sums, row by row"
+            steps = [replace(first, nodes=[*spread, *first.nodes], note=note), *others]
         return [*found, *(with_prologue(steps, how, "convolution") if how else steps)]
 
     def _lowered(self, problem: Convolution) -> matmul.Lowered:
@@ -118,9 +134,11 @@ def head_of_conv(group: Group, grouping: Grouping, needed: set[Node], target: Ta
     """A convolution of images."""
     node = group.members[0]
     x, w = node.inputs
-    end = finish(group, grouping, needed, target, batched=False, sums=True)
+    end = finish(group, grouping, _made(group, needed), target, batched=False, sums=True)
     problem = _convolution(node, x.shape, w.shape, end)
     how = _filter(problem, winograd.suits, target)
+    if group.pool is not None:
+        problem = _pooled(problem, group.pool, end, how)
     if how:
         packing = winograd.packing(problem, target, how)
         lower = partial(winograd.lower, how=how)
@@ -185,7 +203,19 @@ def head_of_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node]
         lower = partial(winograd_gradient.lower_weight_gradient, how=how)
     else:
         lower = conv_gradient.lower_weight_gradient
+        problem = replace(problem, spread=_spread(group, g, grouping))
     return ConvHead(problem, end, grouping, lower, ("x", "g"), target)
+
+
+def _spread(group: Group, g: Node, grouping: Grouping) -> Pair | None:
+    """The windows that the gradient upstream is spread over as it is read: if they cover the image without overlap."""
+    spread = group.prologues[1].members[0] if 1 in group.prologues else None
+    if spread is None or spread.op is not MaxPool2dSpread or grouping.sights[g] != of_base(g):
+        return None
+    params: dict[str, Any] = dict(spread.params)
+    size: Pair = params["size"]
+    whole = all(n % s == 0 for n, s in zip(params["image"], size, strict=True))
+    return size if whole and params["stride"] == size else None
 
 
 def _read_ahead(group: Group, grouping: Grouping) -> list[Node]:
@@ -235,6 +265,26 @@ def _filter(
     return next((how for how in FILTERS if how.least <= target.winograd and suits(problem, how)), None)
 
 
+def _made(group: Group, needed: set[Node]) -> set[Node]:
+    """The nodes that are stored, or would be if no pool came at once."""
+    return needed | set(group.pool.members[0].inputs) if group.pool else needed
+
+
+def _stored_by_pool(pool: Group) -> dict[str, Node]:
+    """What a pool stores, by the names that kernels have for it."""
+    return {"ties" if n.op is MaxPool2dTies else "y": n for n in pool.members}
+
+
+def _pooled(problem: Convolution, pool: Group, end: Finish, how: Filter | None) -> Convolution:
+    """A convolution that ends with a pool, whose results are those of the pool, if tiles hold whole windows."""
+    size: Pair = pool.members[0].params["size"]
+    if how and any(m % s for m, s in zip(how.outputs, size, strict=True)):
+        return problem
+    end.arrays["result"] = Place(pool.members[0])
+    end.pooled = _stored_by_pool(pool)
+    return replace(problem, pool=PoolEnd(size, (True, "ties" in end.pooled)))
+
+
 _FEW_PIXELS, _FAR, _MANY_SUMS = 1000, 1024, 1 << 21
 """From where on packing pays: fewer pixels; bytes from pixel to pixel, and bytes of the sums, of at least so many."""
 
@@ -260,6 +310,7 @@ _POOLS = {
     "max_pool2d": (pooling.lower_max_pool, ("x",)),
     "max_pool2d_grad": (pooling.lower_max_pool_gradient, ("g", "x")),
     "max_pool2d_tangent": (pooling.lower_max_pool_tangent, ("t", "x")),
+    "max_pool2d_spread": (pooling.lower_max_pool_spread, ("g", "ties")),
     "sum_pool2d": (pooling.lower_sum_pool, ("x",)),
     "overlap_add2d": (pooling.lower_overlap_add, ("x",)),
 }
@@ -269,7 +320,12 @@ def lower_pool(group: Group, grouping: Grouping, needed: set[Node], target: Targ
     """A pool, or what its gradient is made of."""
     node = group.members[0]
     assert node.op is not None
-    lower, names = _POOLS[node.op.name]
+    stored = _stored_by_pool(group)
+    if "ties" in stored:
+        keeps = "y" in stored, True
+        lower, names = partial(pooling.lower_max_pool_with_ties, keeps=keeps), ("x",)
+    else:
+        lower, names = _POOLS[node.op.name]
     p: dict[str, Any] = dict(node.params)
     found: list[Step] = []
     if node.op is OverlapAdd2d:
@@ -290,8 +346,8 @@ def lower_pool(group: Group, grouping: Grouping, needed: set[Node], target: Targ
         )
         places = {"x": given.place}
     else:
-        n, h, w, c = node.inputs[-1].shape
-        problem = Pool(n, (h, w), c, p["size"], p["stride"], node.dtype, p["padding"])
+        n, h, w, c = node.shape if node.op is MaxPool2dSpread else node.inputs[-1].shape
+        problem = Pool(n, (h, w), c, p["size"], p["stride"], node.inputs[0].dtype, p["padding"])
         places = {
             name: dense(grouping.sights[x], x, found, target).place
             for name, x in zip(names, node.inputs, strict=True)
@@ -299,11 +355,11 @@ def lower_pool(group: Group, grouping: Grouping, needed: set[Node], target: Targ
     lowered = lower(problem, target)
     everything = {
         **places,
-        "y": Place(node),
+        **{name: Place(n) for name, n in stored.items()},
         "workspace": Place(Workspace(lowered.workspace)),
         "scratch": Place(Scratch(lowered.scratch)),
     }
     for call in lowered.calls:
         writes = frozenset(everything[n].array for n in call.operands if n not in places)
-        found.append(Step([node], [everything[n] for n in call.operands], writes, call.kernel))
+        found.append(Step(group.members, [everything[n] for n in call.operands], writes, call.kernel))
     return found

@@ -23,6 +23,7 @@ from chainrule.compiler.on_native.summing import unless_sound
 from chainrule.compiler.on_native.target import Target
 from chainrule.compiler.on_native.values import Loop, collapsed
 from chainrule.compiler.passes.reads import Reads
+from chainrule.compiler.pooled import Pools, join_pools
 from chainrule.compiler.prologues import Takes, absorb
 from chainrule.compiler.recompute import stored
 from chainrule.compiler.steps import Place, Step, Workspace
@@ -30,6 +31,7 @@ from chainrule.compiler.unsigned import unsigned
 from chainrule.compiler.views import Sight, of_base, see_through
 from chainrule.graph import Graph
 from chainrule.node import Node
+from chainrule.ops.conv import Conv2dWeightGrad
 
 
 def steps_of(
@@ -70,6 +72,7 @@ def steps_of(
     if target is not None:
         absorb(graph, grouping, needed, _takes(grouping, needed, target), is_cheap)
         join_tasks(graph, grouping, needed)
+        join_pools(graph, grouping, needed, _pools(grouping, needed, target))
         place_parts(graph, grouping, needed)
     overwritten = overwrite(graph, grouping, donated, flags)
     found: list[Step] = []
@@ -152,10 +155,21 @@ def _takes(grouping: Grouping, needed: set[Node], target: Target) -> Takes:
     """Whether the kernel of a head can compute an input as it reads it."""
 
     def takes(group: Group, i: int, loop: Group) -> bool:
+        if loop.kind != "loop" and group.members[0].op is not Conv2dWeightGrad:
+            return False
         with_it = replace(group, prologues={**group.prologues, i: loop})
         return heads.head(with_it, grouping, needed, target).takes(i)
 
     return takes
+
+
+def _pools(grouping: Grouping, needed: set[Node], target: Target) -> Pools:
+    """Whether the kernel of a head can end with a pool."""
+
+    def pools(group: Group, pool: Group) -> bool:
+        return heads.head(replace(group, pool=pool), grouping, needed, target).pools
+
+    return pools
 
 
 def _headed(

@@ -10,18 +10,37 @@ Windows that lie wholly inside have code without loops over their places, if the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from chainrule.compiler.on_native.axis import Axis, backward_axes, forward_axis
 from chainrule.compiler.on_native.call import Call
 from chainrule.compiler.on_native.direct import TASKS
-from chainrule.compiler.on_native.ir import I64, PTR, Function, Int, Type, Value, first_lanes, number, type_of
+from chainrule.compiler.on_native.ir import (
+    I64,
+    PTR,
+    Function,
+    Int,
+    Type,
+    Value,
+    first_lanes,
+    number,
+    type_of,
+)
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.panels import parts
+from chainrule.compiler.on_native.pool_ties import PoolEnd
+from chainrule.compiler.on_native.pool_windows import (
+    Grid,
+    Put,
+    Window,
+    write_gradient,
+    write_max,
+    write_spread,
+    write_sum,
+    write_tangent,
+)
 from chainrule.compiler.on_native.target import Target
 from chainrule.ops.windows import Pads, Pair, count_windows
 from chainrule.shapes import DType, count, row_major
@@ -71,54 +90,48 @@ class Pool:
 
 def lower_max_pool(problem: Pool, target: Target) -> Lowered:
     """Maxima of windows; nan if one of them is. Operands "x", "y"."""
-    return _gathered("max_pool", problem, _forward(problem), problem.windows, ("x",), _write_max, target)
+    return _gathered("max_pool", problem, _forward(problem), problem.windows, ("x",), write_max, target)
 
 
 def lower_sum_pool(problem: Pool, target: Target) -> Lowered:
     """Sums of windows. Operands "x", "y"."""
-    return _gathered("sum_pool", problem, _forward(problem), problem.windows, ("x",), _write_sum, target)
+    return _gathered("sum_pool", problem, _forward(problem), problem.windows, ("x",), write_sum, target)
 
 
 def lower_max_pool_tangent(problem: Pool, target: Target) -> Lowered:
     """The mean of ``t`` over the places where a window of ``x`` has its maximum. Operands "t", "x", "y"."""
     return _gathered(
-        "max_pool_tangent", problem, _forward(problem), problem.windows, ("t", "x"), _write_tangent, target
+        "max_pool_tangent", problem, _forward(problem), problem.windows, ("t", "x"), write_tangent, target
     )
 
 
 def lower_overlap_add(problem: Pool, target: Target) -> Lowered:
     """Windows put where they lay in the images, and added where they overlap. Operands "x" (windows), "y" (images)."""
-    return _gathered("overlap_add", problem, _backward(problem), problem.size, ("x",), _write_sum, target)
+    return _gathered("overlap_add", problem, _backward(problem), problem.size, ("x",), write_sum, target)
+
+
+def lower_max_pool_with_ties(problem: Pool, target: Target, keeps: tuple[bool, bool]) -> Lowered:
+    """Maxima of windows, which places tie for them, or both. Operands "x", then "y", "ties"."""
+    end = PoolEnd(problem.window, keeps)
+
+    def write(w: Window) -> None:
+        end.store(w.f, w.values(0), w.results, w.place, w.mask)
+
+    grids, stem = _forward(problem), f"max_{end.name}"
+    return _gathered(stem, problem, grids, problem.windows, ("x",), write, target, end.operands)
 
 
 def lower_max_pool_gradient(problem: Pool, target: Target) -> Lowered:
     """The gradient of each window, shared by the places of ``x`` that tie for its maximum. Operands "g", "x", "y"."""
-    if not problem.images * problem.channels:
-        return Lowered(())
-    return Lowered((Call(_scatter(problem, target), ("g", "x", "y")),))
+    return _scattered("max_pool_gradient", problem, ("g", "x"), write_gradient, target)
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """A class of outputs, and where in the arrays lie its places and its results, in elements.
-
-    Place ``(r, c)`` of output ``(m, q)`` of image ``n`` is at
-    ``first + n * image + m * row[0] + q * column[0] + r * row[1] + c * column[1]``.
-    """
-
-    rows: Axis
-    columns: Axis
-    first: int
-    image: int
-    row: Pair
-    column: Pair
-
-    @property
-    def taps(self) -> int:
-        return len(self.rows.taps) * len(self.columns.taps)
+def lower_max_pool_spread(problem: Pool, target: Target) -> Lowered:
+    """The same, where "ties" says which places these are. Operands "g", "ties", "y"."""
+    return _scattered("max_pool_spread", problem, ("g", "ties"), write_spread, target)
 
 
-def _forward(p: Pool) -> list[_Grid]:
+def _forward(p: Pool) -> list[Grid]:
     windows = p.windows
     rows, columns = (
         forward_axis(p.size[i], windows[i], p.window[i], p.stride[i], p.padding[i]) for i in (0, 1)
@@ -126,7 +139,7 @@ def _forward(p: Pool) -> list[_Grid]:
     line = p.size[1] * p.channels
     first = rows.first * line + columns.first * p.channels
     return [
-        _Grid(
+        Grid(
             rows,
             columns,
             first,
@@ -137,7 +150,7 @@ def _forward(p: Pool) -> list[_Grid]:
     ]
 
 
-def _backward(p: Pool) -> list[_Grid]:
+def _backward(p: Pool) -> list[Grid]:
     windows = p.windows
     s = p.strides or row_major((p.images, *windows, *p.window, p.channels))
     axes = [
@@ -150,123 +163,12 @@ def _backward(p: Pool) -> list[_Grid]:
         start = axis.first * window + (axis.taps[0] * tap if axis.taps else 0)
         return start, (axis.stride * window, axis.gap * window + axis.tap_step * tap)
 
-    grids: list[_Grid] = []
+    grids: list[Grid] = []
     for rows in axes[0]:
         for columns in axes[1]:
             (top, row), (left, column) = lies(rows, s[1], s[3]), lies(columns, s[2], s[4])
-            grids.append(_Grid(rows, columns, top + left, s[0], row, column))
+            grids.append(Grid(rows, columns, top + left, s[0], row, column))
     return grids
-
-
-@dataclass(slots=True)
-class _Window:
-    """One output under construction: a vector of its channels.
-
-    Attributes:
-        sources: arrays of places. result: the array that is written.
-        offset: of place (0, 0) in the arrays of places; place: of the output in arrays of outputs.
-        rows, columns: the places that are inside.
-    """
-
-    f: Function
-    grid: _Grid
-    kind: Type
-    mask: Value | None
-    sources: Sequence[Value]
-    result: Value
-    offset: Int
-    place: Int
-    rows: tuple[Int, Int]
-    columns: tuple[Int, Int]
-
-    def fold(self, step: _Step, carried: Sequence[Value]) -> list[Value]:
-        """Carry values over all places: one after the other if it is known which they are."""
-        f, g = self.f, self.grid
-
-        def at(r: Int, c: Int) -> Int:
-            return f.add_int(self.offset, f.add_int(f.mul_int(r, g.row[1]), f.mul_int(c, g.column[1])))
-
-        if all(isinstance(n, int) for n in (*self.rows, *self.columns)):
-            out = list(carried)
-            for r in range(int(self.rows[0]), int(self.rows[1])):
-                for c in range(int(self.columns[0]), int(self.columns[1])):
-                    out = step(at(r, c), out)
-            return out
-
-        def row(r: Int, out: list[Value]) -> list[Value]:
-            return f.loop(*self.columns, 1, lambda c, out: step(at(r, c), out), out, may_be_empty=True)
-
-        return f.loop(*self.rows, 1, row, carried, may_be_empty=True)
-
-    def read(self, source: int, at: Int) -> Value:
-        return self.f.load(self.f.at(self.sources[source], at, self.kind), self.kind, self.mask)
-
-    def write(self, value: Value) -> None:
-        self.f.store(value, self.f.at(self.result, self.place, self.kind), self.mask)
-
-    def number(self, value: float) -> Value:
-        return number(self.kind, value)
-
-    def largest(self, source: int) -> Value:
-        """The maximum of all places; nan if one of them is."""
-        f = self.f
-
-        def step(at: Int, out: list[Value]) -> list[Value]:
-            x = self.read(source, at)
-            wins = f.binary("or", f.compare("ogt", x, out[0]), f.compare("uno", x, x))
-            return [f.select(wins, x, out[0])]
-
-        return self.fold(step, [self.number(-math.inf)])[0]
-
-    def ties(self, source: int, largest: Value, at: Int) -> Value:
-        """Where a place has the maximum."""
-        return self.f.compare("oeq", self.read(source, at), largest)
-
-
-_Step: TypeAlias = "Callable[[Int, list[Value]], list[Value]]"
-
-
-def _write_max(w: _Window) -> None:
-    w.write(w.largest(0))
-
-
-def _write_sum(w: _Window) -> None:
-    w.write(w.fold(lambda at, out: [w.f.add(out[0], w.read(0, at))], [w.number(0.0)])[0])
-
-
-def _write_tangent(w: _Window) -> None:
-    f, largest = w.f, w.largest(1)
-
-    def step(at: Int, out: list[Value]) -> list[Value]:
-        tied = w.ties(1, largest, at)
-        return [
-            f.add(out[0], f.select(tied, w.read(0, at), w.number(0.0))),
-            f.add(out[1], f.select(tied, w.number(1.0), w.number(0.0))),
-        ]
-
-    total, ties = w.fold(step, [w.number(0.0)] * 2)
-    mean = f.mul(total, f.div(w.number(1.0), ties))
-    # No place ties with nan: nothing is divided by nothing.
-    w.write(f.select(f.compare("oeq", total, w.number(0.0)), w.number(0.0), mean))
-
-
-def _write_gradient(w: _Window, overlap: bool) -> None:
-    """Here the sources are g and x, and the result has the places of x."""
-    f, largest = w.f, w.largest(1)
-
-    def tally(at: Int, out: list[Value]) -> list[Value]:
-        return [f.add(out[0], f.select(w.ties(1, largest, at), w.number(1.0), w.number(0.0)))]
-
-    ties = w.fold(tally, [w.number(0.0)])[0]
-    part = f.div(w.read(0, w.place), ties)
-
-    def step(at: Int, out: list[Value]) -> list[Value]:
-        to = f.at(w.result, at, w.kind)
-        mine = f.select(w.ties(1, largest, at), part, w.number(0.0))
-        f.store(f.add(f.load(to, w.kind, w.mask), mine) if overlap else mine, to, w.mask)
-        return out
-
-    w.fold(step, [])
 
 
 @dataclass(slots=True)
@@ -279,10 +181,10 @@ class _Pooling:
     """
 
     f: Function
-    grid: _Grid
-    body: Callable[[_Window], None]
+    grid: Grid
+    body: Callable[[Window], None]
     sources: Sequence[Value]
-    result: Value
+    results: Sequence[Value]
     size: tuple[int, int, int]
     kind: Type
     lanes: int
@@ -301,11 +203,11 @@ class _Pooling:
 
         def edge(q: Int, _: list[Value]) -> None:
             numbers = (*self.where(start, place, q), *rows, *g.columns.window(f, q), *self.vectors)
-            f.call(self.edge(), [*self.sources, self.result, *(f.operand(z) for z in numbers)])
+            f.call(self.edge(), [*self.sources, *self.results, *(f.operand(z) for z in numbers)])
 
         def inner(q: Int, _: list[Value]) -> None:
             whole = (0, len(g.rows.taps)), (0, len(g.columns.taps))
-            self.channels(f, self.sources, self.result, *self.where(start, place, q), *whole, self.vectors)
+            self.channels(f, self.sources, self.results, *self.where(start, place, q), *whole, self.vectors)
 
         def unrolled() -> None:
             f.loop(0, first, 1, edge)
@@ -333,11 +235,12 @@ class _Pooling:
         """The function for an output any of whose places may be outside."""
         name = f"{self.f.name}_edge_{self.grid.rows.start}_{self.grid.columns.start}"
         if all(f.name != name for f in self.functions):
-            pointers = [(f"%array{i}", PTR) for i in range(len(self.sources) + 1)]
+            pointers = [(f"%array{i}", PTR) for i in range(len(self.sources) + len(self.results))]
             names = ("offset", "place", "row", "rows", "column", "columns", "vector", "vectors")
             f = Function(name, [*pointers, *((f"%{n}", I64) for n in names)], self.f.target, exported=False)
             *arrays, offset, place, a, b, c, d, v, stop = f.parameters
-            self.channels(f, arrays[:-1], arrays[-1], offset, place, (a, b), (c, d), (v, stop))
+            given, made = arrays[: len(self.sources)], arrays[len(self.sources) :]
+            self.channels(f, given, made, offset, place, (a, b), (c, d), (v, stop))
             self.functions.append(f)
         return name
 
@@ -345,7 +248,7 @@ class _Pooling:
         self,
         f: Function,
         sources: Sequence[Value],
-        result: Value,
+        results: Sequence[Value],
         offset: Int,
         place: Int,
         rows: tuple[Int, Int],
@@ -358,7 +261,7 @@ class _Pooling:
         def vector(v: Int, mask: Value | None) -> None:
             at = f.mul_int(v, self.lanes)
             where = f.add_int(offset, at), f.add_int(place, at)
-            self.body(_Window(f, self.grid, kind, mask, sources, result, *where, rows, columns))
+            self.body(Window(f, self.grid, kind, mask, sources, results, *where, rows, columns))
 
         first, stop = vectors
         whole = f.min_int(stop, full)
@@ -372,18 +275,20 @@ class _Pooling:
 def _gathered(
     stem: str,
     p: Pool,
-    grids: list[_Grid],
+    grids: list[Grid],
     size: Pair,
     sources: tuple[str, ...],
-    body: Callable[[_Window], None],
+    body: Callable[[Window], None],
     target: Target,
+    results: tuple[str, ...] = ("y",),
 ) -> Lowered:
     """A kernel that writes every output once; ``size`` is their rows and columns."""
     work = p.images * count(p.windows) * count(p.window) * p.channels
     if not p.images * count(size) * p.channels:
         return Lowered(())
     f, operands, task, _ = entry(p.symbol(stem, target), target)
-    arrays = [operand(f, operands, i) for i in range(len(sources) + 1)]
+    given = [operand(f, operands, i) for i in range(len(sources))]
+    made = [operand(f, operands, len(given) + i) for i in range(len(results))]
     wanted = max(1, min(TASKS, work // _WORK))
     images = parts(p.images, wanted)
     blocks = parts(max(g.rows.outputs for g in grids), wanted // images)
@@ -392,14 +297,14 @@ def _gathered(
     functions: list[Function] = []
     for grid in grids:
         code = _Pooling(
-            f, grid, body, arrays[:-1], arrays[-1], (*size, p.channels), type_of(p.dtype), lanes,
+            f, grid, body, given, made, (*size, p.channels), type_of(p.dtype), lanes,
             (0, -(-p.channels // lanes)), functions,
         )  # fmt: skip
         _sweep(f, code, batch, share(f, f.mod_int(task, blocks), grid.rows.outputs, blocks))
     f.ret()
     moved = len(sources) * p.images * count(p.size) + p.images * count(p.windows)
     kernel = Kernel(f.name, [f, *functions], images * blocks, work, moved * p.channels * p.dtype.itemsize)
-    return Lowered((Call(kernel, (*sources, "y")),))
+    return Lowered((Call(kernel, (*sources, *results)),))
 
 
 def _sweep(f: Function, code: _Pooling, images: tuple[Int, Int], lines: tuple[Int, Int]) -> None:
@@ -412,11 +317,15 @@ def _sweep(f: Function, code: _Pooling, images: tuple[Int, Int], lines: tuple[In
     f.loop(*images, 1, image, may_be_empty=True)
 
 
-def _scatter(p: Pool, target: Target) -> Kernel:
-    """The kernel of the gradient of a maximum."""
+def _scattered(
+    stem: str, p: Pool, sources: tuple[str, str], body: Callable[[Window, Put], None], target: Target
+) -> Lowered:
+    """A kernel that goes over the windows and puts their gradients into the image."""
+    if not p.images * p.channels:
+        return Lowered(())
     (grid,) = _forward(p)
-    f, operands, task, _ = entry(p.symbol("max_pool_gradient", target), target)
-    g, x, y = (operand(f, operands, i) for i in range(3))
+    f, operands, task, _ = entry(p.symbol(stem, target), target)
+    *given, y = (operand(f, operands, i) for i in range(3))
     lanes = target.isa.lanes(p.dtype.itemsize)
     total = -(-p.channels // lanes)
     work = p.images * count(p.windows) * count(p.window) * p.channels
@@ -427,8 +336,13 @@ def _scatter(p: Pool, target: Target) -> Kernel:
     vectors = share(f, f.mod_int(task, cuts), total, cuts)
     overlap = any(s < k for s, k in zip(p.stride, p.window, strict=True))
     functions: list[Function] = []
+
+    def put(w: Window, at: Int, value: Value) -> None:
+        to = w.f.at(w.results[0], at, w.kind)
+        w.f.store(w.f.add(w.f.load(to, w.kind, w.mask), value) if overlap else value, to, w.mask)
+
     code = _Pooling(
-        f, grid, lambda w: _write_gradient(w, overlap), (g, x), y, (*p.windows, p.channels),
+        f, grid, lambda w: body(w, put), given, (y,), (*p.windows, p.channels),
         type_of(p.dtype), lanes, vectors, functions,
     )  # fmt: skip
     tiled = all(
@@ -442,8 +356,11 @@ def _scatter(p: Pool, target: Target) -> Kernel:
 
     f.loop(*batch, 1, image, may_be_empty=True)
     f.ret()
-    moved = (2 * count(p.size) + count(p.windows)) * p.images * p.channels
-    return Kernel(f.name, [f, *functions], images * cuts, 4 * work, moved * p.dtype.itemsize)
+    read = count(p.windows) if sources[1] == "ties" else count(p.size) * p.dtype.itemsize
+    moved = read + (count(p.size) + count(p.windows)) * p.dtype.itemsize
+    moved *= p.images * p.channels
+    kernel = Kernel(f.name, [f, *functions], images * cuts, 4 * work, moved)
+    return Lowered((Call(kernel, (*sources, "y")),))
 
 
 def _clear(f: Function, p: Pool, y: Value, image: Int, vectors: tuple[Int, Int], lanes: int) -> None:

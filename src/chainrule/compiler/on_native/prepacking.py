@@ -99,6 +99,11 @@ class Head(ABC):
         """The loops behind it whose sums it makes itself."""
         return ()
 
+    @property
+    def pools(self) -> bool:
+        """Whether it ends with the pool that its group is given."""
+        return False
+
     sound: Check | None = None
     """Says, once there are steps, whether these sums are right; None if they always are."""
 

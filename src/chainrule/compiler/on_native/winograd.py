@@ -30,6 +30,7 @@ from chainrule.compiler.on_native.kernel import LINE, Kernel, entry, next_task, 
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
 from chainrule.compiler.on_native.once import run_once
 from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
+from chainrule.compiler.on_native.pool_ties import PoolEnd
 from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.prologues import Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
@@ -144,7 +145,8 @@ def _lower(
     code = _Images(plan, target, name, epilogue=d.epilogue, asks=near, prologue=problem.prologue)
     kernel = code.kernel(0 if problem.packed else plain)
     where = "w" if problem.packed else "workspace"
-    extra = (*problem.extra, *prologue_operands(problem.prologue))
+    pooled = problem.pool.operands[1:] if problem.pool else ()
+    extra = (*problem.extra, *prologue_operands(problem.prologue), *pooled)
     call = Call(kernel, (source, where, "scratch", "y", *extra))
     itemsize = problem.dtype.itemsize
     scratch = plan.room(False) * itemsize
@@ -165,7 +167,8 @@ class _Images(Block):
     prologue: Prologue | None = None
 
     def kernel(self, offset: int) -> Kernel:
-        """Operands: source, transformed weights from an offset on, scratch, result, the epilogue's, the prologue's."""
+        """Operands: source, transformed weights from an offset on, scratch, result, the epilogue's, the prologue's, and
+        what a pool stores beside its result."""
         p, d = self.plan, self.plan.d
         wanted = max(1, min(TASKS, d.products // WORK))
         items = p.images if p.cuts == 1 or d.whole else 0
@@ -178,6 +181,9 @@ class _Images(Block):
         pixels = x
         if self.prologue:
             pixels = self.prologue.reader(f, operands, asked, p.panels.lanes)
+        ties = asked + (self.prologue.operands if self.prologue else 0)
+        kept = d.pool.operands[1:] if d.pool else ()
+        self.pooled = [self.y, *(operand(f, operands, ties + i) for i in range(len(kept)))]
         self.extra: Sequence[Value] = [operand(f, operands, i) for i in extra]
         if self.epilogue:
             self.extra = self.epilogue.prepare(f, self.extra, p.vector)
@@ -201,9 +207,9 @@ class _Images(Block):
         if self.epilogue and self.epilogue.sums:
             self.each_sum(first, last, self.epilogue.close)
         f.ret()
-        size = p.images * (area(d.source) + area(d.result)) + p.filter.planes * d.depth * p.width
+        size = p.images * area(d.source) + p.filter.planes * d.depth * p.width
         # So many operations as the sums take that it stands for, so that rates can be compared.
-        moved = size * d.kind.itemsize
+        moved = size * d.kind.itemsize + d.stored
         return Kernel(
             self.name, [f, *self.functions.values()], tasks, 2 * d.products, moved, items, p.together
         )
@@ -241,9 +247,10 @@ class _Images(Block):
         def pixel(n: Int, _: list[Value]) -> None:
             row = f.min_int(f.add_int(top, n), p.images * rows * columns - 1)
             for c in range(0, width, p.whole(1)):
-                f.prefetch(
-                    f.at(self.y, f.add_int(f.mul_int(row, width), c), p.d.kind), write=True, locality=2
-                )
+                if p.d.pool is None:  # of a pool's result there is little
+                    f.prefetch(
+                        f.at(self.y, f.add_int(f.mul_int(row, width), c), p.d.kind), write=True, locality=2
+                    )
                 if self.epilogue:
                     self.epilogue.prefetch(f, self.extra, row, c, 0)
 
@@ -251,7 +258,8 @@ class _Images(Block):
             first = f.div_int(f.mul_int(position, whole), stop)
             return first, f.div_int(f.mul_int(f.add_int(position, size), whole), stop)
 
-        f.loop(*part(pixels), 1, pixel, may_be_empty=True)
+        if p.d.pool is None or (self.epilogue and self.epilogue.reads):
+            f.loop(*part(pixels), 1, pixel, may_be_empty=True)
         for array, item in zip(self.asked, p.d.asked, strict=True):
             image = f.mul_int(f.add_int(images[0], self.ahead), item)
             here = f.at(array, f.add_int(image, f.div_int(f.mul_int(line, item), p.down)), I8)
@@ -345,8 +353,15 @@ class _Images(Block):
                 made[i, j] = value
 
             def write(first: int, stop: int) -> None:
-                for i, j in itertools.product(range(first, stop), range(columns)):
-                    self.store(made[i, j], f.add_int(place, i * outputs[1] + j), c, mask)
+                done = {
+                    (i, j): self.done(made[i, j], f.add_int(place, i * outputs[1] + j), c, mask)
+                    for i, j in itertools.product(range(first, stop), range(columns))
+                }
+                if p.d.pool:
+                    self.pool(p.d.pool, done, image, (top, f.mul_int(column, across)), c, mask)
+                else:
+                    for (i, j), value in done.items():
+                        self.store(value, f.add_int(place, i * outputs[1] + j), c, mask)
                 if self.epilogue and self.epilogue.sums:
                     self.epilogue.settle(f, self.extra, place, c, mask)
 
@@ -358,13 +373,39 @@ class _Images(Block):
 
         p.each_channel(f, p.d.width, channel)
 
-    def store(self, value: Value, row: Int, column: Int, mask: Value | None) -> None:
-        f, width = self.f, self.plan.d.width
-        done: Value | None = value
+    def done(self, value: Value, row: Int, column: Int, mask: Value | None) -> Value | None:
+        """What is stored of a result."""
         if self.epilogue:
-            done = self.epilogue.apply(f, self.extra, value, row, column, mask, 0)
-        if done is not None:
-            f.store(done, f.at(self.y, f.add_int(f.mul_int(row, width), column), value.type), mask)
+            return self.epilogue.apply(self.f, self.extra, value, row, column, mask, 0)
+        return value
+
+    def store(self, value: Value | None, row: Int, column: Int, mask: Value | None) -> None:
+        f, width = self.f, self.plan.d.width
+        if value is not None:
+            f.store(value, f.at(self.y, f.add_int(f.mul_int(row, width), column), value.type), mask)
+
+    def pool(
+        self,
+        end: PoolEnd,
+        done: dict[tuple[int, int], Value | None],
+        image: Int,
+        first: tuple[Int, Int],
+        channel: Int,
+        mask: Value | None,
+    ) -> None:
+        """Pool the results of a tile, whose first one is that of a pixel of an image."""
+        f, d, size = self.f, self.plan.d, end.size
+        rows, columns = (n // s for n, s in zip(d.result, size, strict=False))
+        values = {place: value for place, value in done.items() if value is not None}
+        for i, j in values:
+            if i % size[0] or j % size[1]:
+                continue
+            window = [values[i + r, j + c] for r in range(size[0]) for c in range(size[1])]
+            row = f.add_int(f.div_int(first[0], size[0]), i // size[0])
+            column = f.add_int(f.div_int(first[1], size[1]), j // size[1])
+            place = f.add_int(f.mul_int(f.add_int(f.mul_int(image, rows), row), columns), column)
+            at = f.add_int(f.mul_int(place, d.width), channel)
+            end.store(f, window, self.pooled, at, mask)
 
 
 def _transform(w: Weights, panels: Panels, how: Filter, name: str, target: Target, offset: int = 0) -> Kernel:

@@ -50,7 +50,7 @@ def lower_weight_gradient(problem: Convolution, target: Target, how: Filter = F2
     sums = how.planes * d.depth * plan.width
     shares = d.depth // plan.deep * plan.sections
     read = plan.images * (area(d.source) + area(d.result))
-    wanted = min(16, max(4, read // (2 * sums)), max(1, d.products // (4 * WORK)))
+    wanted = min(8, max(4, read // (2 * sums)), max(1, d.products // (4 * WORK)))
     count = parts(plan.blocks, -(-wanted // shares))
     name = problem.symbol(f"winograd{how.name}_weight_gradient", target, finished=False)
     kernel = _Weights(plan, target, name).kernel(count, sums)

@@ -33,6 +33,7 @@ from chainrule.compiler.passes.pools import pools
 from chainrule.compiler.passes.products import einsum, integer_product
 from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
 from chainrule.compiler.passes.sums_first import sums_first
+from chainrule.compiler.passes.ties import ties
 from chainrule.compiler.passes.weights import weights
 from chainrule.graph import Graph
 from chainrule.node import Node, constant
@@ -106,7 +107,7 @@ def expand(graph: Graph) -> tuple[Graph, int]:
 
     made = rewrite(lookups(graph), rule)
     whole = Graph(made.inputs, (*made.outputs, *flags.values())) if flags else made
-    return by_item(partly_read(sums_first(weights(pools(whole))))), len(flags)
+    return by_item(partly_read(sums_first(weights(ties(pools(whole)))))), len(flags)
 
 
 def _expanded_step(node: Node, flags: dict[object, Node]) -> Node | None:

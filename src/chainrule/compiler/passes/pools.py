@@ -47,14 +47,14 @@ def pools(graph: Graph) -> Graph:
 
     def rule(node: Node) -> Node | None:
         if node.op is MaxPool2d:
-            known[_key(node.inputs[0], node)] = node
+            known[pool_key(node.inputs[0], node)] = node
         if node.op is Where:
             condition, a, b = node.inputs
             found = _masked(node, condition, a, b, known, chosen=False)
             return found if found is not None else _masked(node, condition, b, a, known, chosen=True)
         if node.op is Sum and node.inputs[0].op is MaxPool2dGrad and {1, 2} <= set(node.params["axes"]):
             gradient, x = node.inputs[0].inputs
-            pooled = known.get(_key(x, node.inputs[0]))
+            pooled = known.get(pool_key(x, node.inputs[0]))
             if pooled is not None and node.dtype == gradient.dtype:
                 put = where(equal(pooled, pooled), gradient, constant(0.0, gradient.dtype))
                 return instead(node, Sum, put, **node.params)
@@ -76,7 +76,7 @@ def _masked(
     if spread.op is not MaxPool2dGrad or condition.op not in _COMPARISONS or not _is_zero(zero):
         return None
     gradient, x = spread.inputs
-    pooled = known.get(_key(x, spread))
+    pooled = known.get(pool_key(x, spread))
     others = [n for n in condition.inputs if n is not x]
     if pooled is None or len(others) != 1 or not is_constant(others[0]) or others[0].size != 1:
         return None
@@ -90,7 +90,8 @@ def _masked(
     return instead(node, MaxPool2dGrad, left, x, **spread.params)
 
 
-def _key(x: Node, pool: Node) -> tuple[Node, str]:
+def pool_key(x: Node, pool: Node) -> tuple[Node, str]:
+    """Equal for pools of one image that have the same windows, and for what belongs to them."""
     return x, repr(sorted(pool.params.items()))
 
 
