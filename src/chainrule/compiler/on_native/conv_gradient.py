@@ -264,11 +264,11 @@ class _Parts:
         part = f.div_int(task, p.channels)
         self.sums = f.at(sums, f.mul_int(part, p.part), p.kind)
         panels = share(f, f.mod_int(task, p.channels), p.panels.count, p.channels)
-        self.clear(*panels)
         batches, heights = -(-p.c.images // p.images), -(-p.rows.outputs // p.lines)
         blocks = share(f, part, batches * heights, p.parts)
 
         def block(b: Int, _: list[Value]) -> None:
+            self.begun = f.less_int(blocks[0], b)
             image = f.mul_int(f.div_int(b, heights), p.images)
             line = f.mul_int(f.mod_int(b, heights), p.lines)
             self.block(
@@ -277,7 +277,10 @@ class _Parts:
                 panels,
             )
 
-        f.loop(*blocks, 1, block, may_be_empty=True)
+        if batches * heights:
+            f.loop(*blocks, 1, block)
+        else:
+            self.clear(*panels)
         f.ret()
         c = p.c
         upstream = p.rows.outputs * p.columns.outputs * c.outputs * c.dtype.itemsize
@@ -358,7 +361,7 @@ class _Parts:
             name = self.tile(tuple(z - seen[0] for z in seen), (height * width, width), ragged)
             to = f.at(sums, row * p.panels.channels, p.kind)
             numbers = [f.operand(z) for z in (f.add_int(start, seen[0]), *counts)]
-            f.call(name, [x, g, to, x, *numbers])
+            f.call(name, [x, g, to, x, *numbers, self.begun])
             row += n
 
     def each_tap(
@@ -395,7 +398,7 @@ class _Parts:
                     done = f.add_int(f.mul_int(taps, each), f.div_int(f.mul_int(m, each), p.c.depth))
                     asked = p.asking.asked(f, done, *later)
                     numbers = [f.operand(z) for z in (f.add_int(start, m), *counts)]
-                    f.call(name, [self.x, g, f.at(sums, to, p.kind), asked, *numbers])
+                    f.call(name, [self.x, g, f.at(sums, to, p.kind), asked, *numbers, self.begun])
 
                 last = first + n * p.heights.count(n)
                 f.loop(first, last, n, tile)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chainrule.compiler.on_native.ir import I8, I64, PTR, Function, Int, Type, Value, number
+from chainrule.compiler.on_native.ir import I1, I8, I64, PTR, Function, Int, Type, Value, number
 from chainrule.compiler.on_native.target import Target
 
 
@@ -38,16 +38,16 @@ class Outer:
     asks: int = 0
 
     def function(self, name: str, target: Target) -> Function:
-        """Code that adds to sums in memory.
+        """Code that adds to sums in memory, or begins them.
 
         Its parameters: both arrays and the sums; what to ask for; offset in the first array; how many images, rows
-        of each, and pixels of a row.
+        of each, and pixels of a row; whether there are sums, to which it adds.
         """
-        names = ("first", "second", "sums", "asked", "offset", "images", "rows", "pixels")
-        kinds = (*(PTR,) * 4, *(I64,) * 4)
+        names = ("first", "second", "sums", "asked", "offset", "images", "rows", "pixels", "begun")
+        kinds = (*(PTR,) * 4, *(I64,) * 4, I1)
         parameters = [(f"%{n}", k) for n, k in zip(names, kinds, strict=True)]
         f = Function(name, parameters, target, exported=False)
-        first, second, sums, asked, offset, images, rows, pixels = f.parameters
+        first, second, sums, asked, offset, images, rows, pixels, begun = f.parameters
 
         def row(n: Int, r: Int, out: list[Value]) -> list[Value]:
             here = f.add_int(f.mul_int(n, self.first[0]), f.mul_int(r, self.first[1]))
@@ -67,10 +67,16 @@ class Outer:
 
         # Sums begin at zero and are added at the end: the error grows with the root of the pixels.
         zeros = [number(self.kind, 0.0)] * (len(self.places) * self.vectors)
-        for i, total in enumerate(f.loop(0, images, 1, image, zeros, may_be_empty=True)):
-            n, v = divmod(i, self.vectors)
-            to = f.at(sums, n * self.step + v * self.kind.lanes, self.kind)
-            f.store(f.add(f.load(to, self.kind), total), to)
+        totals = f.loop(0, images, 1, image, zeros, may_be_empty=True)
+
+        def store(adds: bool) -> None:
+            for i, total in enumerate(totals):
+                n, v = divmod(i, self.vectors)
+                to = f.at(sums, n * self.step + v * self.kind.lanes, self.kind)
+                f.store(f.add(f.load(to, self.kind), total) if adds else total, to)
+
+        # What nobody has written yet need not be cleared first, which would be a pass over all sums.
+        f.when(begun, lambda: store(True), lambda: store(False))
         return f
 
     def _pixel(

@@ -193,7 +193,7 @@ class _Images(Block):
         most = -(-p.images // (tasks * p.together)) * p.together  # images of a task
         self.ahead = next_task(f, self.thread, most) if self.asked else 0
 
-        def block(images: tuple[Int, Int], line: Int) -> None:
+        def block(_: Int, images: tuple[Int, Int], line: Int) -> None:
             self.planes(p.pixels, pixels, images, line, self.seen, p.above)
             f.loop(0, p.filter.planes, 1, lambda e, _: self.multiply(e, weights, images, line))
             self.result(images, line)

@@ -28,7 +28,9 @@ from chainrule.compiler.on_native.winograd_tiles import (
     area,
 )
 
-_TILES = 48
+_FEWEST = 48
+"""With fewer tiles there is no work for several threads."""
+_TILES = 64
 """Tiles of a block, at least about: a product that is as long is worth reading and writing its sums."""
 _SUMS = 1 << 18
 """Elements of the sums of a task: they should stay in the L2 cache."""
@@ -36,7 +38,7 @@ _SUMS = 1 << 18
 
 def suits(problem: Convolution, how: Filter) -> bool:
     """Whether the gradient for the kernel is faster for being computed in this way."""
-    return winograd.suits(problem, how, _TILES)
+    return winograd.suits(problem, how, _FEWEST)
 
 
 @remembered(Convolution.name)
@@ -80,9 +82,10 @@ class _Weights(Block):
         first = f.mul_int(f.mod_int(task, lots), p.deep)
         part = f.at(sums, f.mul_int(turn, size), d.kind)
         x, g = f.at(x, first, d.kind), f.at(g, f.mul_int(s, p.wide), d.kind)
-        f.loop(0, p.filter.planes, 1, lambda e, _: self.clear(self.part(part, e), first, s))
+        blocks = share(f, turn, p.blocks, count)
 
-        def block(images: tuple[Int, Int], line: Int) -> None:
+        def block(b: Int, images: tuple[Int, Int], line: Int) -> None:
+            self.begun = f.less_int(blocks[0], b)
             self.planes(p.pixels, x, images, line, self.seen, p.above)
             self.planes(p.upstream, g, images, line, self.sums, p.below)
             lines = f.min_int(f.sub_int(p.down, line), p.lines)
@@ -95,7 +98,10 @@ class _Weights(Block):
                 lambda e, _: self.multiply(e, self.part(part, e), first, s, tiles, later),
             )
 
-        p.each_block(f, *share(f, turn, p.blocks, count), block)
+        if p.blocks:
+            p.each_block(f, *blocks, block)
+        else:
+            f.loop(0, p.filter.planes, 1, lambda e, _: self.clear(self.part(part, e), first, s))
         f.ret()
         moved = p.images * (area(d.source) + area(d.result)) + count * size
         tasks = count * lots * p.sections
@@ -165,7 +171,7 @@ class _Weights(Block):
                     here = f.at(to, f.mul_int(c, p.panels.channels), d.kind)
                     done = f.add_int(f.mul_int(panels, each), f.div_int(f.mul_int(c, each), p.deep))
                     asked = self.asking.asked(f, done, *later)
-                    f.call(name, [seen, g, here, asked, f.operand(c), *counts])
+                    f.call(name, [seen, g, here, asked, f.operand(c), *counts, self.begun])
 
                 end = begin + rows * sizes.count(rows)
                 f.loop(begin, end, rows, some)

@@ -223,14 +223,14 @@ class Plan:
         shape.sweep(f, 0, shape.each, lambda _, __, c, ragged: body(c, shape.shape(ragged)[1]))
 
     def each_block(
-        self, f: Function, start: Int, stop: Int, body: Callable[[tuple[Int, Int], Int], None]
+        self, f: Function, start: Int, stop: Int, body: Callable[[Int, tuple[Int, Int], Int], None]
     ) -> None:
-        """Run ``body(images, first row of tiles)`` for a range of blocks."""
+        """Run ``body(block, images, first row of tiles)`` for a range of blocks."""
 
         def block(b: Int, _: list[Value]) -> None:
             image = f.mul_int(f.div_int(b, self.cuts), self.together)
             stop = f.min_int(f.add_int(image, self.together), self.d.images)
-            body((image, stop), f.mul_int(f.mod_int(b, self.cuts), self.lines))
+            body(b, (image, stop), f.mul_int(f.mod_int(b, self.cuts), self.lines))
 
         f.loop(start, stop, 1, block, may_be_empty=True)
 
