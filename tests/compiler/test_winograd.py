@@ -158,13 +158,17 @@ def test_what_is_faster_this_way() -> None:
         {"stride": (2, 2)},
         {"dilation": (2, 2)},
         {"groups": 2},
-        {"channels": 8},
+        {"channels": 2},
         {"kernel": (1, 3)},
         {"size": (3, 3)},
         {"images": 1},
         {"images": 0},
     ):
         assert not any(winograd.suits(dataclasses.replace(c, **change), how) for how in FILTERS)
+    # Images of three channels: forward and back, if there are many outputs; never the gradient for the kernel.
+    colours = dataclasses.replace(c, channels=3)
+    assert winograd.suits(colours, F24) and not winograd_gradient.suits(colours, F24)
+    assert not winograd.suits(dataclasses.replace(colours, outputs=16), F24)
     # Tiles of 4 × 4 that reach far beyond the edge save no more than those of 2 × 2.
     small = dataclasses.replace(c, images=99, size=(6, 6))
     assert winograd.suits(small, F2) and not any(winograd.suits(small, how) for how in (F24, F4))

@@ -1,6 +1,7 @@
 """The primitives, and functions composed of them. Names follow the Python array API standard."""
 
 from chainrule.ops import linalg, random
+from chainrule.ops import pool_ties as pool_ties  # no function: compiled graphs hold its primitives
 from chainrule.ops.activation import (
     elu,
     erf,

@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.ops.arithmetic import Scale
 from chainrule.ops.batching import folded
-from chainrule.ops.pool import MaxPool2d, MaxPool2dGrad
+from chainrule.ops.pool import MaxPool2d, MaxPool2dGrad, SumPool2d
 from chainrule.ops.windows import Pads, Pair, count_windows, image_shape, taps
 from chainrule.primitive import (
     Array,
@@ -142,9 +142,11 @@ class MaxPool2dSpread(Discrete):
     @classmethod
     def cost(cls, xs: Sequence[HasSpec], shape: Shape, dtype: DType, /, **params: Any) -> Cost:
         given = {name: params[name] for name in ("size", "stride", "padding")}
-        image = Spec(shape, dtype)
-        once = MaxPool2dGrad.cost((xs[0], image), shape, dtype, **given)
-        return Cost(once.multiplications, once.additions, bytes=moved_bytes(xs, shape, dtype))
+        multiplications = MaxPool2dGrad.cost(
+            (xs[0], Spec(shape, dtype)), shape, dtype, **given
+        ).multiplications
+        sums = SumPool2d.cost((Spec(shape, dtype),), xs[0].shape, dtype, **given).additions
+        return Cost(multiplications, sums, bytes=moved_bytes(xs, shape, dtype))
 
     @classmethod
     def examples(cls, rng: np.random.Generator) -> Iterable[Example]:

@@ -34,7 +34,7 @@ from chainrule.compiler.on_native.pool_ties import PoolEnd
 from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.prologues import Prologue, prologue_operands
 from chainrule.compiler.on_native.target import Target
-from chainrule.compiler.on_native.winograd_filter import F2, FILTERS, TAPS, Filter, sandwich
+from chainrule.compiler.on_native.winograd_filter import F2, F24, FILTERS, TAPS, Filter, sandwich
 from chainrule.compiler.on_native.winograd_tiles import (
     WORK,
     Block,
@@ -44,8 +44,10 @@ from chainrule.compiler.on_native.winograd_tiles import (
 )
 from chainrule.primitive import Array
 
-_CHANNELS = {"2x2": 32, "2x4": 16, "4x4": 16}
+_CHANNELS = {"2x2": 32, "2x4": 8, "4x4": 16}
 """With fewer the transforms take longer than what they save."""
+_IMAGES, _PAIRS = 3, 96
+"""Of so few channels, as images have them, the transforms are worth it with so many pairs of channels."""
 _GAIN = 1.6
 """How many products one must stand for, so that the transforms are worth it."""
 _BETTER = 1.2
@@ -69,7 +71,8 @@ def applies(problem: Convolution) -> bool:
 def suits(problem: Convolution, how: Filter, fewest: int = _TILES) -> bool:
     """Whether a convolution is faster for being computed in this way, if it has so many tiles."""
     windows = problem.windows
-    deep = min(problem.channels, problem.outputs) >= _CHANNELS[how.name]
+    few, many = sorted((problem.channels, problem.outputs))
+    deep = few >= _CHANNELS[how.name] or how is F24 and few >= _IMAGES and few * many >= _PAIRS
     if not (applies(problem) and deep and problem.images * how.tiles(windows) >= fewest):
         return False
     smaller = [_BETTER * other.gain(windows) for other in FILTERS if other.planes < how.planes]

@@ -28,6 +28,8 @@ from chainrule.compiler.on_native.winograd_tiles import (
     area,
 )
 
+_CHANNELS = 8
+"""With fewer the direct sums are as fast, and spread the gradient of a pool as they read it."""
 _FEWEST = 48
 """With fewer tiles there is no work for several threads."""
 _TILES = 64
@@ -38,7 +40,8 @@ _SUMS = 1 << 18
 
 def suits(problem: Convolution, how: Filter) -> bool:
     """Whether the gradient for the kernel is faster for being computed in this way."""
-    return winograd.suits(problem, how, _FEWEST)
+    few = min(problem.channels, problem.outputs) < _CHANNELS
+    return not few and winograd.suits(problem, how, _FEWEST)
 
 
 @remembered(Convolution.name)
