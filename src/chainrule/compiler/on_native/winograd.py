@@ -72,7 +72,7 @@ def suits(problem: Convolution, how: Filter, fewest: int = _TILES) -> bool:
     """Whether a convolution is faster for being computed in this way, if it has so many tiles."""
     windows = problem.windows
     few, many = sorted((problem.channels, problem.outputs))
-    deep = few >= _CHANNELS[how.name] or how is F24 and few >= _IMAGES and few * many >= _PAIRS
+    deep = few >= _CHANNELS[how.name] or (how is F24 and few >= _IMAGES and few * many >= _PAIRS)
     if not (applies(problem) and deep and problem.images * how.tiles(windows) >= fewest):
         return False
     smaller = [_BETTER * other.gain(windows) for other in FILTERS if other.planes < how.planes]
