@@ -240,6 +240,7 @@ class _Parts:
     plan: _Plan
     target: Target
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
+    begun: Value = field(init=False)  # whether a block before this one has begun the sums
 
     @property
     def name(self) -> str:

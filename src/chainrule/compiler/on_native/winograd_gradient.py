@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chainrule.compiler.on_native import winograd
 from chainrule.compiler.on_native.call import Call, epilogue_operands, remembered
@@ -74,6 +74,8 @@ class _Weights(Block):
 
     A task has some channels of the images, some of the gradient upstream, and a part of the blocks.
     """
+
+    begun: Value = field(init=False)  # whether a block before this one has begun the sums
 
     def kernel(self, count: int, size: int) -> Kernel:
         """Operands: images, gradient upstream, workspace, scratch."""
