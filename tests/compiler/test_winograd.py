@@ -111,17 +111,6 @@ def test_weights_that_are_transformed_already(side: int, how: Filter, rng: np.ra
     assert y.tobytes() == expected.tobytes()
 
 
-def test_an_image_that_is_not_a_number_reaches_only_the_tiles_that_see_it(rng: np.random.Generator) -> None:
-    assert HOST is not None
-    c = Convolution(2, (12, 12), 16, (3, 3), 16, F32, padding=SAME)
-    x, w = rng.normal(size=(2, 12, 12, 16)).astype(F32), rng.normal(size=(3, 3, 16, 16)).astype(F32)
-    x[1, 0, 11, 2] = np.nan
-    y = run(winograd.lower(c, HOST, F4), HOST, {"x": x, "w": w}, x.shape)
-    seen = np.zeros((2, 12, 12), bool)
-    seen[1, :4, 8:] = True
-    assert not np.isnan(y[~seen]).any() and np.isnan(y[1, :2, 10:]).all()
-
-
 @pytest.mark.parametrize("how", [F24.down, F24.across], ids=["two", "four"])
 def test_the_transforms_are_a_convolution(how: Points) -> None:
     def times(m: tuple[tuple[Fraction, ...], ...], v: list[Fraction]) -> list[Fraction]:

@@ -84,10 +84,11 @@ def _conv2d(x: Array, w: Array, *, stride: Pair, padding: Pads, dilation: Pair, 
     kh, kw, depth, cout = w.shape
     n, h, width, _ = x.shape
     oh, ow = count_windows("conv2d", (h, width), (kh, kw), stride, padding, dilation)
+    places = taps((h, width), (kh, kw), (oh, ow), stride, padding, dilation)
     if depth == 1 and cout == groups:
-        return _depthwise(
-            x, w, list(taps((h, width), (kh, kw), (oh, ow), stride, padding, dilation)), (oh, ow)
-        )
+        return _depthwise(x, w, list(places), (oh, ow))
+    if any(map(any, padding)) and not np.isfinite(w).all():
+        return _by_taps(x, w, places, (oh, ow), groups)
     out = np.empty((n * oh * ow, cout), np.result_type(x, w))
     matrices = _by_group(w.reshape(kh * kw * depth, cout), groups)
     for pixels, windows in _unrolled(x, (kh, kw), stride, padding, dilation, groups):
@@ -121,16 +122,40 @@ def _weight_grad(
     x: Array, g: Array, *, size: Pair, stride: Pair, padding: Pads, dilation: Pair, groups: int
 ) -> Array:
     depth, cout = x.shape[3] // groups, g.shape[3]
+    places = taps(x.shape[1:3], size, g.shape[1:3], stride, padding, dilation)
     if depth == 1 and cout == groups:
-        return _depthwise_weight_grad(
-            x, g, list(taps(x.shape[1:3], size, g.shape[1:3], stride, padding, dilation)), size
-        )
+        return _depthwise_weight_grad(x, g, list(places), size)
+    if any(map(any, padding)) and not np.isfinite(g).all():
+        return _weight_grad_by_taps(x, g, places, size, groups)
     length = size[0] * size[1] * depth
     rows = g.reshape(g.shape[0] * g.shape[1] * g.shape[2], cout)
     total = np.zeros((groups, length, cout // groups), np.result_type(x, g))
     for pixels, windows in _unrolled(x, size, stride, padding, dilation, groups):
         total += np.matmul(windows.transpose(0, 2, 1), _by_group(rows[pixels], groups))
     return total.transpose(1, 0, 2).reshape(*size, depth, cout)
+
+
+# Padding takes no part: a zero there would make NaN of an infinite weight or gradient. Where one is, each place in the
+# kernel meets the pixels alone that it sees.
+
+
+def _by_taps(x: Array, w: Array, places: Iterable[Tap], windows: Pair, groups: int) -> Array:
+    out = np.zeros((len(x), *windows, w.shape[3]), np.result_type(x, w))
+    for tap in places:
+        seen = x[tap.pixels]
+        rows = _by_group(seen.reshape(count(seen.shape[:3]), seen.shape[3]), groups)
+        product = np.matmul(rows, _by_group(w[tap.row, tap.column], groups))
+        out[tap.windows] += product.transpose(1, 0, 2).reshape(*seen.shape[:3], w.shape[3])
+    return out
+
+
+def _weight_grad_by_taps(x: Array, g: Array, places: Iterable[Tap], size: Pair, groups: int) -> Array:
+    total = np.zeros((*size, x.shape[3] // groups, g.shape[3]), np.result_type(x, g))
+    for tap in places:
+        seen, upstream = (z.reshape(count(z.shape[:3]), z.shape[3]) for z in (x[tap.pixels], g[tap.windows]))
+        product = np.matmul(_by_group(seen, groups).transpose(0, 2, 1), _by_group(upstream, groups))
+        total[tap.row, tap.column] = product.transpose(1, 0, 2).reshape(total.shape[2:])
+    return total
 
 
 # One channel in each group ("depthwise"): products element by element are several times as fast as one
@@ -429,7 +454,7 @@ def conv2d(
 
     ``y[n, i, j, o] = Σ x[n, i' + a * dilation, j' + b * dilation, c] * w[a, b, c, o]`` over the kernel's rows
     a, columns b and channels c, with ``i' = i * stride - top`` and ``j' = j * stride - left``; pixels outside
-    the image are 0.
+    the image take no part, as if they were 0, and not even an infinite weight makes NaN of them.
 
     Args:
         x: images, floating, shape (N, H, W, Cin).

@@ -63,6 +63,10 @@ class Axis:
         b = f.div_int(f.max_int(f.sub_int(self.places + self.stride - 1, base), 0), self.stride)
         return f.max_int(a, start), f.min_int(b, stop)
 
+    def place(self, f: Function, m: Int, tap: Int) -> Int:
+        """What window ``m`` sees through a tap; maybe a place outside."""
+        return f.add_int(f.add_int(f.mul_int(m, self.stride), self.first), f.mul_int(tap, self.gap))
+
     def tap(self, f: Function, k: Int) -> Int:
         """Which element of the kernel tap ``k`` is."""
         return f.add_int(f.mul_int(k, self.tap_step), self.taps[0])

@@ -1,9 +1,6 @@
-"""The two gradients of a convolution.
+"""The gradient of a convolution for the kernel.
 
-For the image: sums over windows of the upstream gradient, with the kernel turned around. A stride of s makes s × s
-classes of pixels, each of which is seen through its own taps (:mod:`chainrule.compiler.on_native.axis`).
-
-For the kernel: a product of a few channels of the image and a few vectors of channels of the upstream gradient,
+A product of a few channels of the image and a few vectors of channels of the upstream gradient,
 summed over all pixels. Images are cut into parts in a way that depends on the sizes alone; each part has sums of
 its own in the workspace, and a last kernel adds them in order. So the bits do not depend on the threads.
 """
@@ -12,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from chainrule.compiler.on_native.axis import Axis, backward_axes, even, forward_axis
+from chainrule.compiler.on_native.axis import Axis, even, forward_axis
 from chainrule.compiler.on_native.call import Call, epilogue_operands, remembered
-from chainrule.compiler.on_native.conv import Convolution, packed_and_swept
-from chainrule.compiler.on_native.direct import TASKS, Direct, cycles, most_rows
-from chainrule.compiler.on_native.ir import Function, Int, Type, Value, number, type_of
+from chainrule.compiler.on_native.conv import Convolution
+from chainrule.compiler.on_native.direct import TASKS, cycles, most_rows
+from chainrule.compiler.on_native.exact_sums import KernelSums, exact
+from chainrule.compiler.on_native.ir import I8, Function, Int, Type, Value, number, type_of
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.outer import Asking, Outer
-from chainrule.compiler.on_native.panels import PackedWeights, Panels, Weights, parts
+from chainrule.compiler.on_native.panels import Panels, parts
 from chainrule.compiler.on_native.pool_ties import SpreadRows
-from chainrule.compiler.on_native.prepacking import Packing
 from chainrule.compiler.on_native.staging import Stage
 from chainrule.compiler.on_native.target import InstructionSet, Target
 from chainrule.shapes import count
@@ -41,54 +39,6 @@ _FINISH = 1 << 14
 
 
 @remembered(Convolution.name)
-def lower_input_gradient(problem: Convolution, target: Target) -> Lowered:
-    """The kernels of the gradient for the image: operands "g", "w", "y", and those of the epilogue.
-
-    "g" is the gradient upstream, shaped as the result of the convolution; "y" is shaped as the images. The epilogue
-    sees "y" as a matrix of (images × rows × columns, channels).
-    """
-    d, weights = backward(problem, target)
-    return packed_and_swept(problem, d, weights, "g", "y", target)
-
-
-def packing(problem: Convolution, target: Target) -> Packing:
-    """How the packed weights of the gradient for the image lie."""
-    d, weights = backward(problem, target)
-    return PackedWeights.of_sums(weights, d.panels(target.isa))
-
-
-def backward(problem: Convolution, target: Target) -> tuple[Direct, Weights]:
-    """The sums that the gradient for the image is, and its weights."""
-    c = problem.flat
-    windows = c.windows
-    rows, columns = (
-        tuple(backward_axes(c.size[i], windows[i], c.kernel[i], c.stride[i], c.padding[i], c.dilation[i]))
-        for i in (0, 1)
-    )
-    whole = c.depthwise
-    d = Direct(
-        name=c.symbol("conv_input_gradient", target),
-        images=c.images,
-        rows=rows,
-        columns=columns,
-        source=(*windows, c.outputs),
-        result=(*c.size, c.channels),
-        groups=1 if whole else c.groups,
-        depth=c.width,
-        width=c.channels if whole else c.depth,
-        depthwise=whole,
-        products=c.products,
-        kind=type_of(c.dtype),
-        epilogue=c.epilogue,
-        whole=c.whole,
-        asked=c.asked,
-    )
-    one = c.depth * c.outputs
-    channel = 1 if whole else c.outputs
-    return d, Weights(d.classes, c.width, one * c.kernel[1], one, c.width, 1, channel, d.kind)
-
-
-@remembered(Convolution.name)
 def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
     """The kernels of the gradient for the kernel: operands "x", "g", "y", and those of the epilogue.
 
@@ -99,9 +49,11 @@ def lower_weight_gradient(problem: Convolution, target: Target) -> Lowered:
         return Lowered(())
     plan = _Plan.of(c, target)
     sums = _Parts(plan, target)
+    ties = ("ties",) if c.spread else ()
+    read = ("x", "g", *ties) if plan.padded else ()
     calls = (
-        Call(sums.kernel(), ("x", "g", "workspace", "scratch", *(("ties",) if c.spread else ()))),
-        Call(_finish(plan, target), ("workspace", "y", *epilogue_operands(c.epilogue))),
+        Call(sums.kernel(), ("x", "g", "workspace", "scratch", *ties)),
+        Call(_finish(plan, target), ("workspace", "y", *read, *epilogue_operands(c.epilogue))),
     )
     itemsize = c.dtype.itemsize
     return Lowered(calls, plan.parts * plan.part * itemsize, (plan.staged + plan.spread) * itemsize)
@@ -383,8 +335,8 @@ class _Parts:
 
         def tap(a: Int, b: Int, rows: tuple[Int, Int]) -> None:
             columns = p.columns.viewers(f, b, 0, p.columns.outputs)
-            place = f.add_int(f.mul_int(images[0], size[0]), _place(f, p.rows, rows[0], a))
-            place = f.add_int(f.mul_int(place, size[1]), _place(f, p.columns, columns[0], b))
+            place = f.add_int(f.mul_int(images[0], size[0]), p.rows.place(f, rows[0], a))
+            place = f.add_int(f.mul_int(place, size[1]), p.columns.place(f, columns[0], b))
             start = f.add_int(f.mul_int(place, channels), part)
             g = self.upstream(images[0], rows[0], columns[0], channel)
             counts = [count, f.sub_int(rows[1], rows[0]), f.sub_int(columns[1], columns[0])]
@@ -455,29 +407,51 @@ class _Parts:
         return name
 
 
-def _place(f: Function, axis: Axis, m: Int, tap: Int) -> Int:
-    """What window ``m`` sees through a tap."""
-    return f.add_int(f.add_int(f.mul_int(m, axis.stride), axis.first), f.mul_int(tap, axis.gap))
-
-
 def _finish(p: _Plan, target: Target) -> Kernel:
-    """Add the parts in order, and write the gradient as the kernel lies. Operands: workspace, result, epilogue's."""
+    """Add the parts in order, and write the gradient as the kernel lies.
+
+    Operands: workspace, result; images and gradient upstream, if a padded copy was read; the epilogue's.
+    """
     c = p.c
     tasks = max(1, min(TASKS, p.part * p.parts // _FINISH))
     name = c.symbol("conv_weight_gradient_sum", target)
     f, operands, task, _ = entry(name, target)
     sums, y = operand(f, operands, 0), operand(f, operands, 1)
     kind = p.kind.vector(p.panels.lanes)
+    read = [operand(f, operands, 2 + i) for i in range(2 + bool(c.spread))] if p.padded else []
+    room = f.stack(kind) if p.padded else None
+    functions: dict[str, Function] = {}
     extra: Sequence[Value] = ()
     if c.epilogue:
-        extra = [operand(f, operands, 2 + i) for i in range(c.epilogue.operands)]
+        extra = [operand(f, operands, 2 + len(read) + i) for i in range(c.epilogue.operands)]
         extra = c.epilogue.prepare(f, extra, kind)
 
-    def one(row: Int, channel: Int, source: Int, v: int, mask: Value | None) -> None:
+    def again(image: Int, tap: Int, column: Int, mask: Value | None, result: Value) -> None:
+        """Sum up directly for a channel of the images, a tap, and channels of the result."""
+        called = f"{name}_exact{'_ragged' * (mask is not None)}"
+        if called not in functions:
+            exactly = KernelSums(c.images, p.rows, p.columns, c.channels, c.outputs, kind, mask, c.spread)
+            functions[called] = exactly.function(called, target)
+        x, *upstream = read
+        kinds = (p.kind, I8)
+        places = [
+            f.at(x, image, p.kind),
+            *(f.at(g, column, k) for g, k in zip(upstream, kinds, strict=False)),
+        ]
+        taps = [f.operand(g(tap, c.kernel[1])) for g in (f.div_int, f.mod_int)]
+        f.call(called, [*places, *taps, result])
+
+    def one(row: Int, group: Int, channel: Int, source: Int, v: int, mask: Value | None) -> None:
         column = f.add_int(channel, v * p.panels.lanes)
         total = f.load(f.at(sums, source, kind), kind)
         for n in range(1, p.parts):
             total = f.add(total, f.load(f.at(sums, f.add_int(source, n * p.part), kind), kind))
+        if room is not None:
+            tap, image = (
+                f.div_int(row, c.depth),
+                f.add_int(f.mul_int(group, c.depth), f.mod_int(row, c.depth)),
+            )
+            (total,) = exact(f, [total], room, partial(again, image, tap, column, mask))
         done = c.epilogue.apply(f, extra, total, row, column, mask, 0) if c.epilogue else total
         if done is not None:
             f.store(done, f.at(y, f.add_int(f.mul_int(row, c.outputs), column), kind), mask)
@@ -488,7 +462,8 @@ def _finish(p: _Plan, target: Target) -> Kernel:
         def row(r: Int, _: list[Value]) -> None:
             line = f.mul_int(f.add_int(f.mul_int(number, p.depth), r), p.panels.channels)
             for v in range(vectors):
-                one(r, channel, f.add_int(line, v * p.panels.lanes), v, mask if v == vectors - 1 else None)
+                within = mask if v == vectors - 1 else None
+                one(r, group, channel, f.add_int(line, v * p.panels.lanes), v, within)
 
         f.loop(*share(f, f.mod_int(task, cuts), p.depth, cuts), 1, row, may_be_empty=True)
 
@@ -497,4 +472,4 @@ def _finish(p: _Plan, target: Target) -> Kernel:
     p.panels.sweep(f, *share(f, f.div_int(task, cuts), p.panels.count, across), panel)
     f.ret()
     moved = (p.parts * p.part + p.depth * c.outputs) * c.dtype.itemsize
-    return Kernel(name, [f], across * cuts, p.parts * p.part, moved)
+    return Kernel(name, [f, *functions.values()], across * cuts, p.parts * p.part, moved)

@@ -8,7 +8,15 @@ from functools import partial
 from typing import Any
 
 from chainrule.compiler.groups import Group, Grouping
-from chainrule.compiler.on_native import conv, conv_gradient, matmul, pooling, winograd, winograd_gradient
+from chainrule.compiler.on_native import (
+    conv,
+    conv_gradient,
+    conv_input_gradient,
+    matmul,
+    pooling,
+    winograd,
+    winograd_gradient,
+)
 from chainrule.compiler.on_native.conv import Convolution
 from chainrule.compiler.on_native.finishing import Finish, finish
 from chainrule.compiler.on_native.ir import Function, Value
@@ -176,8 +184,10 @@ def head_of_conv_input_grad(group: Group, grouping: Grouping, needed: set[Node],
         packing = winograd.packing(problem, target, how, gradient=True)
         known = _computed(group, grouping, target)
         return ConvHead(problem, end, grouping, lower, ("g", "w"), target, packing, known)
-    packing = conv_gradient.packing(problem, target)
-    return ConvHead(problem, end, grouping, conv_gradient.lower_input_gradient, ("g", "w"), target, packing)
+    packing = conv_input_gradient.packing(problem, target)
+    return ConvHead(
+        problem, end, grouping, conv_input_gradient.lower_input_gradient, ("g", "w"), target, packing
+    )
 
 
 def head_of_conv_weight_grad(group: Group, grouping: Grouping, needed: set[Node], target: Target) -> Head:

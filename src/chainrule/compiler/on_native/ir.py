@@ -440,6 +440,25 @@ class Function:
             self.jump(end)
         self.begin(end)
 
+    def replaced(
+        self, condition: Value, values: Sequence[Value], otherwise: Callable[[], Sequence[Value]]
+    ) -> list[Value]:
+        """These values, or those that ``otherwise`` makes if the condition holds."""
+        before, yes, last, end = (self.label(stem) for stem in ("before", "then", "made", "end"))
+        self.jump(before)
+        self.begin(before)
+        self.branch(condition, yes, end)
+        self.begin(yes)
+        others = otherwise()
+        self.jump(last)
+        self.begin(last)
+        self.jump(end)
+        self.begin(end)
+        return [
+            self.emit(f"phi {v.type} [ {v}, %{before} ], [ {w}, %{last} ]", v.type)
+            for v, w in zip(values, others, strict=True)
+        ]
+
     @property
     def declaration(self) -> str:
         """What a module needs to call the function where it is in another one."""

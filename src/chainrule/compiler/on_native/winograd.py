@@ -15,16 +15,19 @@ Source: Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.on_native.call import Call, Epilogue, Lowered, remembered
 from chainrule.compiler.on_native.conv import Convolution, forward
-from chainrule.compiler.on_native.conv_gradient import backward
+from chainrule.compiler.on_native.conv_input_gradient import backward
 from chainrule.compiler.on_native.direct import TASKS, Direct, cut
+from chainrule.compiler.on_native.exact_sums import TileSums, exact
 from chainrule.compiler.on_native.ir import I8, Function, Int, Value
 from chainrule.compiler.on_native.kernel import LINE, Kernel, entry, next_task, operand, share
 from chainrule.compiler.on_native.matmul.tile import Place, Tile, call_tile
@@ -90,7 +93,7 @@ def lower(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
 
 @remembered(Convolution.name)
 def lower_input_gradient(problem: Convolution, target: Target, how: Filter = F2) -> Lowered:
-    """As :func:`chainrule.compiler.on_native.conv_gradient.lower_input_gradient`."""
+    """As :func:`chainrule.compiler.on_native.conv_input_gradient.lower_input_gradient`."""
     return _lower(problem, backward(problem, target), "g", target, how)
 
 
@@ -107,7 +110,7 @@ def packing(
 
 @dataclass(frozen=True, slots=True)
 class Transformed(Packing):
-    """Weights that are packed and transformed: ``[plane][panel][depth][channels]``."""
+    """Weights that are packed, and then the same transformed: ``[plane][panel][depth][channels]``."""
 
     packed: PackedWeights
     how: Filter
@@ -115,7 +118,7 @@ class Transformed(Packing):
 
     @property
     def nbytes(self) -> int:
-        return self.packed.nbytes // (TAPS * TAPS) * self.how.planes
+        return self.packed.nbytes // (TAPS * TAPS) * (TAPS * TAPS + self.how.planes)
 
     def of(self, array: Array) -> Array:
         dtype = array.dtype
@@ -128,9 +131,9 @@ class Transformed(Packing):
         assert prologue is None  # no convolution takes one for its weights
         name = f"transform{self.how.name}_{self.packed.code}_{target.isa.name}"
         weights, panels = self.packed.weights, self.packed.panels
-        pack = Call(weights.pack(panels, f"{name}_pack", target), ("plain", "workspace"))
-        transform = Call(_transform(weights, panels, self.how, name, target), ("workspace", "packed"))
-        return Lowered((pack, transform), self.packed.nbytes)
+        pack = Call(weights.pack(panels, f"{name}_pack", target), ("plain", "packed"))
+        transform = _transform(weights, panels, self.how, name, target)
+        return Lowered((pack, Call(transform, ("packed", "packed"))))
 
 
 def _lower(
@@ -146,7 +149,7 @@ def _lower(
     size = how.planes * d.depth * plan.panels.channels * plan.panels.count
     name = f"winograd{how.name}_{d.name}{'_packed' * problem.packed}"
     code = _Images(plan, target, name, epilogue=d.epilogue, asks=near, prologue=problem.prologue)
-    kernel = code.kernel(0 if problem.packed else plain)
+    kernel = code.kernel(plain)
     where = "w" if problem.packed else "workspace"
     pooled = problem.pool.operands[1:] if problem.pool else ()
     extra = (*problem.extra, *prologue_operands(problem.prologue), *pooled)
@@ -156,7 +159,7 @@ def _lower(
     if problem.packed:
         return Lowered((call,), 0, scratch)
     pack = weights.pack(plan.panels, f"{name}_pack", target)
-    transform = _transform(weights, plan.panels, how, f"{name}_weights", target, plain)
+    transform = _transform(weights, plan.panels, how, f"{name}_weights", target)
     calls = (Call(pack, ("w", "workspace")), Call(transform, ("workspace", "workspace")), call)
     return Lowered(calls, (plain + size) * itemsize, scratch)
 
@@ -170,8 +173,8 @@ class _Images(Block):
     prologue: Prologue | None = None
 
     def kernel(self, offset: int) -> Kernel:
-        """Operands: source, transformed weights from an offset on, scratch, result, the epilogue's, the prologue's, and
-        what a pool stores beside its result."""
+        """Operands: source, weights, transformed ones from an offset on, scratch, result, the epilogue's, the
+        prologue's, and what a pool stores beside its result."""
         p, d = self.plan, self.plan.d
         wanted = max(1, min(TASKS, d.products // WORK))
         items = p.images if p.cuts == 1 or d.whole else 0
@@ -190,6 +193,8 @@ class _Images(Block):
         self.extra: Sequence[Value] = [operand(f, operands, i) for i in extra]
         if self.epilogue:
             self.extra = self.epilogue.prepare(f, self.extra, p.vector)
+        self.pixels, self.weights = pixels, w
+        self.room = f.stack(p.vector, math.prod(p.filter.outputs))
         weights = f.at(w, offset, d.kind)
 
         start, stop = share(f, task, p.blocks, tasks, p.cuts if items else 1)
@@ -369,12 +374,37 @@ class _Images(Block):
                     self.epilogue.settle(f, self.extra, place, c, mask)
 
             sandwich(f, how.results, get, put)
+            again = partial(self.again, image, top, column, c)
+            made = dict(zip(made, exact(f, list(made.values()), self.room, again), strict=True))
             known = outputs[0] % m or m
             write(0, known)
             if known < m:
                 f.when(f.less_int(f.add_int(top, known), f.operand(outputs[0])), lambda: write(known, m))
 
         p.each_channel(f, p.d.width, channel)
+
+    def again(self, image: Int, top: Int, column: Int, channel: Int, results: Value) -> None:
+        """Compute the results of a tile directly, of the channels from one on."""
+        p, f, t, panels = self.plan, self.f, self.plan.pixels, self.plan.panels
+        top = f.add_int(top, t.first[0])
+        begin = f.mul_int(column, p.filter.outputs[1])
+        left = f.add_int(begin, t.first[1])
+        stage, x = p.stage(t), self.pixels
+        pixel, width = (t.channels, stage.width) if stage else (t.whole, t.size[1])
+        if stage:
+            self.stage(t, stage, x, image, top)
+            start = f.at(self.copies[t], f.mul_int(begin, pixel), p.d.kind)
+        else:
+            assert isinstance(x, Value)
+            place = f.mul_int(f.add_int(f.mul_int(image, t.size[0]), top), width)
+            start = f.at(x, f.mul_int(f.add_int(place, left), pixel), p.d.kind)
+        panel, within = f.div_int(channel, panels.channels), f.mod_int(channel, panels.channels)
+        w = f.at(self.weights, f.mul_int(panel, TAPS * TAPS * p.d.depth * panels.channels), p.d.kind)
+        sums = TileSums(p.filter.outputs, t.size, width * pixel, pixel, p.d.depth, panels.channels, p.vector)
+        made = sums.function(self.target)
+        self.functions[made.name] = made
+        place = [f.operand(n) for n in (top, left)]
+        f.call(made.name, [start, *place, f.at(w, within, p.d.kind), results])
 
     def done(self, value: Value, row: Int, column: Int, mask: Value | None) -> Value | None:
         """What is stored of a result."""
@@ -411,17 +441,17 @@ class _Images(Block):
             end.store(f, window, self.pooled, at, mask)
 
 
-def _transform(w: Weights, panels: Panels, how: Filter, name: str, target: Target, offset: int = 0) -> Kernel:
+def _transform(w: Weights, panels: Panels, how: Filter, name: str, target: Target) -> Kernel:
     """Transform packed weights, which follow each other as ``[panel][tap][depth][channels]``.
 
-    Operands: these, and what the results are written to, from an offset on.
+    Operands: these, and what the results are written to, after as many elements.
     """
     kind = w.kind.vector(panels.lanes)
     line = w.depth * panels.channels
     vectors = line // panels.lanes * panels.count
     tasks = parts(vectors, max(1, min(TASKS, vectors >> 8)))
     f, operands, task, _ = entry(name, target)
-    packed, result = operand(f, operands, 0), f.at(operand(f, operands, 1), offset, w.kind)
+    packed, result = operand(f, operands, 0), f.at(operand(f, operands, 1), w.size(panels), w.kind)
 
     def one(i: Int, _: list[Value]) -> None:
         at = f.mul_int(i, panels.lanes)

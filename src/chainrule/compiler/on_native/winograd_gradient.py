@@ -14,7 +14,8 @@ from chainrule.compiler.on_native import winograd
 from chainrule.compiler.on_native.call import Call, epilogue_operands, remembered
 from chainrule.compiler.on_native.conv import Convolution, forward
 from chainrule.compiler.on_native.direct import TASKS, cut
-from chainrule.compiler.on_native.ir import Int, Value, number
+from chainrule.compiler.on_native.exact_sums import KernelSums, exact
+from chainrule.compiler.on_native.ir import Function, Int, Value, number
 from chainrule.compiler.on_native.kernel import Kernel, entry, operand, share
 from chainrule.compiler.on_native.matmul import Lowered
 from chainrule.compiler.on_native.outer import Asking, Outer
@@ -62,7 +63,7 @@ def lower_weight_gradient(problem: Convolution, target: Target, how: Filter = F2
     finish = _finish(plan, problem, count, sums, target)
     calls = (
         Call(kernel, ("x", "g", "workspace", "scratch")),
-        Call(finish, ("workspace", "y", *epilogue_operands(problem.epilogue))),
+        Call(finish, ("workspace", "y", "x", "g", *epilogue_operands(problem.epilogue))),
     )
     itemsize = problem.dtype.itemsize
     return Lowered(calls, count * sums * itemsize, plan.room(True) * itemsize)
@@ -204,15 +205,20 @@ class _Weights(Block):
 
 
 def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target) -> Kernel:
-    """Add the parts in order and transform them back. Operands: workspace, result, those of the epilogue."""
+    """Add the parts in order and transform them back.
+
+    Operands: workspace, result, images, gradient upstream, those of the epilogue.
+    """
     d, kind, epilogue = p.d, p.vector, problem.epilogue
     name = problem.symbol(f"winograd{p.filter.name}_weight_gradient_sum", target)
     tasks = parts(d.depth, max(1, min(TASKS, count * size >> 14)))
     f, operands, task, _ = entry(name, target)
-    sums, y = operand(f, operands, 0), operand(f, operands, 1)
+    sums, y, x, g = (operand(f, operands, i) for i in range(4))
+    room = f.stack(kind, TAPS * TAPS)
+    functions: dict[str, Function] = {}
     extra: Sequence[Value] = ()
     if epilogue:
-        extra = epilogue.prepare(f, [operand(f, operands, 2 + i) for i in range(epilogue.operands)], kind)
+        extra = epilogue.prepare(f, [operand(f, operands, 4 + i) for i in range(epilogue.operands)], kind)
 
     def total(start: Value) -> Value:
         out = f.load(start, kind)
@@ -228,12 +234,29 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
             return total(f.at(start, (p.filter.across.size * a + b) * d.depth * p.width, kind))
 
         def put(a: int, b: int, value: Value) -> None:
-            row = f.add_int(depth, (TAPS * a + b) * d.depth)
+            made[TAPS * a + b] = value
+
+        def again(results: Value) -> None:
+            direct = KernelSums(d.images, p.rows, p.columns, d.depth, d.width, kind, mask)
+            called = f"{name}_exact{'_ragged' * (mask is not None)}"
+            if called not in functions:
+                functions[called] = direct.function(called, target)
+            places = [f.at(x, depth, d.kind), f.at(g, channel, d.kind)]
+
+            def tap(t: Int, _: list[Value]) -> None:
+                row, column = f.operand(f.div_int(t, TAPS)), f.operand(f.mod_int(t, TAPS))
+                to = f.at(results, f.mul_int(t, p.panels.lanes), kind)
+                f.call(called, [*places, row, column, to])
+
+            f.loop(0, TAPS * TAPS, 1, tap)
+
+        made: dict[int, Value] = {}
+        sandwich(f, both_turned(p.filter.weights), get, put)
+        for tap, value in zip(made, exact(f, list(made.values()), room, again), strict=True):
+            row = f.add_int(depth, tap * d.depth)
             done = epilogue.apply(f, extra, value, row, channel, mask, 0) if epilogue else value
             if done is not None:
                 f.store(done, f.at(y, f.add_int(f.mul_int(row, d.width), channel), kind), mask)
-
-        sandwich(f, both_turned(p.filter.weights), get, put)
 
     def panel(number: Int, _: Int, channel: Int, ragged: bool) -> None:
         vectors, mask = p.panels.shape(ragged)
@@ -248,4 +271,4 @@ def _finish(p: Plan, problem: Convolution, count: int, size: int, target: Target
     p.panels.sweep(f, 0, p.panels.count, panel)
     f.ret()
     moved = (count * size + TAPS * TAPS * d.depth * d.width) * d.kind.itemsize
-    return Kernel(name, [f], tasks, count * size, moved)
+    return Kernel(name, [f, *functions.values()], tasks, count * size, moved)

@@ -360,6 +360,23 @@ class Block:
 
         f.loop(*images, 1, image, may_be_empty=True)
 
+    def stage(self, t: Tiles, stage: Stage, x: Value | Pixels, image: Int, top: Int) -> None:
+        """Copy rows of an image again: those from ``top`` on."""
+        f = self.f
+        if not isinstance(x, Value):
+            stage.refill(f, x, self.copies[t], image, top)
+            return
+        code = hashlib.sha256(repr(stage).encode()).hexdigest()[:20]
+        name = f"stage_{self.target.isa.name}_{code}"
+        if name not in self.functions:
+            parameters = [("%x", PTR), ("%copy", PTR), ("%image", I64), ("%top", I64)]
+            made = Function(name, parameters, self.target, exported=False)
+            source, copy, n, first = made.parameters
+            stage.refill(made, source, copy, n, first)
+            made.ret()
+            self.functions[name] = made
+        f.call(name, [x, self.copies[t], f.operand(image), f.operand(top)])
+
     def transform(
         self, matrices: Matrices, start: Value, step: Pair, mask: Value | None, to: Value, plane: int
     ) -> None:
