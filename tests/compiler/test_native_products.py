@@ -98,3 +98,35 @@ def test_windows_and_their_sums(machine, dtype):
         yield cr.windows2d(cr.permute_dims(x, (0, 2, 1, 3))[:, ::-1], 2)
 
     native(lambda x: tuple(every(x)), [x], machine)
+
+
+THIN = {
+    "column and row": ((100, 1), (1, 16), lambda x, y: x @ y),
+    "one and one": ((1, 1), (1, 1), lambda x, y: x @ y),
+    "turned and column": ((100, 16), (100, 1), lambda x, y: cr.transpose(x, (1, 0)) @ y),
+    "turned, narrow": ((301, 3), (301, 1), lambda x, y: cr.transpose(x, (1, 0)) @ y),
+    "among others": ((70, 20), (70, 1), lambda x, y: cr.relu(cr.transpose(cr.tanh(x), (1, 0)) @ -y) + 1),
+    "summed again": ((7, 1), (1, 40), lambda x, y: cr.where(x > 0, x @ y, 0).sum(0)),
+}
+
+
+@machines
+@pytest.mark.parametrize("form", THIN)
+def test_thin_products(machine, form):
+    first, second, f = THIN[form]
+    arrays = [numbers(*first), numbers(*second)]
+    native(f, arrays, machine)
+    arrays[0][0, 0], arrays[1][0, 0] = np.nan, np.inf
+    native(f, arrays, machine)
+
+
+@pytest.mark.skipif(target.host() is None, reason="there is no native code for this machine")
+def test_thin_products_join_the_loops_around_them():
+    """The last layer of a network with one output, backward: one pass over what the layer before gave."""
+
+    def backward(h, w, g):
+        upstream = cr.where(h > 0, g @ cr.transpose(w, (1, 0)), 0)
+        return upstream, upstream.sum(0), cr.transpose(h, (1, 0)) @ g
+
+    graph = cr.trace(backward, numbers(100, 16), numbers(16, 1), numbers(100, 1))
+    assert len(Executable(graph, target.host(), 1).explain().lines) == 1

@@ -414,7 +414,8 @@ class _Nest(Values):
         if self.across:
             return UNROLL if self.loop.sizes[self.vector] >= 2 * UNROLL * self.lanes else 1
         deep = bool(self.gone) and self.loop.sizes[self.gone[-1]] >= 2 * UNROLL
-        return max(1, UNROLL // beside) if deep and len(self.loop.body) <= SHORT else 1
+        written = sum(i.full for i in self.loop.body)
+        return max(1, UNROLL // beside) if deep and written <= SHORT else 1
 
     def _nest(
         self,

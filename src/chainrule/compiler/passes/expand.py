@@ -30,7 +30,7 @@ from chainrule.compiler.passes.lookups import lookups
 from chainrule.compiler.passes.padded import side_by_side
 from chainrule.compiler.passes.partly_read import partly_read
 from chainrule.compiler.passes.pools import pools
-from chainrule.compiler.passes.products import einsum, integer_product
+from chainrule.compiler.passes.products import einsum, integer_product, thin_product
 from chainrule.compiler.passes.rewrite import build, instead, is_constant, rewrite
 from chainrule.compiler.passes.sums_first import sums_first
 from chainrule.compiler.passes.ties import ties
@@ -59,7 +59,7 @@ from chainrule.ops.selection import ARRAY
 from chainrule.ops.statistics import LogSoftmax, LogSumExp, Mean, Softmax, Std, Var
 from chainrule.ops.windows import Windows2d
 from chainrule.primitive import Primitive
-from chainrule.shapes import bool_, count, float32, float64, int32, int64, row_major, sum_axes
+from chainrule.shapes import FLOATS, bool_, count, float32, float64, int32, int64, row_major, sum_axes
 
 COLUMNS = 1024
 """The most columns among which a label is found by comparing it with each."""
@@ -90,7 +90,7 @@ def expand(graph: Graph) -> tuple[Graph, int]:
         if node.op is Einsum:
             return einsum(node)
         if node.op is MatMul:
-            return integer_product(node)
+            return thin_product(node) if node.dtype in FLOATS else integer_product(node)
         if node.op is Power:
             _require_powers(node, flags)
         if node.op is OneHot:

@@ -8,9 +8,12 @@ from chainrule.node import Node, apply
 from chainrule.ops.arithmetic import multiply
 from chainrule.ops.einsum import product_plan, terms_of
 from chainrule.ops.matmul import MatMul
-from chainrule.ops.move import permute_dims, reshape
+from chainrule.ops.move import Transpose, permute_dims, reshape
 from chainrule.ops.reduce import sum as sum_of
 from chainrule.shapes import FLOATS, count
+
+THIN = 1 << 14
+"""Most elements of the operands of a product that loops compute."""
 
 
 def einsum(node: Node) -> Node:
@@ -41,6 +44,19 @@ def _summed(node: Node, terms: tuple[str, ...], out: str) -> Node:
         product = factor if product is None else multiply(product, factor)
     summed = tuple(range(len(out), len(letters)))
     return sum_of(product, axis=summed, dtype=node.dtype) if summed else product
+
+
+def thin_product(node: Node) -> Node | None:
+    """A small product that loops compute, so that it joins others: of a column and a row, or of a turned array and a
+    column."""
+    x, y = node.inputs
+    if not 0 < x.size + y.size <= THIN or len(x.shape) != 2 or len(y.shape) != 2:
+        return None
+    if x.shape[1] == 1:
+        return multiply(x, y)
+    if y.shape[1] == 1 and x.op is Transpose and x.shape[0] > 1:
+        return reshape(sum_of(multiply(x.inputs[0], y), axis=0), node.shape)
+    return None
 
 
 def integer_product(node: Node) -> Node | None:
