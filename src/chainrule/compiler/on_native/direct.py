@@ -344,7 +344,7 @@ class _Tile:
                 sums = self.reach(reach, x, start, weights, sums)
             return sums
 
-        if run.reaches and d.depth:
+        if run.reaches and self.rows.taps and d.depth:
             # Several classes may share the tile; a single one knows its rows if none is ever outside.
             known = len(d.rows) == 1 and self.rows.all_inside
             bounds: tuple[Int, Int] = (0, len(self.rows.taps)) if known else (first, stop)
