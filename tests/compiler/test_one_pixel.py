@@ -55,12 +55,14 @@ def kernels(compiled: Any) -> str:
     return " ".join(step.kernel.name for step in steps if step.kernel is not None)
 
 
+@pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("stride", [2, (2, 1), (1, 3)])
-def test_pixels_between_the_windows_have_no_gradient(stride: Any):
-    """Rows that no window sees are finished like others: here by the derivative of tanh, which reads an array."""
+def test_pixels_between_the_windows_have_no_gradient(stride: Any, padding: int):
+    """Rows that no window sees are finished like others, here by the derivative of tanh, which reads an array; with
+    padding they come before the rows that windows see."""
 
     def loss(x: Any, w: Any) -> Any:
-        return (cr.conv2d(cr.tanh(x), w, stride=stride) ** 2).sum()
+        return (cr.conv2d(cr.tanh(x), w, stride=stride, padding=padding) ** 2).sum()
 
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(3, 7, 6, 5)).astype(np.float32), rng.normal(size=(1, 1, 5, 8)).astype(np.float32)

@@ -292,6 +292,7 @@ class _Class:
         found: list[tuple[str, Tiles]] = []
         for run in tiles(columns, sizes):
             alike = (
+                bool(rows.taps),
                 rows.gap,
                 columns.stride,
                 columns.gap,
