@@ -244,9 +244,8 @@ def test_a_page_opens_only_runs_of_its_folder(run: Path, tmp_path: Path):
     for name in ("out", "../runs/b", str(run), "..", "", "b/../b", "a\0b", "c"):
         with pytest.raises(DataError):
             opened.run_called(name)
-    for (
-        opening
-    ) in opened.openings:  # one that is stopped as it opens a file leaves it to the garbage collector
+    # One that is stopped as it opens a file leaves the file to the garbage collector.
+    for opening in opened.openings:
         assert opening.wait(120)
     opened.close()
 
